@@ -16,10 +16,7 @@ impl Time {
 
     /// This time moved by `by` into the future.
     pub fn plus(self, by: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Time(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 

@@ -2,5 +2,8 @@
 pub mod capture;
 pub mod cite;
 pub mod ftp;
+pub mod line;
 pub mod packet;
+pub mod session;
 pub mod tcp;
+pub mod verdict;

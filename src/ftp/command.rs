@@ -138,11 +138,7 @@ impl Verb {
     /// The verb a printable word stands for, in whatever case.
     #[inline]
     fn from_word(word: &[u8]) -> Verb {
-        if word.len() > 4 {
-            Verb::Unknown
-        } else {
-            Verb::find(key(word))
-        }
+        if word.len() > 4 { Verb::Unknown } else { Verb::find(key(word)) }
     }
 
     /// Whether it uses a data connection (`MLST` and `STAT` do not).
@@ -202,10 +198,7 @@ impl<'a> Command<'a> {
     pub fn parse(line: &'a [u8]) -> Option<Command<'a>> {
         let text = without_telnet(line);
         let start = text.iter().position(|&byte| !is_blank(byte))?;
-        let end = text[start..]
-            .iter()
-            .position(|&byte| is_blank(byte))
-            .map_or(text.len(), |length| start + length);
+        let end = text[start..].iter().position(|&byte| is_blank(byte)).map_or(text.len(), |length| start + length);
         let behind = text.len().min(end + 1);
         let word = &text[start..end];
         word.iter().all(u8::is_ascii_graphic).then(|| Command {
@@ -224,21 +217,10 @@ impl<'a> Command<'a> {
 
 /// Whether a `SITE` argument begins with a word that servers take for "set my password".
 fn is_password_change(argument: &[u8]) -> bool {
-    let word = argument
-        .trim_ascii_start()
-        .split(|&byte| is_blank(byte))
-        .next()
-        .unwrap_or_default();
-    [
-        &b"PSWD"[..],
-        b"PASSWD",
-        b"PASSWORD",
-        b"CPWD",
-        b"CHPASS",
-        b"NEWPASS",
-    ]
-    .iter()
-    .any(|name| word.eq_ignore_ascii_case(name))
+    let word = argument.trim_ascii_start().split(|&byte| is_blank(byte)).next().unwrap_or_default();
+    [&b"PSWD"[..], b"PASSWD", b"PASSWORD", b"CPWD", b"CHPASS", b"NEWPASS"]
+        .iter()
+        .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -330,14 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_no_command() {
-        for line in [
-            &b""[..],
-            b"   ",
-            b"\x16\x03\x01\x02\x00\x01",
-            b"\xff\xf4\xff\xf2",
-            b"\xff\xff",
-            b"US\x01ER x",
-        ] {
+        for line in [&b""[..], b"   ", b"\x16\x03\x01\x02\x00\x01", b"\xff\xf4\xff\xf2", b"\xff\xff", b"US\x01ER x"] {
             assert_eq!(parse(line), None);
         }
     }
@@ -346,34 +321,18 @@ mod tests {
     fn borrows_in_the_usual_case() {
         for line in [&b"RETR file"[..], b"\xff\xf4\xff\xf2ABOR"] {
             let command = Command::parse(line).expect("is a command");
-            assert!(matches!(
-                (command.word, command.argument),
-                (Cow::Borrowed(_), Cow::Borrowed(_))
-            ));
+            assert!(matches!((command.word, command.argument), (Cow::Borrowed(_), Cow::Borrowed(_))));
         }
     }
 
     #[test]
     fn kinds_of_verbs() {
         let named = |holds: fn(Verb) -> bool| {
-            Verb::ALL
-                .iter()
-                .filter(|verb| holds(**verb))
-                .map(|verb| verb.name())
-                .collect::<Vec<_>>()
+            Verb::ALL.iter().filter(|verb| holds(**verb)).map(|verb| verb.name()).collect::<Vec<_>>()
         };
-        assert_eq!(
-            named(Verb::is_negotiation),
-            ["PORT", "PASV", "LPRT", "LPSV", "EPRT", "EPSV"]
-        );
-        assert_eq!(
-            named(Verb::is_secret),
-            ["PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC"]
-        );
-        assert_eq!(
-            named(Verb::is_transfer),
-            ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"]
-        );
+        assert_eq!(named(Verb::is_negotiation), ["PORT", "PASV", "LPRT", "LPSV", "EPRT", "EPSV"]);
+        assert_eq!(named(Verb::is_secret), ["PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC"]);
+        assert_eq!(named(Verb::is_transfer), ["RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"]);
         assert_eq!(Verb::Appe.data_direction(), Some(DataDirection::ToServer));
         assert_eq!(Verb::Mlsd.data_direction(), Some(DataDirection::ToClient));
         assert_eq!(Verb::Mlst.data_direction(), None);
@@ -389,10 +348,7 @@ mod tests {
     #[test]
     fn every_name_leads_to_its_verb() {
         for &verb in Verb::ALL {
-            assert_eq!(
-                Verb::from_word(verb.name().to_ascii_lowercase().as_bytes()),
-                verb
-            );
+            assert_eq!(Verb::from_word(verb.name().to_ascii_lowercase().as_bytes()), verb);
         }
         assert_eq!(Verb::from_word(b""), Verb::Unknown);
     }

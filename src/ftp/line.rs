@@ -93,10 +93,7 @@ impl Lines {
 
     /// Bytes are missing: the unfinished line, and all up to the next line end, is dropped.
     pub fn gap(&mut self) {
-        *self = Lines {
-            broken: true,
-            ..Lines::default()
-        };
+        *self = Lines { broken: true, ..Lines::default() };
     }
 
     /// Ends the stream: emits an unfinished line.
@@ -109,11 +106,7 @@ impl Lines {
     /// The unfinished line so far; empty between lines and behind a gap.
     #[inline]
     pub fn pending(&self) -> &[u8] {
-        if self.broken {
-            &[]
-        } else {
-            &self.partial[..self.partial.len().min(MAX_LINE)]
-        }
+        if self.broken { &[] } else { &self.partial[..self.partial.len().min(MAX_LINE)] }
     }
 
     /// Adds bytes to the unfinished line, which they may begin.
@@ -126,8 +119,7 @@ impl Lines {
         self.length += bytes.len();
         self.partial.truncate(MAX_LINE);
         let room = MAX_LINE - self.partial.len();
-        self.partial
-            .extend_from_slice(&bytes[..room.min(bytes.len())]);
+        self.partial.extend_from_slice(&bytes[..room.min(bytes.len())]);
         if let Some(&last) = bytes[room.min(bytes.len())..].last() {
             self.partial.push(last);
         }
@@ -174,14 +166,8 @@ fn whole(at: At, text: &[u8], end: LineEnd, began_segment: bool, ended_segment: 
 fn find_end(before: Option<u8>, bytes: &[u8]) -> Option<(usize, LineEnd)> {
     let mut from = 0;
     loop {
-        let i = from
-            + bytes[from..]
-                .iter()
-                .position(|&byte| byte == b'\n' || byte == 0)?;
-        let after_cr = i
-            .checked_sub(1)
-            .map_or(before, |previous| Some(bytes[previous]))
-            == Some(b'\r');
+        let i = from + bytes[from..].iter().position(|&byte| byte == b'\n' || byte == 0)?;
+        let after_cr = i.checked_sub(1).map_or(before, |previous| Some(bytes[previous])) == Some(b'\r');
         match (bytes[i], after_cr) {
             (b'\n', true) => return Some((i + 1, LineEnd::CrLf)),
             (b'\n', false) => return Some((i + 1, LineEnd::Lf)),
@@ -198,11 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(frame: usize) -> At {
-        At {
-            time: Time(0),
-            frame: frame as u32,
-            file: 0,
-        }
+        At { time: Time(0), frame: frame as u32, file: 0 }
     }
 
     /// The lines of a stream that comes in the given segments, with their ends; frames count from 1.
@@ -223,13 +205,7 @@ mod tests {
         let mut lines = Lines::default();
         for (i, segment) in segments.iter().enumerate() {
             lines.push(at(i + 1), segment, |line| {
-                found.push((
-                    line.first.frame,
-                    line.last.frame,
-                    line.began_segment,
-                    line.whole,
-                    line.ended_segment,
-                ));
+                found.push((line.first.frame, line.last.frame, line.began_segment, line.whole, line.ended_segment));
             });
         }
         *found.last().expect("the last line is finished")
@@ -257,10 +233,7 @@ mod tests {
         assert_eq!(lie(&[b"TYPE I\r\nPASV\r\n"]), (1, 1, false, true, true));
         assert_eq!(lie(&[b"PASV\r\nxx"]), (1, 1, true, true, false));
         assert_eq!(lie(&[b"PA", b"SV", b"\r\n"]), (1, 3, true, false, true));
-        assert_eq!(
-            lie(&[b"NOOP\r\nPASV\r", b"\nxx"]),
-            (1, 2, false, false, false)
-        );
+        assert_eq!(lie(&[b"NOOP\r\nPASV\r", b"\nxx"]), (1, 2, false, false, false));
     }
 
     #[test]
@@ -286,29 +259,15 @@ mod tests {
         lines.gap();
         lines.push(at(4), b"lost", &mut note);
         lines.flush(&mut note);
-        assert_eq!(
-            found,
-            [(b"USER a".to_vec(), true), (b"NOOP".to_vec(), false)]
-        );
+        assert_eq!(found, [(b"USER a".to_vec(), true), (b"NOOP".to_vec(), false)]);
     }
 
     #[test]
     fn truncates_at_the_limit_and_skips_to_the_line_end() {
-        for (length, truncated) in [
-            (MAX_LINE, false),
-            (MAX_LINE + 1, true),
-            (3 * MAX_LINE, true),
-        ] {
-            for (end, kind) in [
-                ("\r\n", LineEnd::CrLf),
-                ("\n", LineEnd::Lf),
-                ("\r\0", LineEnd::CrNul),
-            ] {
+        for (length, truncated) in [(MAX_LINE, false), (MAX_LINE + 1, true), (3 * MAX_LINE, true)] {
+            for (end, kind) in [("\r\n", LineEnd::CrLf), ("\n", LineEnd::Lf), ("\r\0", LineEnd::CrNul)] {
                 let text = ["x".repeat(length).as_str(), end, "QUIT\r\n"].concat();
-                let expected = [
-                    (vec![b'x'; MAX_LINE], kind, truncated),
-                    (b"QUIT".to_vec(), LineEnd::CrLf, false),
-                ];
+                let expected = [(vec![b'x'; MAX_LINE], kind, truncated), (b"QUIT".to_vec(), LineEnd::CrLf, false)];
                 assert_eq!(lines(&[text.as_bytes()]), expected);
                 for chunk in [1, 1000, MAX_LINE, length + 1] {
                     let segments: Vec<&[u8]> = text.as_bytes().chunks(chunk).collect();

@@ -118,9 +118,7 @@ impl Replies {
                 self.open = None;
                 line(Part::Last, Some(code), text)
             }
-            (Some(open), Some((code, Separator::Hyphen, text))) if code == open => {
-                line(Part::Middle, None, text)
-            }
+            (Some(open), Some((code, Separator::Hyphen, text))) if code == open => line(Part::Middle, None, text),
             (Some(_), head) => {
                 self.likely_end = head.and_then(likely_end);
                 line(Part::Middle, None, bytes)
@@ -141,9 +139,7 @@ impl Replies {
 
 /// The code of a line that could end a block of another code: `ddd SP` and printable text.
 fn likely_end((code, separator, text): (Code, Separator, &[u8])) -> Option<Code> {
-    let printable = text
-        .iter()
-        .all(|&byte| byte >= b' ' && byte != 0x7f || byte == b'\t');
+    let printable = text.iter().all(|&byte| byte >= b' ' && byte != 0x7f || byte == b'\t');
     (separator == Separator::Blank && printable).then_some(code)
 }
 
@@ -160,20 +156,10 @@ enum Separator {
 
 /// Splits a line into code, separator and text; `None` if it begins with no code.
 fn split_head(line: &[u8]) -> Option<(Code, Separator, &[u8])> {
-    let &[
-        a @ b'1'..=b'6',
-        b @ b'0'..=b'9',
-        c @ b'0'..=b'9',
-        ref rest @ ..,
-    ] = line
-    else {
+    let &[a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9', ref rest @ ..] = line else {
         return None;
     };
-    let code = Code(
-        [a, b, c]
-            .iter()
-            .fold(0, |code, digit| 10 * code + u16::from(digit - b'0')),
-    );
+    let code = Code([a, b, c].iter().fold(0, |code, digit| 10 * code + u16::from(digit - b'0')));
     match rest {
         [] => Some((code, Separator::Blank, rest)),
         [b' ', text @ ..] => Some((code, Separator::Blank, text)),
@@ -194,15 +180,7 @@ mod tests {
         let mut replies = Replies::default();
         for &(line, part, code, text) in rows {
             let code = (code > 0).then_some(Code(code));
-            assert_eq!(
-                replies.line(line.as_bytes()),
-                ReplyLine {
-                    part,
-                    code,
-                    text: text.as_bytes()
-                },
-                "{line}"
-            );
+            assert_eq!(replies.line(line.as_bytes()), ReplyLine { part, code, text: text.as_bytes() }, "{line}");
             assert_eq!(replies.is_open(), matches!(part, First | Middle), "{line}");
         }
         replies
@@ -241,12 +219,7 @@ mod tests {
         check(&[
             ("123-First line", First, 123, "First line"),
             ("Second line", Middle, 0, "Second line"),
-            (
-                "  234 A line beginning with numbers",
-                Middle,
-                0,
-                "  234 A line beginning with numbers",
-            ),
+            ("  234 A line beginning with numbers", Middle, 0, "  234 A line beginning with numbers"),
             ("123-again", Middle, 0, "again"),
             ("234-other", Middle, 0, "234-other"),
             ("1234", Middle, 0, "1234"),
@@ -261,22 +234,15 @@ mod tests {
     #[test]
     fn a_227_may_be_a_block() {
         check(&[
-            (
-                "227-listen socket created",
-                First,
-                227,
-                "listen socket created",
-            ),
+            ("227-listen socket created", First, 227, "listen socket created"),
             ("227 (10,0,0,1,4,5)", Last, 227, "(10,0,0,1,4,5)"),
         ]);
     }
 
     #[test]
     fn a_block_closed_by_another_code_ends_with_the_next_command() {
-        let mut replies = check(&[
-            ("230-Welcome", First, 230, "Welcome"),
-            ("226 Logged in", Middle, 0, "226 Logged in"),
-        ]);
+        let mut replies =
+            check(&[("230-Welcome", First, 230, "Welcome"), ("226 Logged in", Middle, 0, "226 Logged in")]);
         assert_eq!(replies.rescue(), Some(Code(226)));
         assert_eq!(replies.rescue(), None);
         assert_eq!(replies.line(b"200 Type set").part, Single);
@@ -306,15 +272,9 @@ mod tests {
 
     #[test]
     fn classes() {
-        assert!(
-            Code(150).is_preliminary() && Code(226).is_completion() && Code(331).is_intermediate()
-        );
+        assert!(Code(150).is_preliminary() && Code(226).is_completion() && Code(331).is_intermediate());
         assert!(Code(425).is_transient_negative() && Code(425).is_negative());
-        assert!(
-            Code(550).is_permanent_negative()
-                && Code(550).is_negative()
-                && !Code(550).is_transient_negative()
-        );
+        assert!(Code(550).is_permanent_negative() && Code(550).is_negative() && !Code(550).is_transient_negative());
         assert!(Code(632).is_protected() && !Code(632).is_negative());
         assert_eq!(Code(227).to_string(), "227");
     }

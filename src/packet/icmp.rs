@@ -61,20 +61,12 @@ impl IcmpError {
     ///
     /// # Errors
     /// [`Stop::Other`] for any other ICMP message, [`Stop::Undecoded`] for what the snap length cut before the ports.
-    pub(super) fn read<Ip: Into<IpAddr>>(
-        at: At,
-        link: Link<'_>,
-        datagram: Datagram<'_, Ip>,
-    ) -> Result<Self, Stop> {
+    pub(super) fn read<Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'_, Ip>) -> Result<Self, Stop> {
         let span = datagram.content.payload;
         let &[kind, code, _, _, word @ ..] = span.header(Layer::Icmp, <[u8]>::first_chunk::<8>)?;
         let source = datagram.source.into();
         let version = if source.is_ipv4() { 4 } else { 6 };
-        let kind = IcmpKind {
-            version,
-            kind,
-            code,
-        };
+        let kind = IcmpKind { version, kind, code };
         if !kind.is_error() {
             return Err(Stop::Other);
         }
@@ -95,11 +87,7 @@ impl IcmpError {
 /// Reads as much as is there of the datagram that an error quotes. A quote that its sender cut too short is as good as
 /// none; one that the snap length cut is a fact to tell.
 fn quoted(span: Span<'_>) -> Result<Quoted, Stop> {
-    let quoted = if ip::is_v4(span) {
-        quote(ip::v4(span))
-    } else {
-        quote(ip::v6(span))
-    };
+    let quoted = if ip::is_v4(span) { quote(ip::v4(span)) } else { quote(ip::v6(span)) };
     quoted.map_err(|stop| if span.is_cut() { stop } else { Stop::Other })
 }
 
@@ -108,19 +96,11 @@ fn quote<Ip: Into<IpAddr>>(datagram: Result<Datagram<'_, Ip>, Undecoded>) -> Res
     let tcp = first_fragment(datagram.content)?;
     let &[s0, s1, d0, d1] = tcp.header(Layer::Ports, <[u8]>::first_chunk::<4>)?;
     Ok(Quoted {
-        source: Endpoint {
-            ip: datagram.source.into(),
-            port: u16::from_be_bytes([s0, s1]),
-        },
-        destination: Endpoint {
-            ip: datagram.destination.into(),
-            port: u16::from_be_bytes([d0, d1]),
-        },
+        source: Endpoint { ip: datagram.source.into(), port: u16::from_be_bytes([s0, s1]) },
+        destination: Endpoint { ip: datagram.destination.into(), port: u16::from_be_bytes([d0, d1]) },
         ttl: datagram.ttl,
         ip_id: datagram.id,
-        seq: tcp.bytes[4..]
-            .first_chunk()
-            .map(|bytes| u32::from_be_bytes(*bytes)),
+        seq: tcp.bytes[4..].first_chunk().map(|bytes| u32::from_be_bytes(*bytes)),
         flags: tcp.bytes.get(13).map(|&bits| Flags(bits)),
     })
 }
@@ -132,9 +112,7 @@ fn first_fragment(content: Content<'_>) -> Result<Span<'_>, Stop> {
         _ => content,
     };
     match (content.protocol, content.fragment) {
-        (IpNextHeaderProtocols::Tcp, None | Some(Fragment { offset: 0, .. })) => {
-            Ok(content.payload)
-        }
+        (IpNextHeaderProtocols::Tcp, None | Some(Fragment { offset: 0, .. })) => Ok(content.payload),
         _ => Err(Stop::Other),
     }
 }
@@ -180,14 +158,8 @@ impl IcmpKind {
 /// The standard's words with the numbers behind: "host administratively prohibited (3/10)".
 impl fmt::Display for IcmpKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IcmpKind {
-            version,
-            kind,
-            code,
-        } = *self;
-        let words = WORDS
-            .iter()
-            .find(|row| (row.0, row.1, row.2) == (version, kind, code));
+        let IcmpKind { version, kind, code } = *self;
+        let words = WORDS.iter().find(|row| (row.0, row.1, row.2) == (version, kind, code));
         let words = words.map_or("ICMP error", |row| row.3);
         let protocol = if version == 6 { "ICMPv6 " } else { "" };
         write!(f, "{words} ({protocol}{kind}/{code})")

@@ -107,11 +107,7 @@ pub(super) fn v4(span: Span<'_>) -> Result<Datagram<'_, Ipv4Addr>, Undecoded> {
 pub(super) fn v6(span: Span<'_>) -> Result<Datagram<'_, Ipv6Addr>, Undecoded> {
     let header = span.header(Layer::Ipv6, Ipv6Packet::new)?;
     if header.get_version() != 6 {
-        return Err(Undecoded::field(
-            Layer::Ip,
-            "version",
-            header.get_version().into(),
-        ));
+        return Err(Undecoded::field(Layer::Ip, "version", header.get_version().into()));
     }
     let rest = span.skip(Layer::Ipv6.header_len());
     let payload = match header.get_payload_length() {
@@ -130,10 +126,7 @@ pub(super) fn v6(span: Span<'_>) -> Result<Datagram<'_, Ipv6Addr>, Undecoded> {
 /// Follows IPv6 extension headers to the first header that is none, or into a fragment. Every turn takes eight bytes
 /// or more.
 #[inline]
-pub(super) fn content(
-    mut protocol: IpNextHeaderProtocol,
-    mut payload: Span<'_>,
-) -> Result<Content<'_>, Undecoded> {
+pub(super) fn content(mut protocol: IpNextHeaderProtocol, mut payload: Span<'_>) -> Result<Content<'_>, Undecoded> {
     let mut checkable = true;
     let mut fragment = None;
     while fragment.is_none() && is_extension(protocol) {
@@ -145,12 +138,7 @@ pub(super) fn content(
         checkable &= protocol != IpNextHeaderProtocols::Ipv6Route;
         (protocol, payload) = extension(protocol, payload)?;
     }
-    Ok(Content {
-        protocol,
-        fragment,
-        checkable,
-        payload,
-    })
+    Ok(Content { protocol, fragment, checkable, payload })
 }
 
 /// Whether a header of this number may stand before the TCP header.
@@ -167,10 +155,7 @@ pub(super) fn is_extension(protocol: IpNextHeaderProtocol) -> bool {
 }
 
 /// Takes off one extension header; the number of what follows, and its bytes.
-fn extension(
-    protocol: IpNextHeaderProtocol,
-    span: Span<'_>,
-) -> Result<(IpNextHeaderProtocol, Span<'_>), Undecoded> {
+fn extension(protocol: IpNextHeaderProtocol, span: Span<'_>) -> Result<(IpNextHeaderProtocol, Span<'_>), Undecoded> {
     let header = span.header(Layer::Extension, ExtensionPacket::new)?;
     let units = usize::from(header.get_hdr_ext_len());
     let length = match protocol {

@@ -25,21 +25,14 @@ pub(super) struct Link<'a> {
 
 impl Link<'_> {
     fn skip(self, layer: Layer) -> Self {
-        Link {
-            rest: self.rest.skip(layer.header_len()),
-            ..self
-        }
+        Link { rest: self.rest.skip(layer.header_len()), ..self }
     }
 }
 
 /// Takes off the link layer header, or tells why there is no IP packet behind it.
 #[inline]
 pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Link<'a>, Stop> {
-    let link = Link {
-        interface: frame.interface,
-        direction: frame.direction,
-        rest: Span::of_frame(frame),
-    };
+    let link = Link { interface: frame.interface, direction: frame.direction, rest: Span::of_frame(frame) };
     match frame.link_type {
         1 => ethernet(link),
         113 => sll(link),
@@ -54,11 +47,7 @@ pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Link<'a>, Stop> {
 
 #[cold]
 fn unsupported(number: u32) -> Stop {
-    Undecoded {
-        layer: Layer::Link,
-        fault: Fault::LinkType(number),
-    }
-    .into()
+    Undecoded { layer: Layer::Link, fault: Fault::LinkType(number) }.into()
 }
 
 #[inline]
@@ -74,10 +63,7 @@ fn network(mut ethertype: EtherType, mut link: Link<'_>) -> Result<Link<'_>, Sto
         match ethertype {
             EtherTypes::Ipv4 | EtherTypes::Ipv6 => return Ok(link),
             EtherTypes::Vlan | EtherTypes::PBridge | EtherTypes::QinQ => {
-                ethertype = link
-                    .rest
-                    .header(Layer::Vlan, VlanPacket::new)?
-                    .get_ethertype();
+                ethertype = link.rest.header(Layer::Vlan, VlanPacket::new)?.get_ethertype();
                 link = link.skip(Layer::Vlan);
             }
             EtherTypes::PppoeSession => return pppoe(link),
@@ -97,27 +83,14 @@ fn pppoe(link: Link<'_>) -> Result<Link<'_>, Stop> {
 fn sll(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll, SLLPacket::new)?;
     let direction = cooked_direction(header.get_packet_type()).or(link.direction);
-    network(
-        header.get_protocol(),
-        Link {
-            direction,
-            ..link.skip(Layer::Sll)
-        },
-    )
+    network(header.get_protocol(), Link { direction, ..link.skip(Layer::Sll) })
 }
 
 fn sll2(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll2, SLL2Packet::new)?;
     let direction = cooked_direction(header.get_packet_type().into()).or(link.direction);
     let interface = header.get_interface_index();
-    network(
-        header.get_protocol_type(),
-        Link {
-            interface,
-            direction,
-            ..link.skip(Layer::Sll2)
-        },
-    )
+    network(header.get_protocol_type(), Link { interface, direction, ..link.skip(Layer::Sll2) })
 }
 
 /// Packet types of a cooked header: to us, broadcast, multicast, between others, sent by us.
@@ -132,9 +105,7 @@ fn cooked_direction(packet_type: u16) -> Option<Direction> {
 /// An address family number, then the packet. `AF_INET` is 2 everywhere; `AF_INET6` is 10 on Linux, 23 on Windows, 24
 /// on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS.
 fn loopback(link: Link<'_>, number: fn([u8; 4]) -> u32) -> Result<Link<'_>, Stop> {
-    let family = link
-        .rest
-        .header(Layer::Loopback, <[u8]>::first_chunk::<4>)?;
+    let family = link.rest.header(Layer::Loopback, <[u8]>::first_chunk::<4>)?;
     match number(*family) {
         2 | 10 | 23 | 24 | 28 | 30 => Ok(link.skip(Layer::Loopback)),
         _ => Err(Stop::Other),
@@ -156,20 +127,14 @@ fn nflog(link: Link<'_>) -> Result<Link<'_>, Stop> {
         if length < header.len() {
             return Err(Undecoded::field(Layer::Nflog, "length", length).into());
         }
-        let value = link
-            .rest
-            .of_length(length, End::NflogLength)
-            .skip(header.len());
+        let value = link.rest.of_length(length, End::NflogLength).skip(header.len());
         match kind {
             Attribute::PACKET_HEADER => {
                 let value = value.header(Layer::Nflog, <[u8]>::first_chunk::<4>)?;
                 link.direction = hook_direction(value[2]).or(link.direction);
             }
             Attribute::PAYLOAD => {
-                return Ok(Link {
-                    rest: value,
-                    ..link
-                });
+                return Ok(Link { rest: value, ..link });
             }
             _ => {}
         }
@@ -196,15 +161,8 @@ impl Attribute {
 impl From<[u8; 4]> for Attribute {
     /// Both numbers are in the byte order of the capturing host. No kind reaches 256, so the kind shows which.
     fn from([l0, l1, k0, k1]: [u8; 4]) -> Self {
-        let number = if k0 == 0 {
-            u16::from_be_bytes
-        } else {
-            u16::from_le_bytes
-        };
-        Attribute {
-            kind: number([k0, k1]),
-            length: number([l0, l1]).into(),
-        }
+        let number = if k0 == 0 { u16::from_be_bytes } else { u16::from_le_bytes };
+        Attribute { kind: number([k0, k1]), length: number([l0, l1]).into() }
     }
 }
 

@@ -163,12 +163,7 @@ impl Decoder {
         datagram: Datagram<'a, Ip>,
         fragment: Fragment,
     ) -> Packet<'a> {
-        let Datagram {
-            source,
-            destination,
-            content: part,
-            ..
-        } = datagram;
+        let Datagram { source, destination, content: part, .. } = datagram;
         let key = Key {
             interface: link.interface,
             direction: link.direction,
@@ -177,18 +172,8 @@ impl Decoder {
             protocol: part.protocol,
             id: fragment.id,
         };
-        match self
-            .reassembly
-            .content(at.time, key, fragment, part.payload)
-        {
-            Ok(content) => carried(
-                at,
-                link,
-                Datagram {
-                    content,
-                    ..datagram
-                },
-            ),
+        match self.reassembly.content(at.time, key, fragment, part.payload) {
+            Ok(content) => carried(at, link, Datagram { content, ..datagram }),
             Err(stop) => stop.into(),
         }
     }
@@ -198,9 +183,7 @@ impl Decoder {
 #[inline]
 fn carried<'a, Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
     match datagram.content.protocol {
-        IpNextHeaderProtocols::Tcp => {
-            Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment)
-        }
+        IpNextHeaderProtocols::Tcp => Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment),
         IpNextHeaderProtocols::Icmp | IpNextHeaderProtocols::Icmpv6 => {
             IcmpError::read(at, link, datagram).map_or_else(Packet::from, Packet::IcmpError)
         }

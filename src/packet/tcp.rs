@@ -80,14 +80,8 @@ impl<'a> Segment<'a> {
             at,
             interface: link.interface,
             direction: link.direction,
-            source: Endpoint {
-                ip: datagram.source.into(),
-                port: header.get_source(),
-            },
-            destination: Endpoint {
-                ip: datagram.destination.into(),
-                port: header.get_destination(),
-            },
+            source: Endpoint { ip: datagram.source.into(), port: header.get_source() },
+            destination: Endpoint { ip: datagram.destination.into(), port: header.get_destination() },
             ttl: datagram.ttl,
             ip_id: datagram.id,
             seq: header.get_sequence(),
@@ -112,17 +106,12 @@ impl<'a> Segment<'a> {
     /// Timestamp value and echo reply (RFC 7323).
     pub fn timestamps(&self) -> Option<(u32, u32)> {
         let &[v0, v1, v2, v3, e0, e1, e2, e3] = option(self.options, 8)?.first_chunk::<8>()?;
-        Some((
-            u32::from_be_bytes([v0, v1, v2, v3]),
-            u32::from_be_bytes([e0, e1, e2, e3]),
-        ))
+        Some((u32::from_be_bytes([v0, v1, v2, v3]), u32::from_be_bytes([e0, e1, e2, e3])))
     }
 
     /// Maximum segment size in bytes (RFC 9293 section 3.7.1); only a SYN has it.
     pub fn mss(&self) -> Option<u16> {
-        option(self.options, 2)?
-            .first_chunk()
-            .map(|bytes| u16::from_be_bytes(*bytes))
+        option(self.options, 2)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     /// Whether the checksum is wrong, which in packets of the capturing host only says that the network card was to
@@ -130,8 +119,7 @@ impl<'a> Segment<'a> {
     pub fn checksum_is_bad(&self) -> Option<bool> {
         let header = self.checkable?;
         let length = header.len() + self.options.len() + self.text.len();
-        let pseudo_header =
-            sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64;
+        let pseudo_header = sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64;
         let mut sum = pseudo_header + sum(header) + sum(self.options) + sum(self.text);
         while sum > 0xffff {
             sum = (sum >> 16) + (sum & 0xffff);
@@ -146,10 +134,7 @@ const TCP: u64 = 6;
 /// The sum of the 16-bit words, the last one filled up with zero (RFC 1071).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, odd) = bytes.as_chunks();
-    let words: u64 = words
-        .iter()
-        .map(|&word| u64::from(u16::from_be_bytes(word)))
-        .sum();
+    let words: u64 = words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum();
     words + odd.first().map_or(0, |&byte| u64::from(byte) << 8)
 }
 
@@ -256,9 +241,7 @@ impl BitOr for Flags {
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-        let mut names = (0..8)
-            .filter(|bit| self.0 >> bit & 1 == 1)
-            .map(|bit: usize| NAMES[bit]);
+        let mut names = (0..8).filter(|bit| self.0 >> bit & 1 == 1).map(|bit: usize| NAMES[bit]);
         f.write_str(names.next().unwrap_or("no flags"))?;
         names.try_for_each(|name| write!(f, "-{name}"))
     }

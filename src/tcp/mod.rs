@@ -1,4 +1,5 @@
 //! Floor 2: connections and streams, made from segments.
 
+pub mod connection;
 pub mod seq;
 pub mod stream;

@@ -23,8 +23,7 @@ pub fn before(a: u32, b: u32) -> bool {
 #[inline]
 pub fn lift(seq: u32, near: u64) -> u64 {
     let step = distance(near as u32, seq);
-    near.checked_add_signed(i64::from(step))
-        .unwrap_or(u64::from(seq))
+    near.checked_add_signed(i64::from(step)).unwrap_or(u64::from(seq))
 }
 
 #[cfg(test)]

@@ -48,18 +48,12 @@ pub struct Stream {
 impl Stream {
     /// A stream of which nothing has been seen.
     pub const fn new() -> Self {
-        Stream {
-            next: None,
-            held: Vec::new(),
-        }
+        Stream { next: None, held: Vec::new() }
     }
 
     /// Sets the sequence number of the first byte: that of the SYN plus one. What was held is forgotten.
     pub fn start(&mut self, seq: u32) {
-        *self = Stream {
-            next: Some(seq),
-            held: Vec::new(),
-        };
+        *self = Stream { next: Some(seq), held: Vec::new() };
     }
 
     /// The sequence number of the next byte in order; `None` before the first segment.
@@ -74,29 +68,13 @@ impl Stream {
     /// bytes seen twice the first copy wins, so retransmissions and keep-alives give nothing. A session that the
     /// capture joins midway starts with the first segment seen.
     #[inline]
-    pub fn push(
-        &mut self,
-        at: At,
-        seq: u32,
-        text: &[u8],
-        cut: u32,
-        mut emit: impl FnMut(Piece<'_>),
-    ) {
+    pub fn push(&mut self, at: At, seq: u32, text: &[u8], cut: u32, mut emit: impl FnMut(Piece<'_>)) {
         if text.is_empty() && cut == 0 {
             return;
         }
         let next = *self.next.get_or_insert(seq);
-        let segment = Segment {
-            at,
-            seq,
-            text,
-            cut,
-            starts_segment: true,
-        };
-        let Some(segment) = segment
-            .from(next)
-            .filter(|rest| rest.is_within_window(next))
-        else {
+        let segment = Segment { at, seq, text, cut, starts_segment: true };
+        let Some(segment) = segment.from(next).filter(|rest| rest.is_within_window(next)) else {
             return;
         };
         if segment.seq == next && self.held.is_empty() {
@@ -191,9 +169,7 @@ struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     fn end(&self) -> u32 {
-        self.seq
-            .wrapping_add(self.text.len() as u32)
-            .wrapping_add(self.cut)
+        self.seq.wrapping_add(self.text.len() as u32).wrapping_add(self.cut)
     }
 
     /// Whether it lies in the largest window that can begin at `next`.
@@ -217,13 +193,7 @@ impl<'a> Segment<'a> {
         let (text, rest) = self.text.split_at(self.text.len().min(length as usize));
         let cut = length - text.len() as u32;
         let head = Segment { text, cut, ..self };
-        let tail = Segment {
-            seq,
-            text: rest,
-            cut: self.cut.wrapping_sub(cut),
-            starts_segment: false,
-            ..self
-        };
+        let tail = Segment { seq, text: rest, cut: self.cut.wrapping_sub(cut), starts_segment: false, ..self };
         (head, tail)
     }
 
@@ -231,11 +201,7 @@ impl<'a> Segment<'a> {
     #[inline]
     fn emit(&self, emit: &mut impl FnMut(Piece<'_>)) -> u32 {
         if !self.text.is_empty() {
-            emit(Piece::Text {
-                at: self.at,
-                bytes: self.text,
-                starts_segment: self.starts_segment,
-            });
+            emit(Piece::Text { at: self.at, bytes: self.text, starts_segment: self.starts_segment });
         }
         if self.cut > 0 {
             emit(Piece::Gap);
@@ -244,20 +210,8 @@ impl<'a> Segment<'a> {
     }
 
     fn to_held(self) -> Held {
-        let Segment {
-            at,
-            seq,
-            text,
-            cut,
-            starts_segment,
-        } = self;
-        Held {
-            at,
-            seq,
-            text: text.into(),
-            cut,
-            starts_segment,
-        }
+        let Segment { at, seq, text, cut, starts_segment } = self;
+        Held { at, seq, text: text.into(), cut, starts_segment }
     }
 }
 
@@ -278,13 +232,7 @@ impl Held {
     }
 
     fn segment(&self) -> Segment<'_> {
-        Segment {
-            at: self.at,
-            seq: self.seq,
-            text: &self.text,
-            cut: self.cut,
-            starts_segment: self.starts_segment,
-        }
+        Segment { at: self.at, seq: self.seq, text: &self.text, cut: self.cut, starts_segment: self.starts_segment }
     }
 }
 

@@ -12,14 +12,9 @@ impl Log {
     fn add(&mut self, piece: Piece<'_>) {
         match piece {
             Piece::Gap => self.0.push('~'),
-            Piece::Text {
-                bytes,
-                starts_segment,
-                ..
-            } => {
+            Piece::Text { bytes, starts_segment, .. } => {
                 self.0.push(if starts_segment { '+' } else { '-' });
-                self.0
-                    .push_str(std::str::from_utf8(bytes).expect("tests send ASCII"));
+                self.0.push_str(std::str::from_utf8(bytes).expect("tests send ASCII"));
             }
         }
     }
@@ -32,9 +27,7 @@ fn started(seq: u32) -> (Stream, Log) {
 }
 
 fn push(stream: &mut Stream, log: &mut Log, seq: u32, text: &str) {
-    stream.push(At::default(), seq, text.as_bytes(), 0, |piece| {
-        log.add(piece)
-    });
+    stream.push(At::default(), seq, text.as_bytes(), 0, |piece| log.add(piece));
 }
 
 #[test]
@@ -56,11 +49,7 @@ fn starts_with_the_first_segment_seen() {
     let (mut stream, mut log) = (Stream::new(), Log::default());
     assert_eq!(stream.next_seq(), None);
     push(&mut stream, &mut log, 700, "");
-    assert_eq!(
-        stream.next_seq(),
-        None,
-        "an empty segment says nothing about where text begins"
-    );
+    assert_eq!(stream.next_seq(), None, "an empty segment says nothing about where text begins");
     push(&mut stream, &mut log, 1000, "abc");
     push(&mut stream, &mut log, 990, "older text");
     assert_eq!(log.0, "+abc");
@@ -95,11 +84,7 @@ fn cites_the_frame_that_carried_the_bytes() {
             frames.push(at.frame);
         }
     };
-    let at = |frame| At {
-        time: Time(0),
-        frame,
-        file: 0,
-    };
+    let at = |frame| At { time: Time(0), frame, file: 0 };
     stream.start(0);
     stream.push(at(1), 2, b"cd", 0, &mut note);
     stream.push(at(2), 0, b"ab", 0, &mut note);
@@ -167,10 +152,7 @@ fn model(sent: &[Sent], length: usize) -> Vec<Option<Option<u8>>> {
             byte.get_or_insert((i + cut < start + len).then_some(copy as u8));
         }
     }
-    let seen = bytes
-        .iter()
-        .rposition(Option::is_some)
-        .map_or(0, |last| last + 1);
+    let seen = bytes.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     bytes.truncate(seen);
     bytes
 }
@@ -186,13 +168,7 @@ fn reassembled(sent: &[Sent], seq: u32) -> Vec<Option<u8>> {
     stream.start(seq);
     for (copy, &(start, len, cut)) in sent.iter().enumerate() {
         let text = vec![copy as u8; len - cut];
-        stream.push(
-            At::default(),
-            seq.wrapping_add(start as u32),
-            &text,
-            cut as u32,
-            &mut note,
-        );
+        stream.push(At::default(), seq.wrapping_add(start as u32), &text, cut as u32, &mut note);
     }
     stream.finish(&mut note);
     pieces
@@ -201,11 +177,8 @@ fn reassembled(sent: &[Sent], seq: u32) -> Vec<Option<u8>> {
 /// Segments of a text of 120 bytes, few enough to stay within the bounds.
 fn any_segments() -> impl Strategy<Value = Vec<Sent>> {
     let segment = (0usize..100, 1usize..20, 0usize..20);
-    prop::collection::vec(segment, 1..12).prop_map(|sent| {
-        sent.into_iter()
-            .map(|(start, len, cut)| (start, len, (len / 2).min(cut / 4)))
-            .collect()
-    })
+    prop::collection::vec(segment, 1..12)
+        .prop_map(|sent| sent.into_iter().map(|(start, len, cut)| (start, len, (len / 2).min(cut / 4))).collect())
 }
 
 proptest! {

@@ -1,0 +1,446 @@
+//! The conversation on a control connection: from text in order to commands, replies and transfers.
+//!
+//! Read RFC 959 section 5.4 (which reply answers which command) first. Commands wait in a queue; a reply answers the
+//! oldest one that it fits, since real clients pipeline and real servers answer ABOR, STAT and NOOP out of turn.
+
+use crate::cite::At;
+use crate::ftp::Party;
+use crate::ftp::command::{Command, Verb};
+use crate::ftp::helper::{self, LineEnds, Ruling};
+use crate::ftp::host_port::{self, HostPort};
+use crate::ftp::line::{Line, Lines};
+use crate::ftp::reply::{Part, Replies};
+use crate::line::Side;
+use crate::packet::{Endpoint, Segment};
+use crate::session::view::{CONTROL, EventKind, HelperDrop, MAX_HELPER_DROPS, Mode, Negotiation, Transfer, View};
+use crate::tcp::stream::{Piece, Stream};
+
+/// What the tracker has to do after some control text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A data connection to `listener` may come, for this transfer.
+    Expect { transfer: u16, listener: Endpoint },
+    /// The control connection cannot be read from here on.
+    Encrypted,
+    /// The client's first command.
+    FirstCommand(Verb),
+}
+
+/// How much of the conversation can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Secrecy {
+    Clear,
+    /// 234: the next bytes are TLS.
+    Agreed,
+    Encrypted,
+}
+
+/// What is to be remembered of a conversation that goes on.
+#[derive(Debug)]
+pub(super) struct Dialogue {
+    ways: [Way; 2],
+    replies: Replies,
+    /// The latest line of a reply that is not complete (index into the log).
+    last_part: u32,
+    /// Commands without a final reply (indexes into the log).
+    outstanding: Vec<u32>,
+    secrecy: Secrecy,
+    /// A reply was missed: the next command leaves the older ones behind.
+    out_of_step: bool,
+    /// 230 was seen: a line that is no command is no password.
+    logged_in: bool,
+    any_command: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    stream: Stream,
+    lines: Lines,
+    /// What a Linux helper made of the segments of the line that is under way.
+    helper: Option<Ruling>,
+    line_ends: LineEnds,
+}
+
+impl Way {
+    /// What a Linux helper on the path would make of this segment.
+    fn ask_helper(&mut self, party: Party, segment: &Segment<'_>, view: &View) -> Ruling {
+        let in_step = self.line_ends.in_step(segment.seq);
+        let ruling = helper::ruling(party, segment.text, in_step, (view.client.ip, view.server.ip));
+        self.line_ends.passed(segment.seq, segment.text);
+        ruling
+    }
+}
+
+impl Dialogue {
+    pub(super) fn new() -> Self {
+        Dialogue {
+            ways: Default::default(),
+            replies: Replies::default(),
+            last_part: 0,
+            outstanding: Vec::new(),
+            secrecy: Secrecy::Clear,
+            out_of_step: false,
+            logged_in: false,
+            any_command: false,
+        }
+    }
+
+    /// The SYN of one end was seen: `seq` is its first byte.
+    pub(super) fn start(&mut self, toward: Side, seq: u32) {
+        self.ways[toward as usize].stream.start(seq);
+    }
+
+    /// Takes the text of one control segment on its way `toward`.
+    pub(super) fn text(&mut self, view: &mut View, toward: Side, segment: &Segment<'_>, effects: &mut Vec<Effect>) {
+        if self.secrecy == Secrecy::Encrypted && !self.reads_again(view, toward, segment) {
+            return;
+        }
+        let party = if toward == Side::Server { Party::Client } else { Party::Server };
+        let way = &mut self.ways[toward as usize];
+        let ruling = way.ask_helper(party, segment, view);
+        if let Ruling::Dropped(reason) = ruling
+            && view.helper_drops.len() < MAX_HELPER_DROPS
+        {
+            view.helper_drops.push(HelperDrop { at: segment.at, toward, reason });
+        }
+        if ruling != Ruling::Ignored {
+            way.helper = Some(ruling);
+        }
+        let cut = segment.text_len - segment.text.len() as u32;
+        let mut stream = std::mem::take(&mut way.stream);
+        stream.push(segment.at, segment.seq, segment.text, cut, |piece| self.piece(view, toward, piece, effects));
+        self.ways[toward as usize].stream = stream;
+    }
+
+    /// The receiver has everything below `ack`.
+    pub(super) fn acknowledged(&mut self, view: &mut View, toward: Side, ack: u32, effects: &mut Vec<Effect>) {
+        if self.secrecy == Secrecy::Encrypted {
+            return;
+        }
+        let mut stream = std::mem::take(&mut self.ways[toward as usize].stream);
+        stream.acknowledged(ack, |piece| self.piece(view, toward, piece, effects));
+        self.ways[toward as usize].stream = stream;
+    }
+
+    /// Nothing more comes: what waits behind a hole, and lines without an end.
+    pub(super) fn finish(&mut self, view: &mut View, effects: &mut Vec<Effect>) {
+        if self.secrecy == Secrecy::Encrypted {
+            return;
+        }
+        for toward in [Side::Server, Side::Client] {
+            let mut stream = std::mem::take(&mut self.ways[toward as usize].stream);
+            stream.finish(|piece| self.piece(view, toward, piece, effects));
+            let mut lines = std::mem::take(&mut self.ways[toward as usize].lines);
+            lines.flush(|line| self.line(view, toward, &line, effects));
+        }
+    }
+
+    fn piece(&mut self, view: &mut View, toward: Side, piece: Piece<'_>, effects: &mut Vec<Effect>) {
+        match piece {
+            Piece::Gap => {
+                view.gaps += 1;
+                self.out_of_step = true;
+                self.ways[toward as usize].lines.gap();
+                view.record(view.last_at, CONTROL, EventKind::Gap, toward, Verb::Unknown, &[]);
+            }
+            Piece::Text { at, bytes, .. } => {
+                if self.secrecy != Secrecy::Encrypted && self.is_tls(toward, bytes) {
+                    self.secrecy = Secrecy::Encrypted;
+                    view.encrypted.get_or_insert(at);
+                    view.record(at, CONTROL, EventKind::Encrypted, toward, Verb::Unknown, &[]);
+                    effects.push(Effect::Encrypted);
+                }
+                if self.secrecy == Secrecy::Encrypted {
+                    return;
+                }
+                let mut lines = std::mem::take(&mut self.ways[toward as usize].lines);
+                lines.push(at, bytes, |line| self.line(view, toward, &line, effects));
+                self.ways[toward as usize].lines = lines;
+            }
+        }
+    }
+
+    /// A TLS record where a line should begin (RFC 8446 5.1: content types 20 to 23, version 3), or anything that is no
+    /// text once TLS was agreed.
+    fn is_tls(&self, toward: Side, bytes: &[u8]) -> bool {
+        let record = matches!(bytes, [0x14..=0x17, 3, ..]);
+        let agreed = self.secrecy == Secrecy::Agreed && bytes.first().is_some_and(|byte| !byte.is_ascii_graphic());
+        (record || agreed) && self.ways[toward as usize].lines.pending().is_empty()
+    }
+
+    /// After CCC (RFC 4217 section 6) lines appear again where records were.
+    fn reads_again(&mut self, view: &mut View, toward: Side, segment: &Segment<'_>) -> bool {
+        let text = segment.text;
+        let printable = text.ends_with(b"\r\n") && text.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' '..=b'~'));
+        let known = match toward {
+            Side::Server => Command::parse(text).is_some_and(|command| command.verb != Verb::Unknown),
+            Side::Client => matches!(text, [b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..]),
+        };
+        if printable && known {
+            self.secrecy = Secrecy::Clear;
+            self.ways = Default::default();
+            self.outstanding.clear();
+            view.record(segment.at, CONTROL, EventKind::Clear, toward, Verb::Unknown, &[]);
+        }
+        self.secrecy == Secrecy::Clear
+    }
+
+    fn line(&mut self, view: &mut View, toward: Side, line: &Line<'_>, effects: &mut Vec<Effect>) {
+        match toward {
+            Side::Server => self.command(view, line, effects),
+            Side::Client => self.reply_line(view, line, effects),
+        }
+        self.ways[toward as usize].helper = None;
+    }
+
+    fn command(&mut self, view: &mut View, line: &Line<'_>, effects: &mut Vec<Effect>) {
+        let Some(command) = Command::parse(line.bytes) else { return };
+        if let Some(code) = self.replies.rescue() {
+            self.rescued(view, code.0, effects);
+        }
+        let index = self.record_command(view, line.last, &command);
+        if std::mem::take(&mut self.out_of_step) {
+            self.outstanding.clear();
+        }
+        self.outstanding.push(index);
+        if !std::mem::replace(&mut self.any_command, true) {
+            effects.push(Effect::FirstCommand(command.verb));
+        }
+        match command.verb {
+            Verb::User => view.user = Some(index),
+            Verb::Abor => abort(view, index),
+            Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(view, line.last, effects),
+            verb if verb.is_transfer() => begin_transfer(view, index),
+            verb => {
+                if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
+                    let offered = offered_by_command(mode, &command.argument);
+                    begin_negotiation(view, mode, index, offered, self.ways[Side::Server as usize].helper);
+                    expect(view, effects);
+                }
+            }
+        }
+    }
+
+    /// Protected commands (RFC 2228 section 5) hide what they carry.
+    fn gssapi(&mut self, view: &mut View, at: At, effects: &mut Vec<Effect>) {
+        if view.encrypted.is_none() {
+            view.encrypted = Some(at);
+            effects.push(Effect::Encrypted);
+        }
+    }
+
+    fn record_command(&self, view: &mut View, at: At, command: &Command<'_>) -> u32 {
+        let hidden: &[u8] = b"(hidden)";
+        let (word, argument) = match command.verb {
+            Verb::Unknown if !self.logged_in => (hidden, &[][..]),
+            _ if command.is_secret() && !command.argument.is_empty() => (&*command.word, hidden),
+            _ => (&*command.word, &*command.argument),
+        };
+        let space: &[u8] = if argument.is_empty() { b"" } else { b" " };
+        let texts = [word, space, argument];
+        view.record(at, CONTROL, EventKind::Command, Side::Server, command.verb, &texts)
+    }
+
+    fn reply_line(&mut self, view: &mut View, line: &Line<'_>, effects: &mut Vec<Effect>) {
+        let reply = self.replies.line(line.bytes);
+        let kind = match (reply.part, reply.code) {
+            (Part::Single | Part::Last, Some(code)) => EventKind::Reply(code.0),
+            (Part::Stray, _) => EventKind::Stray,
+            _ => EventKind::ReplyPart,
+        };
+        let index = view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[line.bytes]);
+        self.last_part = index;
+        if let EventKind::Reply(code) = kind {
+            self.reply(view, code, index, line.bytes, effects);
+        }
+    }
+
+    /// The client went on: what looked like a middle line was the end of its reply.
+    fn rescued(&mut self, view: &mut View, code: u16, effects: &mut Vec<Effect>) {
+        let index = self.last_part;
+        let Some(event) = view.log.get_mut(index as usize) else { return };
+        event.kind = EventKind::Reply(code);
+        let text = view.text_of(&view.log[index as usize]).to_vec();
+        self.reply(view, code, index, &text, effects);
+    }
+
+    fn reply(&mut self, view: &mut View, code: u16, index: u32, text: &[u8], effects: &mut Vec<Effect>) {
+        if view.greeting.is_none() && !self.any_command {
+            view.greeting = Some(index);
+            return;
+        }
+        self.logged_in |= code == 230;
+        let answered = self.answered(view, code);
+        if code < 200 {
+            return preliminary(view, answered.map(|place| self.outstanding[place]), index);
+        }
+        let command = answered.map(|place| self.outstanding.remove(place));
+        let verb = command.and_then(|command| view.event(command)).map(|event| event.verb);
+        if verb == Some(Verb::Auth) && code == 234 {
+            self.secrecy = Secrecy::Agreed;
+        }
+        match (verb, offered_by_reply(code, text)) {
+            (Some(verb), offered) if verb.is_negotiation() => {
+                negotiated(view, command, index, code, offered, self.ways[Side::Client as usize].helper);
+                expect(view, effects);
+            }
+            (None, Some(offered)) => {
+                let mode = if code == 227 {
+                    Mode::Pasv
+                } else if code == 229 {
+                    Mode::Epsv
+                } else {
+                    Mode::Lpsv
+                };
+                begin_negotiation(view, mode, index, None, None);
+                negotiated(view, Some(index), index, code, Some(offered), self.ways[Side::Client as usize].helper);
+                expect(view, effects);
+            }
+            (Some(verb), _) if verb.is_transfer() => transferred(view, command, index, code),
+            (None, None) => unasked(view, index, code),
+            _ => {}
+        }
+    }
+
+    /// Which of the outstanding commands a reply answers.
+    fn answered(&self, view: &View, code: u16) -> Option<usize> {
+        let verb = |place: usize| view.event(self.outstanding[place]).map_or(Verb::Unknown, |event| event.verb);
+        let under_way = self.outstanding.first().is_some_and(|&first| {
+            view.transfers.iter().rev().any(|t| t.command == Some(first) && t.preliminary.is_some())
+        });
+        let places = 0..self.outstanding.len();
+        let aside = |place: &usize| match code {
+            225 => verb(*place) == Verb::Abor,
+            200 | 211..=215 => true,
+            _ => false,
+        };
+        match code {
+            125 | 150 | 226 | 250 | 425 | 426 | 451 | 452 | 552 => places.clone().find(|&p| verb(p).is_transfer()),
+            227..=229 => places.clone().find(|&p| verb(p).is_negotiation()),
+            _ if under_way => places.clone().skip(1).find(aside),
+            _ => None,
+        }
+        .or(places.into_iter().next())
+    }
+}
+
+fn mode_of(verb: Verb) -> Option<Mode> {
+    Some(match verb {
+        Verb::Port => Mode::Port,
+        Verb::Pasv => Mode::Pasv,
+        Verb::Eprt => Mode::Eprt,
+        Verb::Epsv => Mode::Epsv,
+        Verb::Lprt => Mode::Lprt,
+        Verb::Lpsv => Mode::Lpsv,
+        _ => return None,
+    })
+}
+
+fn offered_by_command(mode: Mode, argument: &[u8]) -> Option<HostPort> {
+    match mode {
+        Mode::Port => host_port::port(argument),
+        Mode::Eprt => host_port::eprt(argument),
+        Mode::Lprt => host_port::lprt(argument),
+        Mode::Pasv | Mode::Epsv | Mode::Lpsv => None,
+    }
+}
+
+/// The code decides, not the command: some servers answer PASV with 229 and EPSV with 227.
+fn offered_by_reply(code: u16, line: &[u8]) -> Option<HostPort> {
+    let text = line.get(3..)?;
+    match code {
+        227 => host_port::pasv_reply(text),
+        228 => host_port::lpsv_reply(text),
+        229 => host_port::epsv_reply(text),
+        _ => None,
+    }
+}
+
+fn begin_negotiation(view: &mut View, mode: Mode, command: u32, offered: Option<HostPort>, helper: Option<Ruling>) {
+    let negotiation = Negotiation { mode, command, reply: None, code: 0, offered, helper };
+    let last = view.transfers.len().wrapping_sub(1);
+    let used = view.transfers.last().is_none_or(|transfer| transfer.command.is_some() || transfer.inferred)
+        || view.attempts.last().is_some_and(|attempt| usize::from(attempt.transfer) == last);
+    if used {
+        view.add_transfer(Transfer { negotiation: Some(negotiation), ..Transfer::default() });
+    } else if let Some(transfer) = view.transfers.last_mut()
+        && let Some(old) = transfer.negotiation.replace(negotiation)
+    {
+        transfer.superseded.push(old);
+    }
+}
+
+fn begin_transfer(view: &mut View, command: u32) {
+    match view.transfers.last_mut() {
+        Some(transfer) if transfer.command.is_none() && !transfer.inferred => transfer.command = Some(command),
+        _ => view.add_transfer(Transfer { command: Some(command), ..Transfer::default() }),
+    }
+}
+
+fn abort(view: &mut View, index: u32) {
+    if let Some(transfer) = view.transfers.last_mut()
+        && transfer.command.is_some()
+        && transfer.reply.is_none()
+    {
+        transfer.abort = Some(index);
+    }
+}
+
+fn preliminary(view: &mut View, command: Option<u32>, index: u32) {
+    if let Some(transfer) = view.transfers.iter_mut().rev().find(|t| command.is_none() || t.command == command) {
+        transfer.preliminary.get_or_insert(index);
+    }
+}
+
+fn transferred(view: &mut View, command: Option<u32>, index: u32, code: u16) {
+    if let Some(transfer) = view.transfers.iter_mut().rev().find(|transfer| transfer.command == command) {
+        transfer.reply = Some(index);
+        transfer.code = code;
+    }
+}
+
+fn negotiated(
+    view: &mut View,
+    command: Option<u32>,
+    index: u32,
+    code: u16,
+    offered: Option<HostPort>,
+    helper: Option<Ruling>,
+) {
+    let negotiations = view.transfers.iter_mut().rev().filter_map(|transfer| transfer.negotiation.as_mut());
+    if let Some(negotiation) = negotiations.into_iter().find(|negotiation| Some(negotiation.command) == command) {
+        negotiation.reply = Some(index);
+        negotiation.code = code;
+        if offered.is_some() {
+            negotiation.offered = offered;
+            negotiation.helper = helper;
+        }
+    }
+}
+
+/// A reply that no command in sight asked for ends a transfer that is under way, if it is of that kind.
+fn unasked(view: &mut View, index: u32, code: u16) {
+    if let Some(transfer) = view.transfers.last_mut()
+        && matches!(code, 226 | 250 | 425 | 426 | 451 | 452 | 550 | 552)
+        && transfer.reply.is_none()
+    {
+        transfer.reply = Some(index);
+        transfer.code = code;
+    }
+}
+
+/// Asks for the data connection of the newest negotiation: at the announced address, and at the control peer's, which
+/// many clients use instead.
+fn expect(view: &View, effects: &mut Vec<Effect>) {
+    let Some(transfer) = view.transfers.len().checked_sub(1) else { return };
+    let Some(negotiation) = &view.transfers[transfer].negotiation else { return };
+    let Some(offered) = negotiation.offered.filter(|_| negotiation.stands()) else { return };
+    let peer = if negotiation.mode.listener() == Side::Server { view.server.ip } else { view.client.ip };
+    let transfer = transfer as u16;
+    let announced = offered.address.unwrap_or(peer);
+    effects.push(Effect::Expect { transfer, listener: Endpoint { ip: announced, port: offered.port } });
+    if announced != peer {
+        effects.push(Effect::Expect { transfer, listener: Endpoint { ip: peer, port: offered.port } });
+    }
+}

@@ -1,0 +1,317 @@
+//! From the views of one session at several taps to the session on the whole line. Pure functions.
+//!
+//! Packets are joined by what they are, never by the clock: the same ports and sequence numbers, and behind a NAT the
+//! same initial sequence numbers. The clocks' offsets follow from the joined packets and serve only for showing one
+//! timeline.
+
+use std::collections::HashMap;
+
+use crate::cite::Time;
+use crate::line::Place;
+use crate::packet::Endpoint;
+use crate::session::place::{self, Standing};
+use crate::session::view::{Attempt, Negotiation, Transfer, View};
+use crate::tcp::connection::{Connection, Half, Role};
+
+/// One session as all taps of the line saw it.
+#[derive(Debug)]
+pub struct Session {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The taps in line order, from the client.
+    pub sights: Vec<Sight>,
+    /// Data connections over all taps.
+    pub attempts: Vec<JoinedAttempt>,
+    /// The sight whose conversation is the fullest, and so the session's own.
+    main: usize,
+}
+
+/// What one tap contributes.
+#[derive(Debug)]
+pub struct Sight {
+    /// The tap, by the order in which taps were given.
+    pub tap: usize,
+    /// What it saw; nothing, if none of the session's packets passed it.
+    pub view: Option<View>,
+    /// Where it stands for this session.
+    pub standing: Standing,
+    /// What to add to this tap's times to get the main tap's.
+    pub offset_ns: i64,
+    /// Index of this view's transfer for every transfer of the main view.
+    transfers: Vec<Option<usize>>,
+}
+
+/// One data connection over all taps.
+#[derive(Debug)]
+pub struct JoinedAttempt {
+    /// Transfer of the main view.
+    pub transfer: usize,
+    /// Index of the attempt in the view of every sight.
+    pub seen: Vec<Option<usize>>,
+}
+
+impl Session {
+    /// A session that only one tap could see.
+    pub fn of_one(view: View, tap: usize, given: Option<Place>) -> Session {
+        let attempts = (0..view.attempts.len())
+            .map(|index| JoinedAttempt {
+                transfer: usize::from(view.attempts[index].transfer),
+                seen: vec![Some(index)],
+            })
+            .collect();
+        let standing = place::standing(&view, given);
+        let number = view.number;
+        let transfers = (0..view.transfers.len()).map(Some).collect();
+        let sight = Sight { tap, view: Some(view), standing, offset_ns: 0, transfers };
+        Session { number, sights: vec![sight], attempts, main: 0 }
+    }
+
+    /// The view whose conversation is the session's own.
+    pub fn main(&self) -> &View {
+        self.sights[self.main].view.as_ref().expect("the main sight has a view: it was chosen among those that have")
+    }
+
+    /// Index of the sight of [`Session::main`].
+    pub fn main_sight(&self) -> usize {
+        self.main
+    }
+
+    /// A view, by position in line order.
+    pub fn view(&self, sight: usize) -> Option<&View> {
+        self.sights.get(sight)?.view.as_ref()
+    }
+
+    /// A transfer of the main view as another tap saw it.
+    pub fn transfer(&self, sight: usize, transfer: usize) -> Option<&Transfer> {
+        let index = (*self.sights.get(sight)?.transfers.get(transfer)?)?;
+        self.view(sight)?.transfers.get(index)
+    }
+
+    /// The data connections of a transfer of the main view.
+    pub fn attempts_of(&self, transfer: usize) -> impl Iterator<Item = &JoinedAttempt> {
+        self.attempts.iter().filter(move |attempt| attempt.transfer == transfer)
+    }
+
+    /// An attempt as one tap saw it.
+    pub fn attempt(&self, sight: usize, joined: &JoinedAttempt) -> Option<&Attempt> {
+        let index = (*joined.seen.get(sight)?)?;
+        self.view(sight)?.attempts.get(index)
+    }
+
+    /// A moment of one tap on the main tap's clock.
+    pub fn on_main_clock(&self, sight: usize, time: Time) -> Time {
+        Time(time.0.saturating_add(self.sights[sight].offset_ns))
+    }
+}
+
+/// A view and the tap it comes from.
+type Found = (usize, View);
+
+/// Joins the views of all taps. `views[tap]` holds the views of one tap; `given[tap]` its place if the user said so.
+pub fn join(views: Vec<Vec<View>>, given: &[Option<Place>]) -> Vec<Session> {
+    let mut groups: Vec<Vec<Found>> = Vec::new();
+    let mut index = Index::default();
+    for (tap, views) in views.into_iter().enumerate() {
+        for view in views {
+            match index.find(&groups, tap, &view) {
+                Some(group) => groups[group].push((tap, view)),
+                None => {
+                    index.add(groups.len(), &view);
+                    groups.push(vec![(tap, view)]);
+                }
+            }
+        }
+    }
+    let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, given)).collect();
+    sessions.sort_by_key(|session| session.main().began.time);
+    for (number, session) in (1..).zip(&mut sessions) {
+        session.number = number;
+    }
+    sessions
+}
+
+/// Finds the group that a view belongs to.
+#[derive(Default)]
+struct Index {
+    by_ends: HashMap<(Endpoint, Endpoint), Vec<usize>>,
+    by_start: HashMap<(u32, u16), Vec<usize>>,
+}
+
+impl Index {
+    fn add(&mut self, group: usize, view: &View) {
+        self.by_ends.entry((view.client, view.server)).or_default().push(group);
+        for key in start_keys(view) {
+            self.by_start.entry(key).or_default().push(group);
+        }
+    }
+
+    fn find(&self, groups: &[Vec<Found>], tap: usize, view: &View) -> Option<usize> {
+        let by_ends = self.by_ends.get(&(view.client, view.server)).into_iter().flatten();
+        let by_start = start_keys(view).into_iter().filter_map(|key| self.by_start.get(&key)).flatten();
+        by_ends.chain(by_start).copied().find(|&group| {
+            let others = &groups[group];
+            others.iter().all(|(other_tap, _)| *other_tap != tap)
+                && others
+                    .iter()
+                    .any(|(_, other)| same_connection(&other.control, &view.control) || same_words(other, view))
+        })
+    }
+}
+
+/// Sequence numbers that no NAT changes, with the end they belong to.
+fn start_keys(view: &View) -> Vec<(u32, u16)> {
+    [(Role::Opener, 0), (Role::Listener, 1)]
+        .into_iter()
+        .filter_map(|(role, tag)| Some((view.control.half(role).start?, tag)))
+        .collect()
+}
+
+/// One connection seen twice: both ends count alike, whatever their addresses.
+pub fn same_connection(one: &Connection, other: &Connection) -> bool {
+    let [openers, listeners] = [Role::Opener, Role::Listener].map(|role| same_half(one.half(role), other.half(role)));
+    let same_ends = one.opener == other.opener && one.listener == other.listener;
+    match (openers, listeners) {
+        (Some(false), _) | (_, Some(false)) => false,
+        (Some(true), _) | (_, Some(true)) => true,
+        (None, None) => same_ends,
+    }
+}
+
+/// None if one of the two shows nothing.
+fn same_half(one: &Half, other: &Half) -> Option<bool> {
+    let (a, b) = (one.start?, other.start?);
+    if one.from_syn && other.from_syn {
+        return Some(a == b);
+    }
+    let ahead = b.wrapping_sub(a);
+    let behind = a.wrapping_sub(b);
+    Some(u64::from(ahead) <= one.bytes() + 1 || u64::from(behind) <= other.bytes() + 1)
+}
+
+/// A box that rewrites sequence numbers leaves the words: the same ends, and the same commands and replies.
+fn same_words(one: &View, other: &View) -> bool {
+    let said = |view: &View| (view.log.len(), view.text.clone());
+    one.client == other.client && one.server == other.server && one.text.len() > MIN_WORDS && said(one) == said(other)
+}
+
+/// Less text than this (a greeting and a user name) may be the same in two sessions.
+const MIN_WORDS: usize = 64;
+
+fn assemble(mut group: Vec<Found>, given: &[Option<Place>]) -> Session {
+    let main_tap = group.iter().max_by_key(|(tap, view)| (words(view), usize::MAX - tap)).map_or(0, |(tap, _)| *tap);
+    let standing: Vec<(usize, Standing)> =
+        group.iter().map(|(tap, view)| (*tap, place::standing(view, given[*tap]))).collect();
+    let order = if given.iter().all(Option::is_some) { (0..given.len()).collect() } else { place::order(&group) };
+    let mut sights: Vec<Sight> = order
+        .into_iter()
+        .map(|tap| {
+            let view = group.iter().position(|(other, _)| *other == tap).map(|at| group.swap_remove(at).1);
+            let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| standing.clone());
+            let standing = standing.unwrap_or_else(|| Standing::given(given[tap]));
+            Sight { tap, view, standing, offset_ns: 0, transfers: Vec::new() }
+        })
+        .collect();
+    let main = sights.iter().position(|sight| sight.tap == main_tap).unwrap_or(0);
+    align(&mut sights, main);
+    let attempts = join_attempts(&sights, main);
+    Session { number: 0, sights, attempts, main }
+}
+
+/// How much of the conversation a view holds.
+fn words(view: &View) -> usize {
+    view.text.len() + view.log.len() + view.transfers.len() * 100
+}
+
+fn align(sights: &mut [Sight], main: usize) {
+    let Some(model) = sights[main].view.take() else { return };
+    for sight in sights.iter_mut() {
+        if let Some(view) = &sight.view {
+            sight.transfers = align_transfers(&model, view);
+            sight.offset_ns = clock_offset(&model, view);
+        }
+    }
+    sights[main].transfers = (0..model.transfers.len()).map(Some).collect();
+    sights[main].view = Some(model);
+}
+
+/// For every transfer of `model`, the one in `view` that says the same, in order.
+fn align_transfers(model: &View, view: &View) -> Vec<Option<usize>> {
+    let mut next = 0;
+    model
+        .transfers
+        .iter()
+        .map(|transfer| {
+            let found =
+                (next..view.transfers.len()).find(|&at| same_transfer(model, transfer, view, &view.transfers[at]))?;
+            next = found + 1;
+            Some(found)
+        })
+        .collect()
+}
+
+fn same_transfer(model: &View, one: &Transfer, view: &View, other: &Transfer) -> bool {
+    let mode = |transfer: &Transfer| transfer.negotiation.as_ref().map(|negotiation| negotiation.mode);
+    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
+    let command = |view: &View, transfer: &Transfer| {
+        transfer.command.and_then(|command| view.event(command)).map(|event| view.text_of(event).to_vec())
+    };
+    let (mine, its) = (command(model, one), command(view, other));
+    let same_port = port(one).is_none() || port(other).is_none() || port(one) == port(other);
+    mode(one) == mode(other)
+        && one.inferred == other.inferred
+        && (same_port || mine.is_some())
+        && (mine == its || mine.is_none() || its.is_none())
+}
+
+fn offered_port(negotiation: &Negotiation) -> Option<u16> {
+    negotiation.offered.map(|offered| offered.port)
+}
+
+/// What to add to the times of `view` to get those of `model`: the median over the replies and commands that both have.
+/// Transit times of the two directions pull it in opposite ways.
+fn clock_offset(model: &View, view: &View) -> i64 {
+    let mut mine = model.log.iter();
+    let mut differences: Vec<i64> = view
+        .log
+        .iter()
+        .filter(|event| event.attempt == crate::session::view::CONTROL)
+        .filter_map(|event| {
+            let twin = mine.clone().position(|other| {
+                other.kind == event.kind && other.toward == event.toward && model.text_of(other) == view.text_of(event)
+            })?;
+            let twin = mine.nth(twin)?;
+            Some(twin.at.time.0.saturating_sub(event.at.time.0))
+        })
+        .collect();
+    differences.sort_unstable();
+    differences.get(differences.len() / 2).copied().unwrap_or(0)
+}
+
+fn join_attempts(sights: &[Sight], main: usize) -> Vec<JoinedAttempt> {
+    let mut joined: Vec<JoinedAttempt> = Vec::new();
+    let order = std::iter::once(main).chain((0..sights.len()).filter(|&sight| sight != main));
+    for sight in order {
+        let Some(view) = &sights[sight].view else { continue };
+        for (index, attempt) in view.attempts.iter().enumerate() {
+            match joined.iter_mut().find(|other| other.seen[sight].is_none() && is_same(sights, other, attempt)) {
+                Some(other) => other.seen[sight] = Some(index),
+                None => {
+                    let own = usize::from(attempt.transfer);
+                    let transfer = sights[sight].transfers.iter().position(|mapped| *mapped == Some(own));
+                    let Some(transfer) = transfer else { continue };
+                    let mut seen = vec![None; sights.len()];
+                    seen[sight] = Some(index);
+                    joined.push(JoinedAttempt { transfer, seen });
+                }
+            }
+        }
+    }
+    joined
+}
+
+fn is_same(sights: &[Sight], joined: &JoinedAttempt, attempt: &Attempt) -> bool {
+    joined.seen.iter().zip(sights).any(|(index, sight)| {
+        let other = index.and_then(|index| sight.view.as_ref()?.attempts.get(index));
+        other.is_some_and(|other| same_connection(&other.connection, &attempt.connection))
+    })
+}

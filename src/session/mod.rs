@@ -1,0 +1,13 @@
+//! Floor 3: from the packets of each tap to the sessions of the whole line.
+//!
+//! [`tracker`] follows one tap and yields a [`view`] a session; [`join`] puts the views of one session together.
+
+mod dialogue;
+mod flow;
+pub mod join;
+mod orphans;
+pub mod place;
+mod strangers;
+mod timers;
+pub mod tracker;
+pub mod view;

@@ -1,0 +1,269 @@
+//! Packets of no known connection: what they begin, and whom they belong to.
+
+use std::net::IpAddr;
+
+use crate::cite::At;
+use crate::ftp::command::Verb;
+use crate::line::Side;
+use crate::packet::{Endpoint, IcmpError, Segment};
+use crate::session::flow::FlowKey;
+use crate::session::tracker::{Owner, Tracker, Waiting, record};
+use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
+use crate::tcp::connection::{Connection, Noticed, Role};
+
+impl Tracker {
+    /// A packet of no known connection.
+    pub(super) fn stranger(&mut self, key: FlowKey, segment: &Segment<'_>) {
+        let (from, to) = (segment.source, segment.destination);
+        if !segment.flags.syn()
+            && let Some(orphan) = self.orphans.get(key)
+        {
+            orphan.observe(segment);
+            self.census.other_traffic = true;
+            if !segment.text.starts_with(b"220") {
+                return;
+            }
+        }
+        match (segment.flags.syn(), segment.flags.ack()) {
+            _ if segment.flags.rst() => {}
+            (true, false) => self.opening(key, from, to, segment),
+            (true, true) => self.opening(key, to, from, segment),
+            (false, _) if segment.text_len > 0 || segment.flags.fin() => self.middle(key, segment),
+            (false, _) => {}
+        }
+    }
+
+    fn opening(&mut self, key: FlowKey, opener: Endpoint, listener: Endpoint, segment: &Segment<'_>) {
+        if self.is_control(listener.port) {
+            return self.begin(key, opener, listener, KnownBy::Port, segment);
+        }
+        self.census.other_traffic = true;
+        let owner = match self.waiting_for(listener, opener.ip) {
+            Some(waiting) => self.attempt(key, waiting, Connection::new(opener, listener)),
+            None => self.infer(key, opener, listener, segment.at),
+        };
+        match owner {
+            Some(owner) => self.owned(owner, segment),
+            None => self.orphans.add(key, opener, listener, segment),
+        }
+    }
+
+    /// A segment in the middle of a connection whose opening was not captured.
+    fn middle(&mut self, key: FlowKey, segment: &Segment<'_>) {
+        let (from, to) = (segment.source, segment.destination);
+        let text = segment.text_len > 0;
+        if self.is_control(to.port) && text {
+            return self.begin(key, from, to, KnownBy::Port, segment);
+        }
+        if self.is_control(from.port) && text {
+            return self.begin(key, to, from, KnownBy::Port, segment);
+        }
+        let met = [(from, to), (to, from)].into_iter().find_map(|(opener, listener)| {
+            Some((self.waiting_for(listener, opener.ip)?, Connection::new(opener, listener)))
+        });
+        if let Some((waiting, connection)) = met
+            && let Some(owner) = self.attempt(key, waiting, connection)
+        {
+            self.owned(owner, segment);
+        } else if segment.text.starts_with(b"220") {
+            self.begin(key, to, from, KnownBy::Greeting, segment);
+        }
+    }
+
+    fn begin(&mut self, key: FlowKey, client: Endpoint, server: Endpoint, known_by: KnownBy, segment: &Segment<'_>) {
+        let toward = if segment.source == client { Side::Server } else { Side::Client };
+        if !self.config.leg.carries(toward, segment.direction) {
+            return;
+        }
+        let orphan = self.orphans.take(key).filter(|orphan| orphan.opener == client);
+        let slot = self.add(View::new(client, server, known_by, segment.at));
+        self.flows.insert(key, Owner { slot, attempt: CONTROL });
+        if known_by == KnownBy::Greeting {
+            self.ports.add(server.port);
+        }
+        if let (Some(orphan), Some(live)) = (orphan, self.slots[slot as usize].as_deref_mut()) {
+            record_opening(&mut live.view, CONTROL, &orphan, Side::Server);
+            live.view.began = orphan.began().unwrap_or(segment.at);
+            live.view.control = orphan;
+        }
+        self.control_segment(slot, segment);
+    }
+
+    /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
+    fn waiting_for(&self, listener: Endpoint, opener: IpAddr) -> Option<Waiting> {
+        let all = self.expected.get(&listener)?;
+        let fits = |waiting: &&Waiting| self.expected_opener(waiting, listener.ip) == Some(opener);
+        all.iter().rev().find(fits).or(all.last()).copied()
+    }
+
+    fn expected_opener(&self, waiting: &Waiting, listener: IpAddr) -> Option<IpAddr> {
+        let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+        Some(match listening_side(view, waiting.transfer, listener) {
+            Side::Server => view.client.ip,
+            Side::Client => view.server.ip,
+        })
+    }
+
+    fn attempt(&mut self, key: FlowKey, waiting: Waiting, connection: Connection) -> Option<Owner> {
+        let foreign = self.expected_opener(&waiting, connection.listener.ip) != Some(connection.opener.ip);
+        let twin = self.twin_of(&waiting, &connection);
+        let live = self.slots[waiting.slot as usize].as_deref_mut()?;
+        if live.view.attempts.len() >= MAX_TRANSFERS {
+            live.view.uncounted += 1;
+            return None;
+        }
+        let owner = Owner { slot: waiting.slot, attempt: live.view.attempts.len() as u16 };
+        let listens = listening_side(&live.view, waiting.transfer, connection.listener.ip);
+        if let Some(twin) = twin {
+            self.add_twin(key, twin, connection.clone());
+        }
+        let live = self.slots[waiting.slot as usize].as_deref_mut()?;
+        live.view.attempts.push(Attempt { transfer: waiting.transfer, foreign, listens, connection });
+        self.flows.insert(key, owner);
+        Some(owner)
+    }
+
+    /// In a transfer between two servers (RFC 959 section 5.2) the connection that one session opens is the one that
+    /// another session listens for.
+    fn twin_of(&self, waiting: &Waiting, connection: &Connection) -> Option<Waiting> {
+        let all = self.expected.get(&connection.listener)?;
+        let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+        let between_servers = listening_side(view, waiting.transfer, connection.listener.ip) == Side::Client
+            && connection.listener.ip != view.client.ip;
+        all.iter().rev().find(|other| between_servers && other.slot != waiting.slot).copied()
+    }
+
+    fn add_twin(&mut self, key: FlowKey, twin: Waiting, connection: Connection) {
+        if let Some(live) = self.slots[twin.slot as usize].as_deref_mut() {
+            let owner = Owner { slot: twin.slot, attempt: live.view.attempts.len() as u16 };
+            let listens = listening_side(&live.view, twin.transfer, connection.listener.ip);
+            live.view.attempts.push(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
+            self.twins.insert(key, owner);
+        }
+    }
+
+    /// Takes over a connection that was seen before anybody expected it.
+    pub(super) fn adopt(&mut self, key: FlowKey, waiting: Waiting, connection: Connection) {
+        let opening = connection.clone();
+        if let Some(owner) = self.attempt(key, waiting, connection)
+            && let Some(live) = self.slots[owner.slot as usize].as_deref_mut()
+        {
+            let listens = listening_side(&live.view, waiting.transfer, opening.listener.ip);
+            record_opening(&mut live.view, owner.attempt, &opening, listens);
+        }
+    }
+
+    /// A data connection of a session whose negotiations cannot be read, told by the pair of addresses; or one to the
+    /// passive range with no session in sight.
+    fn infer(&mut self, key: FlowKey, opener: Endpoint, listener: Endpoint, at: At) -> Option<Owner> {
+        if listener.port < 1024 || (opener.port < 1024 && opener.port != 20) {
+            return None;
+        }
+        let in_range = self.config.passive_range.as_ref().map(|range| range.contains(&listener.port));
+        let passive = self.secret.get(&(opener.ip, listener.ip)).filter(|_| in_range != Some(false));
+        let active = self.secret.get(&(listener.ip, opener.ip));
+        let latest = |slots: &Vec<u32>| {
+            let last = |&slot: &u32| self.slots[slot as usize].as_deref().map(|live| live.view.last_at.time);
+            slots.iter().copied().max_by_key(last)
+        };
+        let slot = match passive.or(active).and_then(latest) {
+            Some(slot) => slot,
+            None if in_range == Some(true) => self.begin_unseen(opener, listener, at),
+            None => return None,
+        };
+        let transfer = self.inferred_transfer(slot, listener)?;
+        self.expect(slot, transfer, listener);
+        self.attempt(key, Waiting { slot, transfer }, Connection::new(opener, listener))
+    }
+
+    fn begin_unseen(&mut self, opener: Endpoint, listener: Endpoint, at: At) -> u32 {
+        let unknown = |ip| Endpoint { ip, port: 0 };
+        let slot = self.add(View::new(unknown(opener.ip), unknown(listener.ip), KnownBy::PassiveRange, at));
+        self.keep_secret(slot);
+        slot
+    }
+
+    /// A retry from another source port belongs to the same transfer.
+    fn inferred_transfer(&mut self, slot: u32, listener: Endpoint) -> Option<u16> {
+        let view = &mut self.slots[slot as usize].as_deref_mut()?.view;
+        let last = view.transfers.len().checked_sub(1);
+        let retry = view
+            .attempts
+            .last()
+            .is_some_and(|attempt| attempt.connection.listener == listener && attempt.connection.established.is_none());
+        if !retry || last.is_none() {
+            view.add_transfer(Transfer { inferred: true, ..Transfer::default() });
+        }
+        view.transfers.len().checked_sub(1).map(|last| last as u16)
+    }
+
+    pub(super) fn icmp(&mut self, error: &IcmpError) {
+        self.census.other_traffic = true;
+        let (from, to) = (error.quoted.source, error.quoted.destination);
+        let key = FlowKey::new(from, to);
+        if let Some(owner) = self.flows.get(&key).copied() {
+            return self.owned_icmp(owner, error);
+        }
+        if let Some(orphan) = self.orphans.get(key) {
+            orphan.observe_icmp(error);
+            return;
+        }
+        if self.is_control(to.port) && error.kind.is_unreachable() {
+            let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
+            self.flows.insert(key, Owner { slot, attempt: CONTROL });
+            self.owned_icmp(Owner { slot, attempt: CONTROL }, error);
+        } else if let Some(waiting) = self.waiting_for(to, from.ip)
+            && let Some(owner) = self.attempt(key, waiting, Connection::new(from, to))
+        {
+            self.owned_icmp(owner, error);
+        }
+    }
+
+    fn owned_icmp(&mut self, owner: Owner, error: &IcmpError) {
+        let Some(live) = self.slots[owner.slot as usize].as_deref_mut() else { return };
+        let view = &mut live.view;
+        let (connection, listens) = match owner.attempt {
+            CONTROL => (&mut view.control, Side::Server),
+            attempt => match view.attempts.get_mut(usize::from(attempt)) {
+                Some(attempt) => (&mut attempt.connection, attempt.listens),
+                None => return,
+            },
+        };
+        let quoted_toward = match connection.role_of(error.quoted.source) {
+            Role::Opener => listens,
+            Role::Listener => !listens,
+        };
+        if !self.config.leg.carries(!quoted_toward, error.direction) {
+            return;
+        }
+        view.last_at = error.at;
+        if connection.observe_icmp(error) {
+            let text = format!("{} from {}", error.kind, error.source);
+            view.record(error.at, owner.attempt, EventKind::Icmp, !quoted_toward, Verb::Unknown, &[text.as_bytes()]);
+        }
+    }
+}
+
+/// The legs of an opening that was seen before the session was known.
+fn record_opening(view: &mut View, attempt: u16, connection: &Connection, listens: Side) {
+    let legs = [
+        (connection.syn.map(|leg| leg.first), Noticed::Syn, listens),
+        (connection.syn_ack.map(|leg| leg.first), Noticed::SynAck, !listens),
+        (connection.established, Noticed::Established, listens),
+    ];
+    for (at, noticed, toward) in legs {
+        if let Some(at) = at {
+            record(view, at, attempt, noticed, toward);
+        }
+    }
+}
+
+/// Who listens for the data connection of a transfer: the negotiation says so, or for an inferred one the address.
+fn listening_side(view: &View, transfer: u16, listener: IpAddr) -> Side {
+    let negotiation = view.transfers.get(usize::from(transfer)).and_then(|transfer| transfer.negotiation.as_ref());
+    match negotiation {
+        Some(negotiation) => negotiation.mode.listener(),
+        None if listener == view.client.ip && listener != view.server.ip => Side::Client,
+        None => Side::Server,
+    }
+}

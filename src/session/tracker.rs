@@ -1,0 +1,459 @@
+//! From the packets of one tap to the views of its sessions.
+//!
+//! Four verbs: [`Tracker::observe`] a packet, [`Tracker::advance`] the time, [`Tracker::finish`], and
+//! [`Tracker::poll`] the views that are settled. Replay and live capture differ only in who advances the time.
+//!
+//! Almost every packet of a busy capture is put aside by its flags and ports; what remains is looked up in one table of
+//! connections. Memory is bounded by live sessions: a session is settled, handed out and forgotten.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use crate::cite::{At, Time};
+use crate::ftp::command::Verb;
+use crate::line::Side;
+use crate::packet::{Direction, Endpoint, Flags, Packet, Segment};
+use crate::session::dialogue::{Dialogue, Effect};
+use crate::session::flow::{FlowKey, Ports};
+use crate::session::orphans::Orphans;
+use crate::session::timers::Timers;
+use crate::session::view::{CONTROL, EventKind, KnownBy, Settled, View};
+use crate::tcp::connection::{Connection, Noticed, Role};
+
+/// What the tracker is to look for.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Ports of control connections.
+    pub control_ports: Vec<u16>,
+    /// Ports of the server's passive range, for sessions whose negotiations cannot be read.
+    pub passive_range: Option<RangeInclusive<u16>>,
+    /// Which leg of a forwarding host to watch; see [`Leg`].
+    pub leg: Leg,
+}
+
+/// A capture on all interfaces of a forwarding host holds every packet twice, once on its way in and once on its way
+/// out. Each leg is a tap of its own; a host that does not forward shows everything on one of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// Every packet.
+    Both,
+    /// Only packets on the side towards this end of the control connection.
+    Toward(Side),
+}
+
+impl Leg {
+    /// Whether a packet on its way `toward` an end, captured in this direction, passed this leg.
+    pub(super) fn carries(self, toward: Side, direction: Option<Direction>) -> bool {
+        match (self, direction) {
+            (Leg::Both, _) | (_, None) => true,
+            (Leg::Toward(side), Some(Direction::Outgoing)) => toward == side,
+            (Leg::Toward(side), Some(Direction::Incoming)) => toward != side,
+        }
+    }
+}
+
+/// Sessions alive at once; more displace the ones that were silent longest.
+pub const MAX_SESSIONS: usize = 65_536;
+/// After both ends have closed, late packets of the session are still taken for this long.
+const LINGER: Duration = Duration::from_secs(2);
+/// The same where a data connection is still open or unanswered: a refusal may take an ARP timeout of 3 s.
+const LONG_LINGER: Duration = Duration::from_secs(10);
+/// An unanswered opening is given up after this: the longest pause between two SYNs of Linux is 64 s.
+const HALF_OPEN: Duration = Duration::from_secs(150);
+/// An established session is given up after this; no idle timer of FTP servers or NATs in use is longer.
+const IDLE: Duration = Duration::from_secs(2 * 3600);
+
+/// Follows the FTP sessions that pass one tap.
+pub struct Tracker {
+    pub(super) config: Config,
+    pub(super) ports: Ports,
+    pub(super) flows: HashMap<FlowKey, Owner, RandomState>,
+    /// Second owner of a data connection between two servers (FXP).
+    pub(super) twins: HashMap<FlowKey, Owner, RandomState>,
+    pub(super) expected: HashMap<Endpoint, Vec<Waiting>, RandomState>,
+    pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
+    pub(super) slots: Vec<Option<Box<Live>>>,
+    free: Vec<u32>,
+    pub(super) orphans: Orphans,
+    timers: Timers,
+    settled: VecDeque<View>,
+    effects: Vec<Effect>,
+    pub(super) now: Time,
+    numbered: u64,
+    stamp: u32,
+    pub(super) census: Census,
+}
+
+/// What a tracker counts over the whole tap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Time of the first packet.
+    pub began: Option<Time>,
+    /// Time of the latest packet.
+    pub ended: Time,
+    /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
+    pub other_traffic: bool,
+    /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.
+    pub displaced: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) slot: u32,
+    pub(super) attempt: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) slot: u32,
+    pub(super) transfer: u16,
+}
+
+pub(super) struct Live {
+    pub(super) view: View,
+    dialogue: Dialogue,
+    listeners: Vec<Endpoint>,
+    stamp: u32,
+    /// On a port that is no control port: `220` was seen, the first command not yet.
+    candidate: bool,
+}
+
+impl Live {
+    fn is_half_open(&self) -> bool {
+        self.view.control.established.is_none()
+    }
+
+    fn has_open_question(&self) -> bool {
+        self.view.attempts.iter().any(|attempt| !attempt.connection.is_over())
+    }
+}
+
+impl Tracker {
+    /// A tracker that has seen nothing.
+    pub fn new(config: Config) -> Self {
+        let mut ports = Ports::new();
+        config.control_ports.iter().for_each(|&port| ports.add(port));
+        Tracker {
+            config,
+            ports,
+            flows: HashMap::default(),
+            twins: HashMap::default(),
+            expected: HashMap::default(),
+            secret: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            orphans: Orphans::default(),
+            timers: Timers::default(),
+            settled: VecDeque::new(),
+            effects: Vec::new(),
+            now: Time(i64::MIN),
+            numbered: 0,
+            stamp: 0,
+            census: Census::default(),
+        }
+    }
+
+    /// Takes one packet into account. Its time advances the tracker's.
+    #[inline]
+    pub fn observe(&mut self, packet: &Packet<'_>) {
+        match packet {
+            Packet::Segment(segment) if self.is_interesting(segment) => self.segment(segment),
+            Packet::IcmpError(error) => self.icmp(error),
+            Packet::Segment(_) | Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
+        }
+    }
+
+    /// Settles what nobody waits for any longer at this time.
+    #[inline]
+    pub fn advance(&mut self, now: Time) {
+        self.census.began.get_or_insert(now);
+        self.census.ended = self.census.ended.max(now);
+        self.now = self.now.max(now);
+        while let Some((slot, stamp)) = self.timers.due(self.now) {
+            self.look_at(slot, stamp);
+        }
+    }
+
+    /// The capture ends: settles everything.
+    pub fn finish(&mut self) {
+        let mut alive: Vec<u32> =
+            (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].is_some()).collect();
+        alive.sort_by_key(|&slot| self.slots[slot as usize].as_ref().map(|live| live.view.number));
+        for slot in alive {
+            let over = self.slots[slot as usize].as_ref().is_some_and(|live| live.view.control.is_over());
+            self.settle(slot, if over { Settled::Closed } else { Settled::EndOfCapture });
+        }
+    }
+
+    /// The next settled view.
+    #[inline]
+    pub fn poll(&mut self) -> Option<View> {
+        self.settled.pop_front()
+    }
+
+    /// What was counted so far.
+    pub fn census(&self) -> Census {
+        self.census
+    }
+
+    #[inline]
+    fn is_interesting(&self, segment: &Segment<'_>) -> bool {
+        self.ports.has(segment.source.port)
+            || self.ports.has(segment.destination.port)
+            || segment.flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
+            || segment.text.starts_with(b"220")
+    }
+
+    pub(super) fn is_control(&self, port: u16) -> bool {
+        self.config.control_ports.contains(&port)
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>) {
+        let key = FlowKey::new(segment.source, segment.destination);
+        match self.flows.get(&key).copied() {
+            Some(owner) if !self.reopens(owner, segment) => {
+                self.owned(owner, segment);
+                if !self.twins.is_empty()
+                    && let Some(&twin) = self.twins.get(&key)
+                {
+                    self.owned(twin, segment);
+                }
+            }
+            Some(owner) => {
+                if owner.attempt == CONTROL {
+                    self.settle(owner.slot, Settled::Displaced);
+                }
+                self.stranger(key, segment);
+            }
+            None => self.stranger(key, segment),
+        }
+    }
+
+    /// A SYN that is no retransmission of the connection's own: its ports are used anew.
+    fn reopens(&self, owner: Owner, segment: &Segment<'_>) -> bool {
+        if !segment.flags.syn() || segment.flags.ack() {
+            return false;
+        }
+        let Some(connection) = self.connection(owner) else { return false };
+        let start = connection.half(Role::Opener).start;
+        segment.source != connection.opener || start.is_some_and(|start| start != segment.seq.wrapping_add(1))
+    }
+
+    fn connection(&self, owner: Owner) -> Option<&Connection> {
+        let view = &self.slots.get(owner.slot as usize)?.as_ref()?.view;
+        match owner.attempt {
+            CONTROL => Some(&view.control),
+            attempt => view.attempts.get(usize::from(attempt)).map(|attempt| &attempt.connection),
+        }
+    }
+
+    pub(super) fn owned(&mut self, owner: Owner, segment: &Segment<'_>) {
+        if owner.attempt == CONTROL {
+            self.control_segment(owner.slot, segment)
+        } else {
+            self.data_segment(owner, segment)
+        }
+    }
+
+    pub(super) fn control_segment(&mut self, slot: u32, segment: &Segment<'_>) {
+        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Live { view, dialogue, .. } = live;
+        let toward = if segment.source == view.client { Side::Server } else { Side::Client };
+        if !self.config.leg.carries(toward, segment.direction) {
+            return;
+        }
+        view.last_at = segment.at;
+        let was_over = view.control.is_over();
+        let role = view.control.role_of(segment.source);
+        let resent = view.control.half(role).resent;
+        let noticed = view.control.observe(segment);
+        record(view, segment.at, CONTROL, noticed, toward);
+        if segment.flags.syn() {
+            dialogue.start(toward, segment.seq.wrapping_add(1));
+        }
+        if view.control.half(role).resent > resent {
+            view.record(segment.at, CONTROL, EventKind::Resent, toward, Verb::Unknown, &[]);
+        }
+        if segment.text_len > 0 {
+            dialogue.text(view, toward, segment, &mut self.effects);
+        }
+        if segment.flags.ack() {
+            dialogue.acknowledged(view, !toward, segment.ack, &mut self.effects);
+        }
+        if !was_over && view.control.is_over() {
+            self.timers.set(segment.at.time.plus(LINGER), slot, live.stamp);
+        }
+        self.apply_effects(slot);
+    }
+
+    fn data_segment(&mut self, owner: Owner, segment: &Segment<'_>) {
+        let Some(live) = self.slots[owner.slot as usize].as_deref_mut() else { return };
+        let Some(attempt) = live.view.attempts.get_mut(usize::from(owner.attempt)) else { return };
+        let role = attempt.connection.role_of(segment.source);
+        let toward = if role == Role::Opener { attempt.listens } else { !attempt.listens };
+        if !self.config.leg.carries(toward, segment.direction) {
+            return;
+        }
+        let noticed = attempt.connection.observe(segment);
+        live.view.last_at = segment.at;
+        if noticed != Noticed::Nothing {
+            record(&mut live.view, segment.at, owner.attempt, noticed, toward);
+        }
+    }
+
+    fn apply_effects(&mut self, slot: u32) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Expect { transfer, listener } => self.expect(slot, transfer, listener),
+                Effect::Encrypted => self.keep_secret(slot),
+                Effect::FirstCommand(verb) => self.confirm(slot, verb),
+            }
+        }
+        self.effects = effects;
+    }
+
+    pub(super) fn expect(&mut self, slot: u32, transfer: u16, listener: Endpoint) {
+        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        live.listeners.push(listener);
+        self.ports.add(listener.port);
+        self.expected.entry(listener).or_default().push(Waiting { slot, transfer });
+        if let Some((key, connection)) = self.orphans.take_to(listener, self.now) {
+            self.adopt(key, Waiting { slot, transfer }, connection);
+        }
+    }
+
+    pub(super) fn keep_secret(&mut self, slot: u32) {
+        if let Some(live) = self.slots[slot as usize].as_deref() {
+            self.secret.entry((live.view.client.ip, live.view.server.ip)).or_default().push(slot);
+        }
+    }
+
+    /// `220` on a strange port is FTP if `USER` or `AUTH` follows; SMTP says `220` too.
+    fn confirm(&mut self, slot: u32, verb: Verb) {
+        let Some(live) = self.slots[slot as usize].as_deref_mut().filter(|live| live.candidate) else { return };
+        if matches!(verb, Verb::User | Verb::Auth) {
+            live.candidate = false;
+            self.numbered += 1;
+            live.view.number = self.numbered;
+        } else {
+            self.settle(slot, Settled::Displaced);
+        }
+    }
+
+    /// Puts a new session into a slot.
+    pub(super) fn add(&mut self, mut view: View) -> u32 {
+        if self.slots.len() - self.free.len() >= MAX_SESSIONS {
+            self.displace();
+        }
+        let candidate = view.known_by == KnownBy::Greeting;
+        if !candidate {
+            self.numbered += 1;
+            view.number = self.numbered;
+        }
+        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
+        if slot as usize == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.stamp = self.stamp.wrapping_add(1);
+        self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
+        let live = Live { view, dialogue: Dialogue::new(), listeners: Vec::new(), stamp: self.stamp, candidate };
+        self.slots[slot as usize] = Some(Box::new(live));
+        slot
+    }
+
+    /// Makes room: the session whose timer would end first goes first, so half-open ones of a scan before real ones.
+    fn displace(&mut self) {
+        while let Some((slot, stamp)) = self.timers.next() {
+            if self.slots[slot as usize].as_ref().is_some_and(|live| live.stamp == stamp) {
+                self.census.displaced += 1;
+                return self.settle(slot, Settled::Displaced);
+            }
+        }
+    }
+
+    fn look_at(&mut self, slot: u32, stamp: u32) {
+        let Some(live) = self.slots[slot as usize].as_deref().filter(|live| live.stamp == stamp) else { return };
+        let (wait, why) = match () {
+            () if live.view.control.is_over() && live.has_open_question() => (LONG_LINGER, Settled::Closed),
+            () if live.view.control.is_over() => (LINGER, Settled::Closed),
+            () if live.is_half_open() => (HALF_OPEN, Settled::Idle),
+            () => (IDLE, Settled::Idle),
+        };
+        let due = live.view.last_at.time.plus(wait);
+        if due <= self.now { self.settle(slot, why) } else { self.timers.set(due, slot, stamp) }
+    }
+
+    /// Hands a session out and forgets it.
+    fn settle(&mut self, slot: u32, why: Settled) {
+        let Some(mut live) = self.slots[slot as usize].take() else { return };
+        live.dialogue.finish(&mut live.view, &mut Vec::new());
+        self.free.push(slot);
+        let Live { mut view, listeners, candidate, .. } = *live;
+        self.forget_flow(view.client, view.server, slot);
+        for attempt in &view.attempts {
+            self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);
+        }
+        for listener in listeners {
+            self.ports.remove(listener.port);
+            self.forget_listener(listener, slot);
+        }
+        if view.known_by == KnownBy::Greeting {
+            self.ports.remove(view.server.port);
+        }
+        if view.encrypted.is_some() || view.known_by == KnownBy::PassiveRange {
+            let pair = (view.client.ip, view.server.ip);
+            if let Some(slots) = self.secret.get_mut(&pair) {
+                slots.retain(|&other| other != slot);
+                if slots.is_empty() {
+                    self.secret.remove(&pair);
+                }
+            }
+        }
+        view.settled = why;
+        if !candidate {
+            self.settled.push_back(view);
+        }
+    }
+
+    fn forget_flow(&mut self, one: Endpoint, other: Endpoint, slot: u32) {
+        let key = FlowKey::new(one, other);
+        for table in [&mut self.flows, &mut self.twins] {
+            if let Entry::Occupied(entry) = table.entry(key)
+                && entry.get().slot == slot
+            {
+                entry.remove();
+            }
+        }
+    }
+
+    fn forget_listener(&mut self, listener: Endpoint, slot: u32) {
+        if let Entry::Occupied(mut entry) = self.expected.entry(listener) {
+            entry.get_mut().retain(|waiting| waiting.slot != slot);
+            if entry.get().is_empty() {
+                entry.remove();
+            }
+        }
+    }
+}
+
+/// Puts what a segment meant into the log.
+pub(super) fn record(view: &mut View, at: At, attempt: u16, noticed: Noticed, toward: Side) {
+    let kind = match noticed {
+        Noticed::Syn => EventKind::Syn,
+        Noticed::SynAgain => EventKind::SynAgain,
+        Noticed::SynAck => EventKind::SynAck,
+        Noticed::SynAckAgain => EventKind::SynAckAgain,
+        Noticed::Established => EventKind::Established,
+        Noticed::Fin => EventKind::Fin,
+        Noticed::FinAgain => EventKind::FinAgain,
+        Noticed::Reset => EventKind::Reset,
+        Noticed::ResetAgain | Noticed::Nothing => return,
+    };
+    view.record(at, attempt, kind, toward, Verb::Unknown, &[]);
+}

@@ -1,0 +1,331 @@
+//! What one tap saw of one session: plain data, filled by the tracker and read by `join`, the verdicts and the reports.
+
+use std::ops::Range;
+
+use crate::cite::At;
+use crate::ftp::command::Verb;
+use crate::ftp::helper::{Reason, Ruling};
+use crate::ftp::host_port::HostPort;
+use crate::line::Side;
+use crate::packet::Endpoint;
+use crate::tcp::connection::Connection;
+
+/// One session at one tap.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Order of the session's first packet among the sessions of this tap, from 1.
+    pub number: u64,
+    /// Who opened the control connection.
+    pub client: Endpoint,
+    /// Who listens.
+    pub server: Endpoint,
+    /// The control connection.
+    pub control: Connection,
+    /// What made it an FTP session.
+    pub known_by: KnownBy,
+    /// All that happened, in order of capture.
+    pub log: Vec<Event>,
+    /// The texts that `log` points into, escaped nowhere, passwords replaced.
+    pub text: Vec<u8>,
+    /// Transfers and negotiations, in order.
+    pub transfers: Vec<Transfer>,
+    /// Data connections, in order of their first packet.
+    pub attempts: Vec<Attempt>,
+    /// From where on the control connection cannot be read.
+    pub encrypted: Option<At>,
+    /// User name as given.
+    pub user: Option<u32>,
+    /// The server's greeting (index into `log`).
+    pub greeting: Option<u32>,
+    /// Control segments that a Linux helper on the path would have dropped, the first [`MAX_HELPER_DROPS`].
+    pub helper_drops: Vec<HelperDrop>,
+    /// Holes in the control streams: the tap missed segments.
+    pub gaps: u32,
+    /// Events beyond [`MAX_EVENTS`] that were counted instead of kept.
+    pub uncounted: u64,
+    /// First packet of the session.
+    pub began: At,
+    /// Latest packet of the session.
+    pub last_at: At,
+    /// Why nothing more was waited for.
+    pub settled: Settled,
+}
+
+/// A segment that `nf_conntrack_ftp` would have dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HelperDrop {
+    /// The segment.
+    pub at: At,
+    /// Which way it went.
+    pub toward: Side,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Helper drops kept per view: one is enough for a verdict, a few show a pattern.
+pub const MAX_HELPER_DROPS: usize = 8;
+
+/// Events kept per session: a session that moves ten thousand files needs about a hundred thousand.
+pub const MAX_EVENTS: usize = 200_000;
+
+/// Transfers, and data connections, kept per session.
+pub const MAX_TRANSFERS: usize = 50_000;
+
+/// Bytes of text kept per session.
+pub const MAX_TEXT: usize = 16 << 20;
+
+/// How a connection was recognised as FTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// By its port.
+    Port,
+    /// `220` and then `USER` or `AUTH` on another port.
+    Greeting,
+    /// Only by data connections to the passive range; no control connection is in sight.
+    PassiveRange,
+}
+
+/// Why a session was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The control connection ended.
+    Closed,
+    /// Nothing moved for longer than any timer of TCP or FTP.
+    Idle,
+    /// The capture ends.
+    EndOfCapture,
+    /// More sessions were alive than the tracker holds, or its port pair was used anew.
+    Displaced,
+}
+
+/// One line of the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where it was seen.
+    pub at: At,
+    /// Start of its text in [`View::text`].
+    pub text_start: u32,
+    /// Length of its text.
+    pub text_len: u16,
+    /// The attempt it belongs to; [`CONTROL`] for the control connection.
+    pub attempt: u16,
+    /// What happened.
+    pub kind: EventKind,
+    /// Which way the packet went.
+    pub toward: Side,
+    /// Verb of a command.
+    pub verb: Verb,
+}
+
+/// [`Event::attempt`] of the control connection.
+pub const CONTROL: u16 = u16::MAX;
+
+impl Event {
+    /// Where its text is.
+    pub fn span(&self) -> Range<usize> {
+        let start = self.text_start as usize;
+        start..start + usize::from(self.text_len)
+    }
+}
+
+/// What an [`Event`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// SYN.
+    Syn,
+    /// The same SYN again.
+    SynAgain,
+    /// SYN-ACK.
+    SynAck,
+    /// The same SYN-ACK again.
+    SynAckAgain,
+    /// The handshake is complete.
+    Established,
+    /// FIN.
+    Fin,
+    /// The same FIN again.
+    FinAgain,
+    /// RST.
+    Reset,
+    /// ICMP error; the text says which.
+    Icmp,
+    /// A command.
+    Command,
+    /// A line of a reply that more lines follow.
+    ReplyPart,
+    /// A reply, or its last line: the code.
+    Reply(u16),
+    /// A line that is neither command nor reply.
+    Stray,
+    /// A control segment that was sent again; the text is its first line.
+    Resent,
+    /// Bytes are missing here.
+    Gap,
+    /// Encryption begins.
+    Encrypted,
+    /// The control connection can be read again (CCC).
+    Clear,
+}
+
+/// How a data connection is negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// RFC 959, active.
+    Port,
+    /// RFC 959, passive.
+    Pasv,
+    /// RFC 2428, active.
+    Eprt,
+    /// RFC 2428, passive.
+    Epsv,
+    /// RFC 1639, active.
+    Lprt,
+    /// RFC 1639, passive.
+    Lpsv,
+}
+
+impl Mode {
+    /// Who listens for the data connection.
+    pub fn listener(self) -> Side {
+        match self {
+            Mode::Port | Mode::Eprt | Mode::Lprt => Side::Client,
+            Mode::Pasv | Mode::Epsv | Mode::Lpsv => Side::Server,
+        }
+    }
+
+    /// The command's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Port => "PORT",
+            Mode::Pasv => "PASV",
+            Mode::Eprt => "EPRT",
+            Mode::Epsv => "EPSV",
+            Mode::Lprt => "LPRT",
+            Mode::Lpsv => "LPSV",
+        }
+    }
+}
+
+/// An agreement about a data connection, or the attempt at one.
+#[derive(Clone, Debug)]
+pub struct Negotiation {
+    /// How.
+    pub mode: Mode,
+    /// The command (index into `log`).
+    pub command: u32,
+    /// Its final reply (index into `log`).
+    pub reply: Option<u32>,
+    /// Code of that reply, 0 before it.
+    pub code: u16,
+    /// The listener's address as the text gave it at this tap.
+    pub offered: Option<HostPort>,
+    /// What a Linux helper on the path makes of the segment that offered it; none if it carries no whole negotiation.
+    pub helper: Option<Ruling>,
+}
+
+impl Negotiation {
+    /// The reply was positive, or has not come.
+    pub fn stands(&self) -> bool {
+        self.code < 400
+    }
+}
+
+/// A negotiation, the transfer command that used it, or either alone.
+#[derive(Clone, Debug, Default)]
+pub struct Transfer {
+    /// How the data connection was to be opened; none for a bare transfer command or an inferred transfer.
+    pub negotiation: Option<Negotiation>,
+    /// The control connection was encrypted: this transfer is inferred from its data connection.
+    pub inferred: bool,
+    /// Transfer command (index into `log`).
+    pub command: Option<u32>,
+    /// Its preliminary reply, 1yz (index into `log`).
+    pub preliminary: Option<u32>,
+    /// Its final reply (index into `log`).
+    pub reply: Option<u32>,
+    /// Code of that reply, 0 before it.
+    pub code: u16,
+    /// ABOR (index into `log`).
+    pub abort: Option<u32>,
+    /// Negotiations that this one replaced before any use, oldest first.
+    pub superseded: Vec<Negotiation>,
+}
+
+/// A data connection.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The transfer it serves (index into [`View::transfers`]).
+    pub transfer: u16,
+    /// Its opener's address is not the control connection's.
+    pub foreign: bool,
+    /// Which end of the session listens.
+    pub listens: Side,
+    /// The connection itself.
+    pub connection: Connection,
+}
+
+impl View {
+    /// A session that begins here.
+    pub fn new(client: Endpoint, server: Endpoint, known_by: KnownBy, at: At) -> Self {
+        View {
+            number: 0,
+            client,
+            server,
+            control: Connection::new(client, server),
+            known_by,
+            log: Vec::new(),
+            text: Vec::new(),
+            transfers: Vec::new(),
+            attempts: Vec::new(),
+            encrypted: None,
+            user: None,
+            greeting: None,
+            helper_drops: Vec::new(),
+            gaps: 0,
+            uncounted: 0,
+            began: at,
+            last_at: at,
+            settled: Settled::EndOfCapture,
+        }
+    }
+
+    /// Adds an event to the log and returns its index; beyond the bounds it is only counted.
+    pub fn record(&mut self, at: At, attempt: u16, kind: EventKind, toward: Side, verb: Verb, texts: &[&[u8]]) -> u32 {
+        let index = self.log.len() as u32;
+        if self.log.len() >= MAX_EVENTS || self.text.len() >= MAX_TEXT {
+            self.uncounted += 1;
+            return index;
+        }
+        let text_start = self.text.len() as u32;
+        for text in texts {
+            self.text.extend_from_slice(text);
+        }
+        let text_len = (self.text.len() as u32 - text_start) as u16;
+        self.log.push(Event { at, text_start, text_len, attempt, kind, toward, verb });
+        index
+    }
+
+    /// Adds a transfer; beyond [`MAX_TRANSFERS`] it is only counted.
+    pub fn add_transfer(&mut self, transfer: Transfer) {
+        if self.transfers.len() < MAX_TRANSFERS {
+            self.transfers.push(transfer);
+        } else {
+            self.uncounted += 1;
+        }
+    }
+
+    /// The text of an event.
+    pub fn text_of(&self, event: &Event) -> &[u8] {
+        self.text.get(event.span()).unwrap_or_default()
+    }
+
+    /// The event at `index`.
+    pub fn event(&self, index: u32) -> Option<&Event> {
+        self.log.get(index as usize)
+    }
+
+    /// Data connections of the transfer at `index`, with their own indexes.
+    pub fn attempts_of(&self, index: usize) -> impl Iterator<Item = (usize, &Attempt)> {
+        self.attempts.iter().enumerate().filter(move |(_, attempt)| usize::from(attempt.transfer) == index)
+    }
+}

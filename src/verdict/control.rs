@@ -1,0 +1,227 @@
+//! C: the control connection after its opening.
+
+use std::time::Duration;
+
+use crate::line::{Owner, Side, Stretch};
+use crate::session::view::{EventKind, KnownBy, View};
+use crate::tcp::connection::{Half, Opening, Role};
+use crate::verdict::case::{Case, seconds};
+use crate::verdict::opening::reason_words;
+use crate::verdict::outcome::{STILL, is_lost, said_goodbye};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+
+/// A control connection that was silent for longer than this while data ran may have been forgotten by a box on the way;
+/// the shortest idle timers in use are a few seconds.
+const FORGOTTEN: Duration = Duration::from_secs(2);
+
+fn finding(stretch: Stretch, mechanism: Mechanism, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
+    Finding {
+        stretch: Some(stretch),
+        owner: None,
+        device: None,
+        mechanism,
+        lost: Some(Lost::ControlSegments),
+        confidence,
+        evidence,
+        notes: Vec::new(),
+    }
+}
+
+fn is_up(case: &Case<'_>) -> bool {
+    case.view().known_by != KnownBy::PassiveRange && case.opening(None) == Opening::Established
+}
+
+/// C7, C8, C9: segments of the control connection were sent again and never acknowledged, or answered by a reset that is
+/// not the peer's.
+pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
+    let (toward, mut found) = lost_by_loss(case).or_else(|| lost_by_reset(case))?;
+    let view = case.view();
+    let silence = silence_before_loss(case, toward);
+    if let Some(drop) = case.views().flat_map(|(_, view)| &view.helper_drops).find(|drop| drop.toward == toward) {
+        found.notes.push(format!(
+            "a Linux helper (nf_conntrack_ftp) on the path drops this segment: {}",
+            reason_words(drop.reason)
+        ));
+    } else if silence > FORGOTTEN && data_ran(view) {
+        found.mechanism = Mechanism::IdleExpiry;
+        found
+            .notes
+            .push(format!("the control connection had been silent for {:.1} s while data ran", silence.as_secs_f64()));
+    }
+    Some(found)
+}
+
+fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
+    if !is_up(case) {
+        return None;
+    }
+    let role =
+        [Role::Listener, Role::Opener].into_iter().find(|&role| case.views().any(|(_, view)| is_lost(view, role)))?;
+    let toward = if role == Role::Opener { Side::Server } else { Side::Client };
+    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
+    let furthest = case
+        .views()
+        .max_by_key(|(_, view)| view.control.half(role).reach)
+        .and_then(|(_, view)| end(view.control.half(role)));
+    let passage = case.connection_passage(None, toward, None, |connection| end(connection.half(role)) == furthest);
+    let evidence = case.views().filter_map(|(sight, view)| lost_evidence(case, sight, view, role)).collect();
+    let stretch = passage.stretch();
+    Some((toward, finding(stretch, Mechanism::SilentDrop, case.confidence(stretch), evidence)))
+}
+
+fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Option<Evidence> {
+    let half = view.control.half(role);
+    let who = if role == Role::Opener { "client" } else { "server" };
+    let text = if half.unacked() {
+        let last = last_line(view, role);
+        format!(
+            "the {who}'s last {} bytes are sent {} times and never acknowledged{last}",
+            half.reach - half.acked,
+            half.resent + 1
+        )
+    } else {
+        format!("nothing from the {who} after its first {} bytes", half.reach)
+    };
+    Some(case.seen(sight, half.last_new, text))
+}
+
+fn last_line(view: &View, role: Role) -> String {
+    let toward = if role == Role::Opener { Side::Server } else { Side::Client };
+    let spoken = |kind| matches!(kind, EventKind::Command | EventKind::Reply(_) | EventKind::ReplyPart);
+    let last = view.log.iter().rev().find(|event| event.toward == toward && spoken(event.kind));
+    last.map(|event| format!(": {}", String::from_utf8_lossy(view.text_of(event)))).unwrap_or_default()
+}
+
+/// A reset on the control connection whose TTL is not its address's: a box on the way sent it.
+fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
+    if !is_up(case) {
+        return None;
+    }
+    let (sight, reset) = case.views().find_map(|(sight, view)| {
+        let reset = view.control.reset?;
+        let half = view.control.half(reset.from);
+        (half.start.is_some() && half.ttl != reset.ttl).then_some((sight, reset))
+    })?;
+    let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
+    let passage = case.connection_passage(None, from, None, |connection| {
+        connection.reset.is_some_and(|other| other.from == reset.from)
+    });
+    let stretch = passage.stretch();
+    let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
+    let who = if from == Side::Client { "client" } else { "server" };
+    let text = format!("RST in the {who}'s name with TTL {}, where its other packets have {ttl}", reset.ttl);
+    let mut evidence: Vec<Evidence> = case.transfer_evidence();
+    evidence.push(case.seen(sight, reset.at, text));
+    Some((from, finding(stretch, Mechanism::Interrupted, case.confidence(stretch).min(Confidence::Likely), evidence)))
+}
+
+/// How long the control connection was silent before the bytes that were lost.
+fn silence_before_loss(case: &Case<'_>, toward: Side) -> Duration {
+    let view = case.view();
+    let words: Vec<_> =
+        view.log.iter().filter(|event| matches!(event.kind, EventKind::Command | EventKind::Reply(_))).collect();
+    let lost = words.iter().rposition(|event| event.toward == toward).unwrap_or(0);
+    match (lost.checked_sub(1).and_then(|before| words.get(before)), words.get(lost)) {
+        (Some(before), Some(lost)) => before.at.time.until(lost.at.time),
+        _ => Duration::ZERO,
+    }
+}
+
+fn data_ran(view: &View) -> bool {
+    view.attempts.last().is_some_and(|attempt| attempt.connection.established.is_some())
+}
+
+/// C10: the data connection is through, and the final reply never comes.
+pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
+    let transfer = case.transfer().filter(|transfer| transfer.reply.is_none() && transfer.command.is_some())?;
+    let joined = case.attempts().last().copied()?;
+    if case.opening(Some(joined)) != Opening::Established {
+        return None;
+    }
+    let connections = case.connections(Some(joined));
+    let ended = connections.iter().map(|(sight, c)| case.session.on_main_clock(*sight, c.last())).max()?;
+    let done =
+        connections.iter().any(|(_, c)| [Role::Opener, Role::Listener].iter().any(|&role| c.half(role).fin_acked()));
+    let waited = ended.until(case.view().last_at.time);
+    if !done || waited < STILL {
+        return None;
+    }
+    let command = case.view().event(transfer.command?)?;
+    let passage = case.passage(Side::Client, Some(ended), |_| false);
+    let stretch = passage.stretch();
+    let silence = command.at.time.until(ended);
+    let mechanism = if silence > FORGOTTEN { Mechanism::IdleExpiry } else { Mechanism::Stalled };
+    let mut evidence = case.transfer_evidence();
+    let until = case.view().last_at.time;
+    let text = format!("no final reply, {} after the data connection closed", seconds(ended, until));
+    evidence.push(Evidence { sight: case.session.main_sight(), at: None, until: Some(until), text });
+    Some(finding(stretch, mechanism, Confidence::Possible, evidence))
+}
+
+/// C11: the connection is up and the server says nothing.
+pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let silent = case.views().all(|(_, view)| view.control.half(Role::Listener).reach == 0) && view.encrypted.is_none();
+    let since = view.control.established.filter(|_| is_up(case) && silent)?;
+    if since.time.until(view.last_at.time) < STILL {
+        return None;
+    }
+    let passage = case.passage(Side::Client, Some(since.time), |_| false);
+    let until = view.last_at.time;
+    let text = format!("connected, and not one byte from the server for {}", seconds(since.time, until));
+    let evidence = vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), text }];
+    let mut found = finding(passage.stretch(), Mechanism::Stalled, Confidence::Possible, evidence);
+    found.notes.push(
+        "TCP wrappers, a name look-up that hangs, a full process table, or a proxy without its server".to_owned(),
+    );
+    Some(found)
+}
+
+/// C12: the server speaks, but not FTP.
+pub(super) fn not_ftp(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let first = view
+        .log
+        .iter()
+        .find(|event| event.toward == Side::Client && matches!(event.kind, EventKind::Stray | EventKind::Reply(_)))?;
+    (first.kind == EventKind::Stray && view.greeting.is_none() && view.control.syn.is_some()).then(|| {
+        let text = format!("server: {}", String::from_utf8_lossy(view.text_of(first)));
+        nobody(vec![case.seen(case.session.main_sight(), first.at, text)])
+    })
+}
+
+/// C13: the server turned the session away itself.
+pub(super) fn turned_away(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let refusal = view.log.iter().find(|event| matches!(event.kind, EventKind::Reply(421 | 530 | 533 | 534)))?;
+    let early = view.transfers.is_empty();
+    let EventKind::Reply(code) = refusal.kind else { return None };
+    let greeting = view.greeting.and_then(|greeting| view.event(greeting)) == Some(refusal);
+    let no_login = !view.log.iter().any(|event| event.kind == EventKind::Reply(230));
+    (early && (greeting || (no_login && code != 421))).then(|| {
+        let text = format!("server: {}", String::from_utf8_lossy(view.text_of(refusal)));
+        nobody(vec![case.seen(case.session.main_sight(), refusal.at, text)])
+    })
+}
+
+/// C14: the server's host ended the conversation before its end.
+pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
+    let reset = case.view().control.reset.filter(|reset| reset.from == Role::Listener && is_up(case))?;
+    if said_goodbye(case.view()) {
+        return None;
+    }
+    let passage = case.connection_passage(None, Side::Server, None, |connection| connection.reset.is_some());
+    let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
+    let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
+    let stretch = passage.stretch();
+    Some(finding(stretch, Mechanism::Interrupted, Confidence::Possible, evidence))
+}
+
+fn nobody(evidence: Vec<Evidence>) -> Finding {
+    Finding {
+        stretch: None,
+        lost: None,
+        owner: Some(Owner::None),
+        ..finding(Stretch::WHOLE, Mechanism::RefusedByServer, Confidence::Certain, evidence)
+    }
+}

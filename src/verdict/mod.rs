@@ -1,0 +1,217 @@
+//! Floor 4: from a session to verdicts.
+//!
+//! [`judge`] asks the rules of [`RULES`] one after the other; the first that holds wins, like a filter chain, and the
+//! last one is the policy: "cannot tell, because ...". The promise all of them keep: the truth never lies outside the
+//! stretch that a verdict names.
+
+mod case;
+mod control;
+mod negotiation;
+mod opening;
+mod outcome;
+mod passage;
+pub mod remedy;
+mod rules;
+mod transfer;
+mod view;
+
+use std::net::IpAddr;
+
+use crate::cite::{At, Time};
+use crate::line::{Owner, Stretch};
+use crate::session::join::Session;
+use crate::session::tracker::Census;
+pub use case::Case;
+pub use remedy::Remedy;
+pub use rules::{RULES, Rule};
+
+/// What is known of a tap as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct TapFacts {
+    /// Name that people know it by: its file's, or the first of its files'.
+    pub name: String,
+    /// Names of its files, by [`crate::cite::At::file`].
+    pub files: Vec<String>,
+    /// Packets read.
+    pub packets: u64,
+    /// A file ended in mid-record or could not be read to its end.
+    pub cut: bool,
+    /// Packets that the capture itself reports as lost.
+    pub lost: u64,
+    /// What the tracker counted.
+    pub census: Census,
+}
+
+/// How a transfer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It went through.
+    Completed,
+    /// It did not.
+    Failed,
+    /// The client gave it up.
+    Aborted,
+    /// The capture ends before it does.
+    Unfinished,
+    /// Too little was captured to say.
+    Unknown,
+}
+
+/// By what a transfer was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// A packet vanished.
+    SilentDrop,
+    /// A device refused it with an ICMP error.
+    IcmpReject,
+    /// It was answered with RST: a closed port, or a tcp-reset rule.
+    TcpReset,
+    /// No SYN left the opener.
+    NeverSent,
+    /// A NAT without helper, or a wrong advertised address.
+    UnreachableAddress,
+    /// The server's program refused.
+    RefusedByServer,
+    /// The connection was up, then nothing passed any more.
+    Stalled,
+    /// Only full-size segments vanish.
+    PathMtu,
+    /// A stateful box forgot the control connection while data ran.
+    IdleExpiry,
+    /// RST in an established connection.
+    Interrupted,
+    /// Encryption hides what would decide it.
+    Encrypted,
+    /// The capture misses what would decide it.
+    IncompleteCapture,
+}
+
+/// Which packet was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// The control connection's SYN.
+    ControlSyn,
+    /// Its SYN-ACK.
+    ControlSynAck,
+    /// Its later segments.
+    ControlSegments,
+    /// The data connection's SYN.
+    DataSyn,
+    /// Its SYN-ACK.
+    DataSynAck,
+    /// Its later segments.
+    DataSegments,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// It rests on addresses, timing or reply text.
+    Possible,
+    /// It rests on an inferred place, or spans several boxes.
+    Likely,
+    /// A device's own word, or one host or box between complete captures.
+    Certain,
+}
+
+/// A packet, or the absence of one, that a verdict rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Position of the tap in line order.
+    pub sight: usize,
+    /// The packet; for an absence, where the wait began.
+    pub at: Option<At>,
+    /// For an absence: the end of the wait, on that tap's clock.
+    pub until: Option<Time>,
+    /// What was seen or not seen.
+    pub text: String,
+}
+
+/// What a rule found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where the packet vanished; none if nobody's path is to blame.
+    pub stretch: Option<Stretch>,
+    /// Whose part of the line that is, where addresses tell more than the taps; else it follows from the stretch.
+    pub owner: Option<Owner>,
+    /// The address that signed an ICMP error.
+    pub device: Option<IpAddr>,
+    /// By what it was stopped.
+    pub mechanism: Mechanism,
+    /// What was lost.
+    pub lost: Option<Lost>,
+    /// How sure this is.
+    pub confidence: Confidence,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+    /// What else to know: a second cause that looks the same, a likely reason.
+    pub notes: Vec<String>,
+}
+
+/// A finding, the rule that made it, and what to do about it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// What it found.
+    pub finding: Finding,
+    /// Whose part of the line is to blame.
+    pub owner: Owner,
+    /// What would narrow it further; none if nothing would.
+    pub narrower: Option<String>,
+    /// What to do.
+    pub remedies: Vec<Remedy>,
+}
+
+/// How the control connection fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ControlOutcome {
+    /// It was opened and closed in order.
+    Completed,
+    /// It was never opened.
+    Failed,
+    /// It broke.
+    Interrupted,
+    /// The capture ends first.
+    Unfinished,
+}
+
+/// All that is said about one session.
+#[derive(Debug)]
+pub struct Judgement {
+    /// How the control connection fared.
+    pub control: (ControlOutcome, Option<Verdict>),
+    /// The same for every transfer of the main view.
+    pub transfers: Vec<(Outcome, Option<Verdict>)>,
+}
+
+impl Judgement {
+    /// Something went wrong that is worth a person's time.
+    pub fn has_failure(&self) -> bool {
+        let control = matches!(self.control, (ControlOutcome::Failed | ControlOutcome::Interrupted, Some(_)));
+        control || self.transfers.iter().any(|(outcome, _)| *outcome == Outcome::Failed)
+    }
+}
+
+/// Judges a session. `taps` are the facts of the taps, by the order in which they were given.
+pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
+    let case = Case { session, taps, transfer: None };
+    let control = (outcome::control(&case), rules::for_control(&case).map(|found| verdict(&case, found)));
+    let transfers = (0..session.main().transfers.len())
+        .map(|transfer| {
+            let case = Case { session, taps, transfer: Some(transfer) };
+            let outcome = outcome::transfer(&case);
+            (outcome, rules::for_transfer(&case, outcome).map(|found| verdict(&case, found)))
+        })
+        .collect();
+    Judgement { control, transfers }
+}
+
+fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
+    let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
+    let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
+    let owner = finding.owner.unwrap_or(from_stretch);
+    let narrower = passage::what_would_narrow(case, &finding);
+    let remedies = remedy::remedies(case, rule, &finding, owner);
+    Verdict { rule, finding, owner, narrower, remedies }
+}

@@ -1,0 +1,263 @@
+//! N: what the ends agreed upon, and what a NAT or a program made of it.
+//!
+//! Read RFC 2663 section 8 (why a NAT must rewrite PORT and 227) first. An address that is foreign at one tap and not at
+//! another was made foreign between the two.
+
+use std::net::IpAddr;
+
+use crate::ftp::host_port::{Scope, scope};
+use crate::line::{Owner, Point, Side, Stretch};
+use crate::session::view::{Mode, Negotiation};
+use crate::tcp::connection::Opening;
+use crate::verdict::case::Case;
+use crate::verdict::transfer::refused;
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+
+/// The address that a tap read in the negotiation, and the listener's address on the control connection there.
+struct Offer {
+    sight: usize,
+    announced: IpAddr,
+    peer: IpAddr,
+}
+
+impl Offer {
+    fn is_foreign(&self) -> bool {
+        self.announced != self.peer
+    }
+}
+
+/// What every tap read, in line order; taps whose text gives no address (229) say nothing.
+fn offers(case: &Case<'_>) -> Vec<Offer> {
+    let Some(transfer) = case.transfer else { return Vec::new() };
+    let Some(listener) = case.negotiation().map(|negotiation| negotiation.mode.listener()) else { return Vec::new() };
+    let sights = 0..case.session.sights.len();
+    sights
+        .filter_map(|sight| {
+            let negotiation = case.session.transfer(sight, transfer)?.negotiation.as_ref()?;
+            let announced = negotiation.offered?.address?;
+            Some(Offer { sight, announced, peer: case.address(sight, listener)? })
+        })
+        .collect()
+}
+
+/// The data connection went, or should have gone, to the announced address and not to the control peer.
+fn went_to_announced(case: &Case<'_>, offers: &[Offer]) -> bool {
+    let attempts = case.attempts();
+    let Some(joined) = attempts.last() else { return true };
+    let opening = case.opening(Some(joined));
+    let at = |sight: usize| case.session.attempt(sight, joined).map(|attempt| attempt.connection.listener.ip);
+    opening != Opening::Established
+        && offers
+            .iter()
+            .filter(|offer| offer.is_foreign())
+            .any(|offer| at(offer.sight).is_none_or(|ip| ip == offer.announced))
+}
+
+/// The stretch in which an address became foreign. It travels from the listener: nearer to the listener than the first
+/// tap that reads it as foreign, and beyond the last that does not.
+fn made_foreign(offers: &[Offer], listener: Side) -> Stretch {
+    let mut from_listener: Vec<&Offer> = offers.iter().collect();
+    if listener == Side::Server {
+        from_listener.reverse();
+    }
+    let first_foreign = from_listener.iter().position(|offer| offer.is_foreign());
+    let sound = first_foreign
+        .and_then(|at| at.checked_sub(1))
+        .or(first_foreign.is_none().then(|| from_listener.len().wrapping_sub(1)));
+    let last_sound = sound.and_then(|at| from_listener.get(at)).map(|offer| offer.sight);
+    let first_foreign = first_foreign.map(|at| from_listener[at].sight);
+    Stretch::beyond(!listener, last_sound, first_foreign)
+}
+
+fn finding(stretch: Stretch, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
+    Finding {
+        stretch: Some(stretch),
+        owner: None,
+        device: None,
+        mechanism: Mechanism::UnreachableAddress,
+        lost: Some(Lost::DataSyn),
+        confidence,
+        evidence,
+        notes: Vec::new(),
+    }
+}
+
+fn evidence(case: &Case<'_>, offers: &[Offer], what: &str) -> Vec<Evidence> {
+    let mut evidence = case.negotiation_evidence();
+    evidence.extend(case.transfer_evidence());
+    for offer in offers {
+        let sign = if offer.is_foreign() { "is not" } else { "is" };
+        let at = case.session.view(offer.sight).map(|view| view.control.began().unwrap_or(view.began));
+        let text = format!(
+            "{what} offers {} here; that {sign} the address of its control connection ({})",
+            offer.announced, offer.peer
+        );
+        evidence.extend(at.map(|at| case.seen(offer.sight, at, text)));
+    }
+    evidence
+}
+
+/// N1: the client's PORT or EPRT carries an address that the server does not see it at.
+pub(super) fn client_behind_nat(case: &Case<'_>) -> Option<Finding> {
+    let negotiation = active(case)?;
+    let offers = offers(case);
+    let foreign = offers.iter().any(Offer::is_foreign);
+    let refused = !negotiation.stands() && case.attempts().is_empty();
+    let by_text = refused && !foreign && speaks_of_address(case, negotiation) && !is_low(negotiation);
+    let by_address = foreign && (refused || went_to_announced(case, &offers)) && !is_proxy_transfer(case, &offers);
+    if !(by_text || by_address) {
+        return None;
+    }
+    let stretch = made_foreign(&offers, Side::Client);
+    let confidence = if by_text { Confidence::Possible } else { case.confidence(stretch) };
+    let mut found = finding(stretch, confidence.min(Confidence::Likely), evidence(case, &offers, "the client"));
+    found
+        .notes
+        .push("the NAT on the way has no FTP helper, or the client is set to announce a wrong address".to_owned());
+    Some(found)
+}
+
+/// N2: the server's 227 carries an address that the client does not reach it at.
+pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
+    let offers = foreign_passive(case)?;
+    let hairpin =
+        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
+    (!hairpin).then(|| {
+        let stretch = made_foreign(&offers, Side::Server);
+        let mut found =
+            finding(stretch, case.confidence(stretch).min(Confidence::Likely), evidence(case, &offers, "the server"));
+        found.owner = Some(Owner::Server);
+        if case.attempts().is_empty() {
+            found.notes.push(
+                "the client did not connect there: some refuse an address that is not the control connection's"
+                    .to_owned(),
+            );
+        }
+        with_icmp(case, found)
+    })
+}
+
+/// N3: the server's 227 carries its public address to a client inside.
+pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
+    let offers = foreign_passive(case)?;
+    let public =
+        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
+    public.then(|| {
+        let stretch = made_foreign(&offers, Side::Server);
+        with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server")))
+    })
+}
+
+fn with_icmp(case: &Case<'_>, mut found: Finding) -> Finding {
+    let attempts = case.attempts();
+    let Some(joined) = attempts.last() else { return found };
+    for (sight, connection) in case.connections(Some(joined)) {
+        if let Some(syn) = connection.syn {
+            found.evidence.push(case.seen(
+                sight,
+                syn.first,
+                format!("SYN {} > {}", connection.opener, connection.listener),
+            ));
+        }
+        if let Some(error) = connection.icmp.as_deref() {
+            found.device.get_or_insert(error.source);
+            found.evidence.push(case.seen(sight, error.at, format!("ICMP {} from {}", error.kind, error.source)));
+        }
+    }
+    found
+}
+
+fn foreign_passive(case: &Case<'_>) -> Option<Vec<Offer>> {
+    case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Server && negotiation.stands())?;
+    let offers = offers(case);
+    let foreign = offers.iter().any(Offer::is_foreign) && went_to_announced(case, &offers);
+    (foreign && !is_proxy_transfer(case, &offers)).then_some(offers)
+}
+
+/// A foreign address is meant that way where two servers exchange a file: its data connection has a foreign opener too.
+fn is_proxy_transfer(case: &Case<'_>, offers: &[Offer]) -> bool {
+    let foreign_opener = case.attempts().iter().any(|joined| {
+        case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
+    });
+    foreign_opener && offers.iter().any(Offer::is_foreign)
+}
+
+/// N4: two taps read different listeners, though the addresses of the control connection are the same at both.
+pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
+    let transfer = case.transfer?;
+    let ports: Vec<(usize, u16)> = (0..case.session.sights.len())
+        .filter_map(|sight| {
+            let negotiation = case.session.transfer(sight, transfer)?.negotiation.as_ref()?;
+            Some((sight, negotiation.offered?.port))
+        })
+        .collect();
+    let differs = ports.windows(2).find(|pair| pair[0].1 != pair[1].1)?;
+    let untranslated = case.address(differs[0].0, Side::Client) == case.address(differs[1].0, Side::Client)
+        && case.address(differs[0].0, Side::Server) == case.address(differs[1].0, Side::Server);
+    untranslated.then(|| {
+        let stretch = Stretch { from: Point::Tap(differs[0].0), to: Point::Tap(differs[1].0) };
+        let mut found = finding(stretch, case.confidence(stretch), case.negotiation_evidence());
+        for (sight, port) in &ports {
+            let at = case.session.view(*sight).map(|view| view.began);
+            found.evidence.extend(at.map(|at| case.seen(*sight, at, format!("the port offered reads {port} here"))));
+        }
+        found
+    })
+}
+
+/// N5: the negotiation itself was refused, for a reason that is no address.
+pub(super) fn refused_negotiation(case: &Case<'_>) -> Option<Finding> {
+    let negotiation = case.negotiation().filter(|negotiation| !negotiation.stands())?;
+    let mut found = refused(case);
+    if is_low(negotiation) {
+        found.notes.push("the port offered is below 1024, which servers refuse".to_owned());
+    }
+    if matches!(negotiation.mode, Mode::Epsv | Mode::Eprt) {
+        found.notes.push("the server, or a proxy or NAT64 before it, does not speak RFC 2428".to_owned());
+    }
+    Some(found)
+}
+
+/// N6: completed although the announced address was foreign: the client used the control connection's.
+pub(super) fn foreign_address_ignored(case: &Case<'_>) -> Option<Finding> {
+    let negotiation = case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Server)?;
+    let offers = offers(case);
+    let joined = case.attempts().last().copied()?;
+    let ignored = offers.iter().any(|offer| {
+        let listener = case.session.attempt(offer.sight, joined).map(|attempt| attempt.connection.listener.ip);
+        offer.is_foreign() && listener == Some(offer.peer)
+    });
+    (ignored && negotiation.stands()).then(|| Finding {
+        stretch: None,
+        owner: Some(Owner::None),
+        lost: None,
+        ..finding(Stretch::WHOLE, Confidence::Certain, evidence(case, &offers, "the server"))
+    })
+}
+
+fn active<'a>(case: &Case<'a>) -> Option<&'a Negotiation> {
+    case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Client)
+}
+
+fn is_low(negotiation: &Negotiation) -> bool {
+    negotiation.offered.is_some_and(|offered| offered.port < 1024)
+}
+
+/// The words by which vsftpd, pure-ftpd, proftpd and others refuse a PORT for its address.
+fn speaks_of_address(case: &Case<'_>, negotiation: &Negotiation) -> bool {
+    let view = case.view();
+    let text =
+        negotiation.reply.and_then(|reply| view.event(reply)).map(|event| view.text_of(event)).unwrap_or_default();
+    let text = String::from_utf8_lossy(text).to_lowercase();
+    [
+        "illegal port",
+        "illegal eprt",
+        "won't open a connection",
+        "address is not yours",
+        "rejected",
+        "foreign address",
+        "bounce",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}

@@ -1,0 +1,424 @@
+//! O and part of C: the opening of a connection, from the SYN to the last acknowledgement.
+//!
+//! The same questions serve the control connection and the data connections: which leg of the handshake came furthest,
+//! which tap saw it last, and what answered it.
+
+use crate::cite::Time;
+use crate::ftp::helper::{Reason, Ruling};
+use crate::line::{Owner, Point, Side, Stretch};
+use crate::packet::IcmpError;
+use crate::session::join::JoinedAttempt;
+use crate::session::place::hops;
+use crate::session::view::Mode;
+use crate::tcp::connection::{Connection, Opening, Reset, Role};
+use crate::verdict::case::{Case, role_at, seconds};
+use crate::verdict::passage::Passage;
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+
+/// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
+type Which<'a> = Option<&'a JoinedAttempt>;
+
+/// A client that ends the session sooner than this after the negotiation was refused at once, or refused by itself.
+const AT_ONCE: i64 = 1_500_000_000;
+
+/// The transfer's data connection that decides: the last one, since clients try again.
+fn deciding<'a>(case: &Case<'a>) -> Option<Which<'a>> {
+    case.attempts().last().map(|joined| Some(*joined))
+}
+
+fn failed<'a>(case: &Case<'a>, which: Which<'a>, opening: Opening) -> Option<Which<'a>> {
+    (case.opening(which) == opening).then_some(which)
+}
+
+/// O1: the SYN that should have opened the data connection was seen nowhere.
+pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
+    let negotiation = case.negotiation().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some())?;
+    let due = case.due().filter(|_| case.attempts().is_empty())?;
+    let toward = negotiation.mode.listener();
+    let passage = case.passage(toward, Some(due.time), |_| false);
+    passage.next?;
+    let stretch = passage.stretch();
+    let own_host = stretch_is_host(case, stretch, !toward);
+    let given_up = case.given_up(due);
+    let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
+    let mechanism = match (own_host, at_once) {
+        (true, _) => Mechanism::NeverSent,
+        (false, true) => Mechanism::IcmpReject,
+        (false, false) => Mechanism::SilentDrop,
+    };
+    let mut evidence = case.negotiation_evidence();
+    evidence.extend(case.transfer_evidence());
+    evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
+    evidence.sort_by_key(|evidence| (evidence.sight != case.session.main_sight(), evidence.at));
+    let mut notes = helper_notes(case, stretch);
+    if case.views().any(|(sight, _)| !case.facts(sight).census.other_traffic) {
+        notes.push("the capture holds nothing but the control connection: if its filter kept only that port, take it again without".to_owned());
+    }
+    if own_host {
+        notes.push(never_sent_note(!toward).to_owned());
+    }
+    let confidence = if at_once && !own_host { Confidence::Possible } else { case.confidence_unseen(stretch) };
+    Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
+}
+
+fn never_sent_note(opener: Side) -> &'static str {
+    match opener {
+        Side::Client => {
+            "a rule on the client's own OUTPUT, or its program never tried; a capture on its loopback shows a REJECT"
+        }
+        Side::Server => "a rule on the server's own OUTPUT, or its program could not bind its end; its log tells",
+    }
+}
+
+/// The stretch is nothing but this end's own host.
+fn stretch_is_host(case: &Case<'_>, stretch: Stretch, side: Side) -> bool {
+    let place = |point| match point {
+        Point::Tap(sight) => Some(case.place(sight)),
+        Point::Client | Point::Server => None,
+    };
+    match side {
+        Side::Client => stretch.from == Point::Client && place(stretch.to) == Some(crate::line::Place::Client),
+        Side::Server => stretch.to == Point::Server && place(stretch.from) == Some(crate::line::Place::Server),
+    }
+}
+
+/// O2, C2: a device answered the SYN with an ICMP error.
+pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    let which = failed(case, which, Opening::IcmpError)?;
+    let (sight, error) = first_icmp(case, which, Role::Opener)?;
+    let listens = case.listens(which);
+    let toward = listens;
+    let passage = case
+        .connection_passage(which, toward, None, |connection| connection.syn.is_some() || connection.icmp.is_some());
+    let stretch = passage.stretch();
+    let owner = signer_side(case, sight, error, listens);
+    let mut evidence = syn_evidence(case, which);
+    evidence.push(case.seen(sight, error.at, icmp_words(error)));
+    let mut notes = helper_notes(case, stretch);
+    notes.extend(icmp_note(error));
+    let found = finding(
+        stretch,
+        Mechanism::IcmpReject,
+        lost(which, Lost::ControlSyn, Lost::DataSyn),
+        Confidence::Certain,
+        evidence,
+    );
+    Some(Finding { owner, device: Some(error.source), notes, ..found })
+}
+
+/// O7, C6: the opener's own host refused its SYN: the error never left it.
+pub(super) fn own_output_rejected<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    let which = failed(case, which, Opening::IcmpError)?;
+    let (sight, error) = first_icmp(case, which, Role::Opener)?;
+    let opener = error.quoted.source.ip;
+    if error.source != opener || error.destination != opener {
+        return None;
+    }
+    let toward = case.listens(which);
+    let stretch = Passage { toward, last: None, next: Some(sight) }.stretch();
+    let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
+    evidence.push(case.seen(sight, error.at, icmp_words(error)));
+    let found = finding(
+        stretch,
+        Mechanism::IcmpReject,
+        lost(which, Lost::ControlSyn, Lost::DataSyn),
+        Confidence::Certain,
+        evidence,
+    );
+    let owner = if toward == Side::Server { Owner::Client } else { Owner::Server };
+    Some(Finding { owner: Some(owner), device: Some(error.source), ..found })
+}
+
+/// O3, C3: the listener's host answered the SYN with RST.
+pub(super) fn syn_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    reset_by(case, which, true)
+}
+
+/// O4, C4: a box on the path answered the SYN with RST in the listener's name.
+pub(super) fn syn_reset_forged<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    reset_by(case, which, false)
+}
+
+fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Finding> {
+    let which = failed(case, which, Opening::Reset)?;
+    let listens = case.listens(which);
+    let (sight, reset) = nearest_reset(case, which, Role::Listener, listens)?;
+    let distance = if which.is_some() { case.same_distance(sight, listens, reset.ttl) } else { None };
+    if (distance != Some(false)) != genuine {
+        return None;
+    }
+    let passage = case
+        .connection_passage(which, listens, None, |connection| connection.syn.is_some() || connection.reset.is_some());
+    let stretch = passage.stretch();
+    let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
+    let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);
+    let owner = (distance == Some(true) && !spans_one_box(case, stretch)).then_some(host);
+    let mut evidence = syn_evidence(case, which);
+    let ttl = reset_words(case, sight, listens, &reset);
+    evidence.push(case.seen(sight, reset.at, ttl));
+    let notes = match (genuine, which) {
+        (true, _) => vec!["a closed port and a rule that rejects with tcp-reset look the same from outside".to_owned()],
+        (false, _) => helper_notes(case, stretch),
+    };
+    let confidence = if at_host { Confidence::Certain } else { Confidence::Likely };
+    let found =
+        finding(stretch, Mechanism::TcpReset, lost(which, Lost::ControlSyn, Lost::DataSyn), confidence, evidence);
+    Some(Finding { owner: owner.filter(|_| genuine), notes, ..found })
+}
+
+/// Taps on both sides leave nothing for the address to narrow.
+fn spans_one_box(case: &Case<'_>, stretch: Stretch) -> bool {
+    matches!((stretch.from, stretch.to), (Point::Tap(_), Point::Tap(_))) && case.session.sights.len() > 1
+}
+
+/// O5, C1: the SYN was seen, an answer was not.
+pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    let unanswered = failed(case, which, Opening::Unanswered);
+    let which = unanswered.or_else(|| failed(case, which, Opening::Reset))?;
+    let connections = case.connections(which);
+    let listens = case.listens(which);
+    let syn = connections.iter().find_map(|(sight, connection)| Some((*sight, connection.syn?)))?;
+    let since = case.session.on_main_clock(syn.0, syn.1.first.time);
+    let passage = case.connection_passage(which, listens, Some(since), |connection| connection.syn.is_some());
+    let stretch = passage.stretch();
+    let mut evidence = syn_evidence(case, which);
+    evidence.extend(unseen_behind(case, which, &passage, listens));
+    evidence.extend(case.transfer_evidence());
+    let notes = if which.is_some() { helper_notes(case, stretch) } else { Vec::new() };
+    let found = finding(
+        stretch,
+        Mechanism::SilentDrop,
+        lost(which, Lost::ControlSyn, Lost::DataSyn),
+        case.confidence(stretch),
+        evidence,
+    );
+    Some(Finding { notes, ..found })
+}
+
+/// O6, C5: the SYN-ACK was seen, and neither an acknowledgement nor anything else answered it; or its receiver's host
+/// refused it.
+pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
+    let connections = case.connections(which);
+    if case.opening(which) == Opening::Established
+        || connections.iter().all(|(_, connection)| connection.syn_ack.is_none())
+    {
+        return None;
+    }
+    let toward = !case.listens(which);
+    let refusal = first_icmp(case, which, Role::Listener);
+    let reset = nearest_reset(case, which, Role::Opener, toward);
+    let passage = case.connection_passage(which, toward, None, |connection| {
+        connection.syn_ack.is_some() || connection.reset.is_some_and(|reset| reset.from == Role::Opener)
+    });
+    let stretch = passage.stretch();
+    let mut evidence = syn_evidence(case, which);
+    evidence.extend(syn_ack_evidence(case, which));
+    let mut mechanism = Mechanism::SilentDrop;
+    if let Some((sight, error)) = refusal {
+        mechanism = Mechanism::IcmpReject;
+        evidence.push(case.seen(sight, error.at, icmp_words(error)));
+    } else if let Some((sight, reset)) = reset {
+        mechanism = Mechanism::TcpReset;
+        evidence.push(case.seen(sight, reset.at, reset_words(case, sight, toward, &reset)));
+    } else {
+        evidence.extend(unseen_behind(case, which, &passage, toward));
+    }
+    let device = refusal.map(|(_, error)| error.source);
+    let confidence = if device.is_some() { Confidence::Certain } else { case.confidence(stretch) };
+    let found = finding(stretch, mechanism, lost(which, Lost::ControlSynAck, Lost::DataSynAck), confidence, evidence);
+    Some(Finding { device, owner: refusal.and_then(|(sight, error)| signer_side(case, sight, error, toward)), ..found })
+}
+
+/// The rules ask about the transfer's deciding data connection.
+pub(super) fn data<'a>(case: &Case<'a>, rule: fn(&Case<'a>, Which<'a>) -> Option<Finding>) -> Option<Finding> {
+    rule(case, deciding(case)?)
+}
+
+fn lost(which: Which<'_>, control: Lost, data: Lost) -> Lost {
+    if which.is_some() { data } else { control }
+}
+
+fn finding(
+    stretch: Stretch,
+    mechanism: Mechanism,
+    lost: Lost,
+    confidence: Confidence,
+    evidence: Vec<Evidence>,
+) -> Finding {
+    Finding {
+        stretch: Some(stretch),
+        owner: None,
+        device: None,
+        mechanism,
+        lost: Some(lost),
+        confidence,
+        evidence,
+        notes: Vec::new(),
+    }
+}
+
+/// The first ICMP error that quotes a packet of this role.
+fn first_icmp<'a>(case: &Case<'a>, which: Which<'a>, quoted: Role) -> Option<(usize, &'a IcmpError)> {
+    case.connections(which).into_iter().find_map(|(sight, connection)| {
+        let error = connection.icmp.as_deref()?;
+        (connection.role_of(error.quoted.source) == quoted).then_some((sight, error))
+    })
+}
+
+/// The reset as the tap saw it that is nearest to the host whose address it carries.
+fn nearest_reset<'a>(case: &Case<'a>, which: Which<'a>, from: Role, side: Side) -> Option<(usize, Reset)> {
+    let mut resets = case
+        .connections(which)
+        .into_iter()
+        .filter_map(|(sight, connection)| Some((sight, connection.reset.filter(|reset| reset.from == from)?)));
+    if side == Side::Server { resets.next_back() } else { resets.next() }
+}
+
+/// Whose host signed an ICMP error: the one at `side` if the error carries its address and comes over as many routers as
+/// its other packets.
+fn signer_side(case: &Case<'_>, sight: usize, error: &IcmpError, side: Side) -> Option<Owner> {
+    let same_host =
+        case.address(sight, side) == Some(error.source) && case.same_distance(sight, side, error.ttl) == Some(true);
+    same_host.then_some(if side == Side::Server { Owner::Server } else { Owner::Client })
+}
+
+fn icmp_words(error: &IcmpError) -> String {
+    let quoted = &error.quoted;
+    format!(
+        "ICMP {} from {}, quotes {} > {} with TTL {}",
+        error.kind, error.source, quoted.source, quoted.destination, quoted.ttl
+    )
+}
+
+/// Host unreachable after the three seconds of a failed neighbour resolution is no rule's word.
+fn icmp_note(error: &IcmpError) -> Option<String> {
+    matches!((error.kind.version, error.kind.kind, error.kind.code), (4, 3, 1) | (6, 1, 3))
+        .then(|| "host unreachable: the last router found nobody with that address (no rule needed)".to_owned())
+}
+
+fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {
+    let control = case.session.view(sight).map(|view| view.control.half(role_at(side, Side::Server)).ttl);
+    match control {
+        Some(ttl) if ttl != reset.ttl => format!(
+            "RST with TTL {} where that address's control packets have {ttl}: another box sent it, {} router(s) from here",
+            reset.ttl,
+            hops(reset.ttl)
+        ),
+        Some(ttl) => format!("RST with TTL {}, as that address's control packets ({ttl})", reset.ttl),
+        None => format!("RST with TTL {}", reset.ttl),
+    }
+}
+
+fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
+    let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
+    for (sight, connection) in case.connections(which) {
+        if let Some(syn) = connection.syn {
+            let words = format!(
+                "SYN {} > {}{}",
+                connection.opener,
+                connection.listener,
+                times(syn.count, syn.first.time, syn.last.time)
+            );
+            evidence.push(case.seen(sight, syn.first, words));
+        }
+    }
+    evidence
+}
+
+fn syn_ack_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
+    let connections = case.connections(which).into_iter();
+    let legs = connections.filter_map(|(sight, connection)| Some((sight, connection, connection.syn_ack?)));
+    legs.map(|(sight, connection, leg)| {
+        let again = times(leg.count, leg.first.time, leg.last.time);
+        case.seen(sight, leg.first, format!("SYN-ACK {} > {}{again}", connection.listener, connection.opener))
+    })
+    .collect()
+}
+
+fn times(count: u16, first: Time, last: Time) -> String {
+    if count < 2 { String::new() } else { format!(", {count} times in {}", seconds(first, last)) }
+}
+
+/// The absence at the tap behind the last one that saw the packet, or at that very tap if none is behind.
+fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, toward: Side) -> Option<Evidence> {
+    let what = if toward == case.listens(which) { "SYN" } else { "SYN-ACK" };
+    if passage.next.is_some() {
+        let since = case.connections(which).into_iter().find_map(|(_, connection)| connection.began())?;
+        return Some(unseen(case, passage, since.time, &format!("the {what} does not arrive")));
+    }
+    let sight = passage.last?;
+    let connection: &Connection = case.connections(which).into_iter().find(|(other, _)| *other == sight)?.1;
+    let leg = if toward == case.listens(which) { connection.syn? } else { connection.syn_ack? };
+    let until = case.session.view(sight)?.last_at.time;
+    let text = format!("nothing answers the {what}: no SYN-ACK, RST or ICMP error", what = what);
+    let text = if what == "SYN-ACK" { "no acknowledgement follows the SYN-ACK".to_owned() } else { text };
+    Some(Evidence { sight, at: Some(leg.first), until: Some(until), text })
+}
+
+/// What the tap behind did not see.
+fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Evidence {
+    let sight = passage.next.unwrap_or(0);
+    let view = case.session.view(sight);
+    let offset = case.session.sights[sight].offset_ns;
+    let from = Time(since.0.saturating_sub(offset));
+    let until = view.map_or(case.facts(sight).census.ended, |view| view.last_at.time);
+    Evidence {
+        sight,
+        at: None,
+        until: Some(until),
+        text: format!("{what}; looked for it for {}", seconds(from, until)),
+    }
+}
+
+/// What a Linux helper on the path would have made of the negotiation.
+fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<String> {
+    let view = case.view();
+    if stretch_is_host(case, stretch, Side::Client)
+        && case.negotiation().is_none_or(|n| n.mode.listener() == Side::Server)
+    {
+        return Vec::new();
+    }
+    if view.encrypted.is_some() {
+        return vec!["the control connection is encrypted: no helper or ALG can read the negotiation, so a firewall that relies on one stays closed".to_owned()];
+    }
+    let Some(negotiation) = case.negotiation() else { return Vec::new() };
+    let mut notes = Vec::new();
+    notes.extend(negotiation.helper.and_then(helper_words));
+    if view.server.port != 21 {
+        notes.push(format!(
+            "the control port is {}: a helper assigned to port 21 only does not look at it",
+            view.server.port
+        ));
+    }
+    if matches!(negotiation.mode, Mode::Lprt | Mode::Lpsv) {
+        notes.push("Linux's helper does not know LPRT and LPSV".to_owned());
+    }
+    notes
+}
+
+/// In words, what a Linux helper on the path does with the segment that carries the negotiation, if it does not help.
+fn helper_words(ruling: Ruling) -> Option<String> {
+    match ruling {
+        Ruling::Ignored | Ruling::Expects(_) => None,
+        Ruling::NoExpectation(reason) => Some(format!(
+            "a Linux helper (nf_conntrack_ftp) on the path would not have expected this connection: {}",
+            reason_words(reason)
+        )),
+        Ruling::Dropped(reason) => Some(format!(
+            "a Linux helper (nf_conntrack_ftp) on the path would have dropped this negotiation: {}",
+            reason_words(reason)
+        )),
+    }
+}
+
+/// Why, in words.
+pub(super) fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::OutOfStep => "the segment does not begin right behind a line that it saw",
+        Reason::NotFirst => "the negotiation is not the first line of its segment",
+        Reason::ForeignAddress => "the announced address is not the sender's",
+        Reason::CutWord => "the segment ends within the word that it looks for",
+        Reason::NoOpening => "no blank or parenthesis follows the word",
+        Reason::Numbers => "the numbers are not written as it wants them, or end with the segment",
+    }
+}

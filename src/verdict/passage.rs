@@ -1,0 +1,141 @@
+//! How far a packet came: from what the taps saw, and what they did not see, to the stretch in which it vanished.
+//!
+//! A packet seen at a tap has passed everything before it. One that a tap saw and the next did not was lost between the
+//! two. "Not seen" counts only where the capture can vouch for it ([`Case::vouches`]); a tap that cannot is passed over,
+//! which makes the stretch wider and never wrong.
+
+use crate::cite::Time;
+use crate::line::{Place, Point, Side, Stretch};
+use crate::session::join::JoinedAttempt;
+use crate::session::view::Settled;
+use crate::tcp::connection::{Connection, Role};
+use crate::verdict::case::{Case, role_at};
+use crate::verdict::{Confidence, Finding, Mechanism};
+
+/// The furthest that a packet came on its way to `toward`, and where it would have been seen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Which way it went.
+    pub toward: Side,
+    /// The last tap that saw it.
+    pub last: Option<usize>,
+    /// The first tap behind that would have seen it and did not.
+    pub next: Option<usize>,
+}
+
+impl Passage {
+    /// The stretch in which it vanished.
+    pub fn stretch(self) -> Stretch {
+        Stretch::beyond(self.toward, self.last, self.next)
+    }
+}
+
+impl<'a> Case<'a> {
+    /// How far something came that `seen` tells of every tap.
+    pub fn passage(&self, toward: Side, since: Option<Time>, seen: impl Fn(usize) -> bool) -> Passage {
+        let count = self.session.sights.len();
+        let path: Vec<usize> = match toward {
+            Side::Server => (0..count).collect(),
+            Side::Client => (0..count).rev().collect(),
+        };
+        let last = path.iter().rposition(|&sight| seen(sight));
+        let behind = &path[last.map_or(0, |last| last + 1)..];
+        let next = behind.iter().copied().find(|&sight| self.vouches(sight, since));
+        Passage { toward, last: last.map(|last| path[last]), next }
+    }
+
+    /// How far one direction of a connection came, told by a property of the connection at each tap.
+    pub fn connection_passage(
+        &self,
+        which: Option<&'a JoinedAttempt>,
+        toward: Side,
+        since: Option<Time>,
+        shows: impl Fn(&Connection) -> bool,
+    ) -> Passage {
+        let connections = self.connections(which);
+        self.passage(toward, since, |sight| {
+            connections.iter().any(|(other, connection)| *other == sight && shows(connection))
+        })
+    }
+
+    /// Whether it means something that this tap did not see a packet which was under way at `since` (main tap's clock):
+    /// its capture is complete, shows both directions, and goes on beyond that moment.
+    pub fn vouches(&self, sight: usize, since: Option<Time>) -> bool {
+        let facts = self.facts(sight);
+        if facts.lost > 0 {
+            return false;
+        }
+        let Some(view) = self.session.view(sight) else { return self.is_given(sight) && self.overlaps(sight) };
+        let both = [Role::Opener, Role::Listener].iter().all(|&role| view.control.half(role).start.is_some());
+        let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
+        let filtered = !facts.census.other_traffic && !self.is_given(sight);
+        let in_time = since.is_none_or(|since| {
+            let began = self.session.on_main_clock(sight, view.began.time) <= since || view.control.syn.is_some();
+            let goes_on = self.session.on_main_clock(sight, view.last_at.time) > since;
+            began && (goes_on || view.settled == Settled::Closed)
+        });
+        (both || one_way_by_loss) && view.gaps == 0 && !filtered && in_time
+    }
+
+    /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as far as its
+    /// clock can be believed.
+    fn overlaps(&self, sight: usize) -> bool {
+        let (mine, its) = (self.view(), self.facts(sight).census);
+        its.began.is_some_and(|began| began <= mine.last_at.time && its.ended >= mine.began.time)
+    }
+
+    /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.
+    pub fn confidence(&self, stretch: Stretch) -> Confidence {
+        let point = |point| match point {
+            Point::Tap(sight) => Some(sight),
+            Point::Client | Point::Server => None,
+        };
+        let (from, to) = (point(stretch.from), point(stretch.to));
+        let given = [from, to].into_iter().flatten().all(|sight| self.is_given(sight));
+        let one_box = match (from, to) {
+            (None, Some(to)) => self.place(to) == Place::Client,
+            (Some(from), None) => self.place(from) == Place::Server,
+            (Some(from), Some(to)) => self.session.sights[from].tap == self.session.sights[to].tap,
+            (None, None) => false,
+        };
+        match (given, one_box) {
+            (true, true) => Confidence::Certain,
+            (_, _) => Confidence::Likely,
+        }
+    }
+
+    /// The same for something that was seen nowhere: less, if all that a capture holds is the control port's.
+    pub fn confidence_unseen(&self, stretch: Stretch) -> Confidence {
+        let filtered = self.views().any(|(sight, _)| !self.facts(sight).census.other_traffic);
+        let confidence = self.confidence(stretch);
+        if filtered { confidence.min(Confidence::Likely) } else { confidence }
+    }
+
+    /// The hop distance of the two ends' packets, as `role` of a connection compares with the same address on the control
+    /// connection: true if a packet with this TTL comes from the same host.
+    pub fn same_distance(&self, sight: usize, side: Side, ttl: u8) -> Option<bool> {
+        let half = self.session.view(sight)?.control.half(role_at(side, Side::Server));
+        half.start.map(|_| half.ttl == ttl)
+    }
+}
+
+/// The capture that would make the stretch smaller.
+pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<String> {
+    let stretch = finding.stretch?;
+    let has = |place| case.session.sights.iter().any(|sight| sight.standing.place == place);
+    let advice = |host: &str, option: &str| {
+        Some(format!("capture on the {host} at the same time and add {option}: it tells whether the packet gets there"))
+    };
+    match (stretch.from, stretch.to) {
+        (Point::Client, Point::Server) => advice("client and on the server", "--client FILE --server FILE"),
+        (Point::Client, _) if !has(Place::Client) => advice("client", "--client FILE"),
+        (_, Point::Server) if !has(Place::Server) => advice("server", "--server FILE"),
+        (Point::Tap(from), Point::Tap(to)) if case.session.sights[from].tap != case.session.sights[to].tap => {
+            advice("routers between", "--between FILE")
+        }
+        _ if finding.mechanism == Mechanism::TcpReset => {
+            Some("`ss -ltn` on that host tells a closed port from a tcp-reset rule".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,303 @@
+//! T: what goes wrong once the data connection is up.
+
+use crate::cite::Time;
+use crate::ftp::command::DataDirection;
+use crate::line::{Owner, Point, Side, Stretch};
+use crate::session::join::JoinedAttempt;
+use crate::tcp::connection::{Connection, Half, Opening, Role};
+use crate::verdict::case::{Case, role_at, seconds};
+use crate::verdict::outcome::STILL;
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+
+/// Segments longer than this are full-size ones: no path carries less than 1280 bytes in IPv6, and 1,000 bytes of text
+/// leave room for every header.
+const FULL_SIZE: u32 = 1000;
+
+/// Who sends the data.
+pub(super) fn sender(case: &Case<'_>) -> Option<Side> {
+    Some(match case.verb()?.data_direction()? {
+        DataDirection::ToServer => Side::Client,
+        DataDirection::ToClient => Side::Server,
+    })
+}
+
+/// The transfer's latest data connection, if it was established.
+fn established<'a>(case: &Case<'a>) -> Option<&'a JoinedAttempt> {
+    let joined = *case.attempts().last()?;
+    (case.opening(Some(joined)) == Opening::Established).then_some(joined)
+}
+
+/// Bytes or a FIN were sent again and never acknowledged at any tap.
+pub(super) fn is_stuck(case: &Case<'_>) -> bool {
+    established(case).is_some_and(|joined| stuck_role(case, joined).is_some())
+}
+
+/// The role whose bytes are lost; bytes before a mere FIN.
+fn stuck_role(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Role> {
+    let connections = case.connections(Some(joined));
+    let roles = [Role::Listener, Role::Opener];
+    let bytes = |&role: &Role| {
+        connections
+            .iter()
+            .any(|(_, c)| c.half(role).unacked() && c.half(role).resent >= 2 && unanswered(&connections, role))
+    };
+    let fin = |&role: &Role| {
+        connections.iter().any(|(_, c)| c.half(role).fin.is_some_and(|fin| fin.count >= 2) && !c.half(role).fin_acked())
+            && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
+    };
+    roles.into_iter().find(bytes).or(roles.into_iter().find(fin))
+}
+
+/// No tap saw an acknowledgement of all that any tap saw.
+fn unanswered(connections: &[(usize, &Connection)], role: Role) -> bool {
+    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
+    let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
+    let acked = |half: &Half| half.start.map(|start| start.wrapping_add(half.acked as u32));
+    furthest.is_some_and(|furthest| {
+        connections
+            .iter()
+            .all(|(_, c)| acked(c.half(role)).is_none_or(|acked| (acked.wrapping_sub(furthest) as i32) < 0))
+    })
+}
+
+/// A reset ended the data connection before its sender's FIN was acknowledged.
+pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let listens = case.listens(Some(joined));
+    let senders = match sender(case) {
+        Some(side) => vec![role_at(side, listens)],
+        None => vec![Role::Opener, Role::Listener],
+    };
+    let connections = case.connections(Some(joined));
+    let reset = connections.iter().any(|(_, connection)| connection.reset.is_some());
+    reset && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
+}
+
+/// A reset of the data connection whose TTL is not that of its address's other packets.
+pub(super) fn is_forged(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    case.connections(Some(joined)).iter().any(|(_, connection)| forged(connection))
+}
+
+fn forged(connection: &Connection) -> bool {
+    connection.reset.is_some_and(|reset| {
+        let half = connection.half(reset.from);
+        half.start.is_some() && half.ttl != reset.ttl
+    })
+}
+
+fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
+    Finding {
+        stretch,
+        owner: None,
+        device: None,
+        mechanism,
+        lost: stretch.map(|_| Lost::DataSegments),
+        confidence,
+        evidence,
+        notes: Vec::new(),
+    }
+}
+
+/// T3: a box on the path reset the established data connection; or the peer's host did.
+pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
+    let joined = established(case).filter(|joined| is_interrupted(case, joined))?;
+    let connections = case.connections(Some(joined));
+    let listens = case.listens(Some(joined));
+    let mut stretch = Stretch::WHOLE;
+    let mut evidence = case.transfer_evidence();
+    for role in [Role::Opener, Role::Listener] {
+        let from = if role == Role::Listener { listens } else { !listens };
+        let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
+        if connections.iter().any(|(_, connection)| shows(connection)) {
+            let passage = case.connection_passage(Some(joined), from, None, shows);
+            stretch = meet(stretch, passage.stretch());
+        }
+        for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
+            let reset = connection.reset?;
+            let ttl = connection.half(role).ttl;
+            let who = if from == Side::Client { "client" } else { "server" };
+            let text = format!("RST in the {who}'s name, TTL {}, where its other packets have {ttl}", reset.ttl);
+            evidence.push(case.seen(*sight, reset.at, text));
+        }
+    }
+    let confidence = case.confidence(stretch).min(Confidence::Likely);
+    let mut found = finding(Some(stretch), Mechanism::Interrupted, confidence, evidence);
+    if !is_forged(case, joined) {
+        found.notes.push("the reset looks genuine: the program or the host at that end gave up".to_owned());
+    }
+    Some(found)
+}
+
+/// The part that two stretches have in common.
+fn meet(one: Stretch, other: Stretch) -> Stretch {
+    let rank = |point| match point {
+        Point::Client => 0,
+        Point::Tap(tap) => tap + 1,
+        Point::Server => usize::MAX,
+    };
+    let from = if rank(one.from) >= rank(other.from) { one.from } else { other.from };
+    let to = if rank(one.to) <= rank(other.to) { one.to } else { other.to };
+    Stretch { from, to }
+}
+
+/// T2: only full-size segments vanish.
+pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
+    let joined = established(case)?;
+    let role = stuck_role(case, joined)?;
+    let connections = case.connections(Some(joined));
+    let half =
+        connections.iter().map(|(_, c)| c.half(role)).find(|half| half.stuck_len >= FULL_SIZE && half.unacked())?;
+    let smaller_passed = half.longest_acked > 0 && half.longest_acked < half.stuck_len;
+    let nothing_passed = half.acked == 0;
+    if !(smaller_passed || nothing_passed) {
+        return None;
+    }
+    let mut found = segments_lost(case, joined, role, Mechanism::PathMtu);
+    let too_big = connections.iter().find_map(|(sight, c)| Some((*sight, c.too_big.as_deref()?)));
+    match too_big {
+        Some((sight, error)) => {
+            found.device = Some(error.source);
+            found.evidence.push(case.seen(
+                sight,
+                error.at,
+                format!("ICMP {} from {}, MTU {:?}", error.kind, error.source, error.mtu),
+            ));
+        }
+        None => {
+            found.notes.push("no ICMP \"fragmentation needed\" arrived: it is filtered, or was never sent".to_owned())
+        }
+    }
+    if nothing_passed {
+        found.confidence = found.confidence.min(Confidence::Likely);
+        found.notes.push(
+            "the handshake passed and no full-size segment did; a rule that drops all data looks the same".to_owned(),
+        );
+    }
+    Some(found)
+}
+
+/// T1: bytes are sent again and again, and never acknowledged.
+pub(super) fn data_lost(case: &Case<'_>) -> Option<Finding> {
+    let joined = established(case)?;
+    let role = stuck_role(case, joined)?;
+    Some(segments_lost(case, joined, role, Mechanism::Stalled))
+}
+
+fn segments_lost(case: &Case<'_>, joined: &JoinedAttempt, role: Role, mechanism: Mechanism) -> Finding {
+    let connections = case.connections(Some(joined));
+    let listens = case.listens(Some(joined));
+    let toward = if role == Role::Opener { listens } else { !listens };
+    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
+    let model = connections.iter().max_by_key(|(_, c)| (c.half(role).reach, c.half(role).fin.is_some()));
+    let furthest = model.and_then(|(_, c)| end(c.half(role)));
+    let only_fin = model.is_some_and(|(_, c)| !c.half(role).unacked());
+    let passage = case.connection_passage(Some(joined), toward, None, |connection| {
+        let half = connection.half(role);
+        end(half).is_some() && end(half) == furthest && (!only_fin || half.fin.is_some())
+    });
+    let stretch = passage.stretch();
+    let mut evidence = case.transfer_evidence();
+    for (sight, connection) in &connections {
+        evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
+    }
+    finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence)
+}
+
+fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> Option<Evidence> {
+    let to = if toward == Side::Server { "server" } else { "client" };
+    half.start?;
+    let at = if half.resent > 0 { half.last_resent } else { half.last_new };
+    let text = match (half.unacked(), half.fin) {
+        (true, _) => format!(
+            "{} bytes towards the {to} seen, {} acknowledged; segments of {} bytes sent again {} times",
+            half.reach, half.acked, half.stuck_len, half.resent
+        ),
+        (false, Some(fin)) if fin.count > 1 => format!("FIN towards the {to} sent {} times, never answered", fin.count),
+        (false, _) => format!("{} bytes towards the {to} seen, all acknowledged, nothing more comes", half.reach),
+    };
+    Some(case.seen(sight, at, text))
+}
+
+/// T4: the data stopped coming, and nothing at this tap says why.
+pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
+    let joined = established(case)?;
+    let side = sender(case)?;
+    let listens = case.listens(Some(joined));
+    let role = role_at(side, listens);
+    let connections = case.connections(Some(joined));
+    let (sight, half) =
+        connections.iter().map(|(sight, c)| (*sight, c.half(role))).max_by_key(|(_, half)| half.reach)?;
+    if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
+        return None;
+    }
+    let since = half.last_new.time.max(half.last.time);
+    let view = case.session.view(sight)?;
+    if since.until(view.last_at.time) < STILL {
+        return None;
+    }
+    let toward = !side;
+    let passage = case.passage(toward, Some(case.session.on_main_clock(sight, since)), |_| false);
+    let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
+    let mut evidence = case.transfer_evidence();
+    let until: Time = view.last_at.time;
+    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, until));
+    evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), text });
+    let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
+    if receiver.is_some() {
+        found.stretch = None;
+        found.lost = None;
+        found.owner = Some(Owner::None);
+        found.notes.push("the receiver's window is closed: its program does not read".to_owned());
+    }
+    Some(found)
+}
+
+/// T5: the server's program refused the data connection because of its source address.
+pub(super) fn wrong_source(case: &Case<'_>) -> Option<Finding> {
+    established(case)?;
+    let text = case.reply_text();
+    let says_so = ["security", "bad ip", "not the same", "ip address", "different address"]
+        .iter()
+        .any(|word| text.contains(word));
+    let foreign = case.attempts().iter().any(|joined| {
+        case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
+    });
+    if !(case.code() == 425 && (says_so || foreign)) {
+        return None;
+    }
+    let mut found = refused(case);
+    found.notes.push("the data connection came from another address than the control connection: a NAT, proxy or load balancer in between".to_owned());
+    Some(found)
+}
+
+/// T6: the data connection's TLS was refused, as for a session that was not resumed.
+pub(super) fn tls_refused(case: &Case<'_>) -> Option<Finding> {
+    let text = case.reply_text();
+    let says_so = ["reuse", "resum", "ssl", "tls"].iter().any(|word| text.contains(word));
+    (matches!(case.code(), 425 | 522 | 534) && says_so).then(|| refused(case))
+}
+
+/// T6: the server answered the transfer command with a refusal of its own.
+pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
+    let own_words = match case.code() {
+        425 => case.negotiation().is_none_or(|negotiation| !negotiation.stands()) || is_local(&case.reply_text()),
+        450 | 452 | 500.. => true,
+        _ => false,
+    };
+    own_words.then(|| refused(case))
+}
+
+/// T7: the server ended a transfer that was under way, and the data connection shows no cause.
+pub(super) fn ended_by_server(case: &Case<'_>) -> Option<Finding> {
+    established(case).filter(|_| matches!(case.code(), 421 | 425 | 426 | 451)).map(|_| refused(case))
+}
+
+/// 425 for a reason on the server itself.
+fn is_local(text: &str) -> bool {
+    ["already in use", "bind", "not permitted", "use port or pasv"].iter().any(|word| text.contains(word))
+}
+
+pub(super) fn refused(case: &Case<'_>) -> Finding {
+    let mut evidence = case.negotiation_evidence();
+    evidence.extend(case.transfer_evidence());
+    Finding { owner: Some(Owner::None), ..finding(None, Mechanism::RefusedByServer, Confidence::Certain, evidence) }
+}

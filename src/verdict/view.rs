@@ -1,0 +1,102 @@
+//! V: the view itself is too poor, and the policy at the end of the table.
+
+use crate::line::{Owner, Stretch};
+use crate::tcp::connection::Opening;
+use crate::verdict::case::Case;
+use crate::verdict::{Confidence, Evidence, Finding, Mechanism};
+
+fn finding(case: &Case<'_>, mechanism: Mechanism, text: String) -> Finding {
+    let mut evidence = case.negotiation_evidence();
+    evidence.extend(case.transfer_evidence());
+    let sight = case.session.main_sight();
+    evidence.push(Evidence { sight, at: None, until: None, text });
+    Finding {
+        stretch: Some(Stretch::WHOLE),
+        owner: Some(Owner::Unknown),
+        device: None,
+        mechanism,
+        lost: None,
+        confidence: Confidence::Possible,
+        evidence,
+        notes: Vec::new(),
+    }
+}
+
+/// V1: the transfer went through, and its data connection is not in the capture.
+pub(super) fn data_not_captured(case: &Case<'_>) -> Option<Finding> {
+    let absent = case.attempts().is_empty() && case.negotiation().is_some() && matches!(case.code(), 226 | 250);
+    absent.then(|| Finding {
+        stretch: None,
+        owner: Some(Owner::None),
+        confidence: Confidence::Certain,
+        ..finding(
+            case,
+            Mechanism::IncompleteCapture,
+            "the data connection is not in the capture: it was not captured, not dropped".to_owned(),
+        )
+    })
+}
+
+/// V2: the capture ends while the transfer is under way.
+pub(super) fn capture_ends(case: &Case<'_>) -> Option<Finding> {
+    let waiting = case.attempts().last().is_some_and(|joined| case.opening(Some(joined)) != Opening::Established);
+    let what = if waiting {
+        "the capture ends while the data connection is being opened"
+    } else {
+        "the capture ends before the transfer does"
+    };
+    Some(Finding { stretch: None, ..finding(case, Mechanism::IncompleteCapture, what.to_owned()) })
+}
+
+/// V3: packets are missing from the capture.
+pub(super) fn packets_missing(case: &Case<'_>) -> Option<Finding> {
+    let gaps: u32 = case.views().map(|(_, view)| view.gaps).sum();
+    let lost: u64 = case.taps.iter().map(|tap| tap.lost).sum();
+    let text = match (gaps, lost) {
+        (0, 0) => return None,
+        (0, lost) => format!("the capture itself lost {lost} packets"),
+        (gaps, _) => {
+            format!("the control connection has {gaps} hole(s): the capture lost packets, or its snap length cut them")
+        }
+    };
+    Some(finding(case, Mechanism::IncompleteCapture, text))
+}
+
+/// V4: only one direction was captured.
+pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
+    use crate::tcp::connection::Role;
+    let one = case
+        .views()
+        .all(|(_, view)| [Role::Opener, Role::Listener].iter().any(|&role| view.control.half(role).start.is_none()));
+    one.then(|| {
+        finding(
+            case,
+            Mechanism::IncompleteCapture,
+            "only one direction of the control connection was captured".to_owned(),
+        )
+    })
+}
+
+/// V5: the control connection is encrypted, and nothing else decides.
+pub(super) fn encrypted(case: &Case<'_>) -> Option<Finding> {
+    case.view().encrypted?;
+    Some(finding(
+        case,
+        Mechanism::Encrypted,
+        "the control connection is encrypted: what was agreed and how it ended cannot be read".to_owned(),
+    ))
+}
+
+/// V6: the data connection is nowhere, and the capture may have been filtered.
+pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
+    let absent = case.attempts().is_empty() && case.negotiation().is_some_and(|negotiation| negotiation.stands());
+    absent.then(|| {
+        let text = "no packet of the data connection: stopped before the capture, or not captured (a filter for port 21 hides it)";
+        finding(case, Mechanism::IncompleteCapture, text.to_owned())
+    })
+}
+
+/// V7, the policy.
+pub(super) fn cannot_tell(case: &Case<'_>) -> Option<Finding> {
+    Some(finding(case, Mechanism::IncompleteCapture, "nothing that was captured decides it".to_owned()))
+}
