@@ -4,6 +4,7 @@ pub mod cite;
 pub mod ftp;
 pub mod line;
 pub mod packet;
+pub mod replay;
 pub mod session;
 pub mod tcp;
 pub mod verdict;

@@ -196,6 +196,12 @@ impl Tracker {
         self.settled.pop_front()
     }
 
+    /// Whether [`Tracker::poll`] has something.
+    #[inline]
+    pub fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     /// What was counted so far.
     pub fn census(&self) -> Census {
         self.census

@@ -32,6 +32,8 @@ pub struct TapFacts {
     pub name: String,
     /// Names of its files, by [`crate::cite::At::file`].
     pub files: Vec<String>,
+    /// The capture it is part of; the two legs of a forwarding host share one.
+    pub capture: usize,
     /// Packets read.
     pub packets: u64,
     /// A file ended in mid-record or could not be read to its end.

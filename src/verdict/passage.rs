@@ -95,7 +95,7 @@ impl<'a> Case<'a> {
         let one_box = match (from, to) {
             (None, Some(to)) => self.place(to) == Place::Client,
             (Some(from), None) => self.place(from) == Place::Server,
-            (Some(from), Some(to)) => self.session.sights[from].tap == self.session.sights[to].tap,
+            (Some(from), Some(to)) => self.facts(from).capture == self.facts(to).capture,
             (None, None) => false,
         };
         match (given, one_box) {
@@ -130,7 +130,7 @@ pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<St
         (Point::Client, Point::Server) => advice("client and on the server", "--client FILE --server FILE"),
         (Point::Client, _) if !has(Place::Client) => advice("client", "--client FILE"),
         (_, Point::Server) if !has(Place::Server) => advice("server", "--server FILE"),
-        (Point::Tap(from), Point::Tap(to)) if case.session.sights[from].tap != case.session.sights[to].tap => {
+        (Point::Tap(from), Point::Tap(to)) if case.facts(from).capture != case.facts(to).capture => {
             advice("routers between", "--between FILE")
         }
         _ if finding.mechanism == Mechanism::TcpReset => {

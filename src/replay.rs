@@ -1,0 +1,246 @@
+//! Floor 6: from capture files to judged sessions.
+//!
+//! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
+//! each by itself, on a thread of its own, and joined when all have ended.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::thread;
+
+use foldhash::fast::RandomState;
+
+use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
+use crate::line::{Place, Side};
+use crate::packet::{Decoder, Packet, Undecoded};
+use crate::session::join::{Session, join};
+use crate::session::tracker::{self, Config, Tracker};
+use crate::session::view::View;
+use crate::verdict::{Judgement, TapFacts, judge};
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The captures, in line order if their places are given.
+    pub captures: Vec<Capture>,
+    /// Ports of control connections.
+    pub control_ports: Vec<u16>,
+    /// The server's passive range.
+    pub passive_range: Option<RangeInclusive<u16>>,
+}
+
+/// The files of one tap.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Where it was taken, if the user says so.
+    pub place: Option<Place>,
+    /// Its files.
+    pub paths: Vec<PathBuf>,
+}
+
+/// Takes what a replay finds, and how far it is.
+pub trait Sink {
+    /// Why it cannot go on.
+    type Error;
+
+    /// A session and what is to be said of it; `taps` holds what is known of the taps so far.
+    fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> Result<(), Self::Error>;
+
+    /// Bytes read so far, and bytes in all if that is known.
+    fn progress(&mut self, read: u64, total: Option<u64>);
+}
+
+/// What a replay knows at its end.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The taps.
+    pub taps: Vec<TapFacts>,
+    /// What was wrong with the captures, for people; the flag says that a file could not be read.
+    pub notes: Vec<(String, bool)>,
+}
+
+/// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
+const COOKED: [u32; 2] = [113, 276];
+
+/// Frames between two reports of progress.
+const AT_ONCE: u64 = 1 << 16;
+
+/// Different reasons for not decoding a frame that are counted apart.
+const MAX_KINDS: usize = 256;
+
+/// Replays captures into `sink`.
+///
+/// # Errors
+/// A capture that cannot be opened at all, or the sink's own error.
+pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, S::Error>, FileError> {
+    let mut readers = Vec::new();
+    for capture in &replay.captures {
+        readers.push(TapReader::open(&capture.paths)?);
+    }
+    let cooked = readers.iter().any(|reader| is_cooked(reader.facts()));
+    Ok(match (readers.pop(), readers.is_empty() && !cooked) {
+        (Some(reader), true) => stream(replay, reader, sink),
+        (Some(reader), false) => {
+            readers.push(reader);
+            together(replay, readers, sink)
+        }
+        (None, _) => Ok(Summary::default()),
+    })
+}
+
+fn is_cooked(facts: &Facts) -> bool {
+    facts.files.iter().flat_map(|file| &file.link_types).any(|link_type| COOKED.contains(link_type))
+}
+
+/// One tap: every session is handed out as soon as it is settled.
+fn stream<S: Sink>(replay: &Replay, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
+    let place = replay.captures[0].place;
+    let mut follower = Follower::new(replay, reader, 0);
+    while follower.read_some() {
+        hand_out(&mut follower, place, sink)?;
+        let (read, total) = follower.reader.position();
+        sink.progress(read, total);
+    }
+    follower.finish();
+    hand_out(&mut follower, place, sink)?;
+    let taps = vec![follower.facts(0)];
+    Ok(Summary { taps, notes: follower.notes() })
+}
+
+fn hand_out<S: Sink>(follower: &mut Follower, place: Option<Place>, sink: &mut S) -> Result<(), S::Error> {
+    if !follower.has_settled() {
+        return Ok(());
+    }
+    let taps = [follower.facts(0)];
+    while let Some(view) = follower.trackers[0].poll() {
+        let session = Session::of_one(view, 0, place);
+        sink.session(&session, &judge(&session, &taps), &taps)?;
+    }
+    Ok(())
+}
+
+/// Several taps: each is followed by itself, then the views are joined.
+fn together<S: Sink>(replay: &Replay, readers: Vec<TapReader>, sink: &mut S) -> Result<Summary, S::Error> {
+    let followed: Vec<(Vec<Leg>, Vec<(String, bool)>)> = thread::scope(|scope| {
+        let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
+        let threads: Vec<_> = readers.into_iter().enumerate().map(follow).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
+    });
+    let mut summary = Summary::default();
+    let (mut views, mut given) = (Vec::new(), Vec::new());
+    for (legs, notes) in followed {
+        summary.notes.extend(notes);
+        for leg in legs {
+            given.push(replay.captures[leg.facts.capture].place);
+            views.push(leg.views);
+            summary.taps.push(leg.facts);
+        }
+    }
+    for session in join(views, &given) {
+        sink.session(&session, &judge(&session, &summary.taps), &summary.taps)?;
+    }
+    Ok(summary)
+}
+
+/// One tap of a capture.
+struct Leg {
+    views: Vec<View>,
+    facts: TapFacts,
+}
+
+/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
+fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<(String, bool)>) {
+    let mut follower = Follower::new(replay, reader, capture);
+    while follower.read_some() {}
+    follower.finish();
+    let mut legs: Vec<Leg> = (0..follower.trackers.len())
+        .map(|leg| {
+            let views = std::iter::from_fn(|| follower.trackers[leg].poll()).collect();
+            Leg { views, facts: follower.facts(leg) }
+        })
+        .collect();
+    if legs.iter().all(|leg| leg.views.is_empty()) {
+        legs.truncate(1);
+    } else {
+        legs.retain(|leg| !leg.views.is_empty());
+    }
+    (legs, follower.notes())
+}
+
+/// Reads one capture and feeds what it holds to the trackers of its legs.
+struct Follower {
+    reader: TapReader,
+    decoder: Decoder,
+    trackers: Vec<Tracker>,
+    undecoded: HashMap<Undecoded, u64, RandomState>,
+    packets: u64,
+    capture: usize,
+}
+
+impl Follower {
+    fn new(replay: &Replay, reader: TapReader, capture: usize) -> Self {
+        let legs = match is_cooked(reader.facts()) {
+            true => vec![tracker::Leg::Toward(Side::Client), tracker::Leg::Toward(Side::Server)],
+            false => vec![tracker::Leg::Both],
+        };
+        let config = |leg| Config {
+            control_ports: replay.control_ports.clone(),
+            passive_range: replay.passive_range.clone(),
+            leg,
+        };
+        let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
+        let undecoded = HashMap::default();
+        Follower { reader, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+    }
+
+    /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
+    fn read_some(&mut self) -> bool {
+        for _ in 0..AT_ONCE {
+            let Some(frame) = self.reader.next() else { return false };
+            self.packets += 1;
+            let packet = self.decoder.decode(&frame);
+            if let Packet::Undecoded(why) = packet
+                && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
+            {
+                *self.undecoded.entry(why).or_default() += 1;
+            }
+            for tracker in &mut self.trackers {
+                tracker.advance(frame.at.time);
+                tracker.observe(&packet);
+            }
+            if self.has_settled() {
+                break;
+            }
+        }
+        true
+    }
+
+    fn has_settled(&self) -> bool {
+        matches!(&self.trackers[..], [only] if only.has_settled())
+    }
+
+    fn finish(&mut self) {
+        self.trackers.iter_mut().for_each(Tracker::finish);
+    }
+
+    fn facts(&self, leg: usize) -> TapFacts {
+        let facts = self.reader.facts();
+        let files: Vec<String> = facts.files.iter().map(|file| file.name.clone()).collect();
+        TapFacts {
+            name: files.first().cloned().unwrap_or_default(),
+            files,
+            capture: self.capture,
+            packets: self.packets,
+            cut: facts.notes.iter().any(|note| note.kind != NoteKind::Skipped),
+            lost: facts.lost().unwrap_or(0),
+            census: self.trackers[leg].census(),
+        }
+    }
+
+    fn notes(&self) -> Vec<(String, bool)> {
+        let files = self.reader.facts().notes.iter().map(|note| (note.text.clone(), note.kind == NoteKind::Unreadable));
+        let mut kinds: Vec<_> = self.undecoded.iter().map(|(why, count)| (format!("{count} frames not decoded: {why}"), false)).collect();
+        kinds.sort();
+        files.chain(kinds).collect()
+    }
+}
