@@ -5,6 +5,8 @@
 //! makes of the same bytes.
 
 pub mod command;
+pub mod helper;
+pub mod host_port;
 pub mod line;
 pub mod reply;
 
