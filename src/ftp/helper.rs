@@ -60,7 +60,8 @@ pub fn ruling(from: Party, text: &[u8], in_step: bool, control: (IpAddr, IpAddr)
 
 /// Where the newest two line ends in one direction are: behind them the helper reads on.
 ///
-/// It knows none at first, so it never reads the first segment of a direction.
+/// It knows none at first, so it never reads the first segment of a direction. For a connection that the capture joins midway
+/// this knows less than the helper does: the first segment seen in each direction cannot be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineEnds {
     behind: [Option<u32>; 2],
