@@ -1,9 +1,11 @@
-//! What Linux's FTP helper makes of a segment of the control connection. Read `net/netfilter/nf_conntrack_ftp.c` first
-//! (`find_pattern`, `try_rfc959`, `try_rfc1123`, `try_eprt`, `try_epsv_response`, `help`).
+//! What Linux's FTP helper makes of a segment of the control connection. Read
+//! `net/netfilter/nf_conntrack_ftp.c` first (`find_pattern`, `try_rfc959`, `try_rfc1123`, `try_eprt`,
+//! `try_epsv_response`, `help`).
 //!
 //! A router with the helper reads segments, not lines, and opens the way for a data connection only if it understands
-//! the segment. What it takes for a mangled negotiation it drops, whole, for good. This is its reading as of Linux 6.18, with
-//! `loose=0` as by default; later kernels refuse numbers above 255 and ports above 65535 where this one cuts off their upper bits.
+//! the segment. What it takes for a mangled negotiation it drops, whole, for good. This is its reading as of
+//! Linux 6.18, with `loose=0` as by default; later kernels refuse numbers above 255 and ports above 65535
+//! where this one cuts off their upper bits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -36,14 +38,15 @@ pub enum Reason {
     CutWord,
     /// Dropped: no blank follows `PORT` or `EPRT`, or no parenthesis 229.
     NoOpening,
-    /// Dropped: the numbers are not written as the helper wants them, or the segment ends before what should follow them.
+    /// Dropped: the numbers are not written as the helper wants them, or the segment ends before what should
+    /// follow them.
     Numbers,
 }
 
 /// What the helper does with one segment that carries text.
 ///
-/// `in_step` says whether the segment begins behind a line end that the helper remembers, see [`LineEnds`]; `control` are the
-/// addresses of client and server as the segment carries them.
+/// `in_step` says whether the segment begins behind a line end that the helper remembers, see [`LineEnds`];
+/// `control` are the addresses of client and server as the segment carries them.
 #[inline]
 pub fn ruling(from: Party, text: &[u8], in_step: bool, control: (IpAddr, IpAddr)) -> Ruling {
     let (patterns, sender) = match from {
@@ -60,7 +63,9 @@ pub fn ruling(from: Party, text: &[u8], in_step: bool, control: (IpAddr, IpAddr)
 
 /// Where the newest two line ends in one direction are: behind them the helper reads on.
 ///
-/// It knows none at first, so it never reads the first segment of a direction.
+/// It knows none at first, so it never reads the first segment of a direction. For a connection that the
+/// capture joins midway this knows less than the helper does: the first segment seen in each direction cannot
+/// be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineEnds {
     behind: [Option<u32>; 2],
@@ -105,13 +110,29 @@ struct Pattern {
 }
 
 const CLIENT: [Pattern; 2] = [
-    Pattern { word: b"PORT", opening: Some(b' '), numbers: port },
-    Pattern { word: b"EPRT", opening: Some(b' '), numbers: eprt },
+    Pattern {
+        word: b"PORT",
+        opening: Some(b' '),
+        numbers: port,
+    },
+    Pattern {
+        word: b"EPRT",
+        opening: Some(b' '),
+        numbers: eprt,
+    },
 ];
 
 const SERVER: [Pattern; 2] = [
-    Pattern { word: b"227 ", opening: None, numbers: pasv },
-    Pattern { word: b"229 ", opening: Some(b'('), numbers: epsv },
+    Pattern {
+        word: b"227 ",
+        opening: None,
+        numbers: pasv,
+    },
+    Pattern {
+        word: b"229 ",
+        opening: Some(b'('),
+        numbers: epsv,
+    },
 ];
 
 impl Pattern {
@@ -146,7 +167,9 @@ impl Pattern {
         let Some(opening) = self.opening else {
             return Some(text);
         };
-        text.iter().position(|&byte| byte == opening).map(|i| &text[i + 1..])
+        text.iter()
+            .position(|&byte| byte == opening)
+            .map(|i| &text[i + 1..])
     }
 }
 
@@ -170,9 +193,10 @@ fn pasv(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
 /// `|||port|`.
 fn epsv(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
     match *text {
-        [a, b, c, ref rest @ ..] if is_delimiter(a) && a == b && b == c => {
-            Some(Endpoint { ip: sender, port: delimited_port(rest, a)? })
-        }
+        [a, b, c, ref rest @ ..] if is_delimiter(a) && a == b && b == c => Some(Endpoint {
+            ip: sender,
+            port: delimited_port(rest, a)?,
+        }),
         _ => None,
     }
 }
@@ -195,7 +219,10 @@ fn eprt(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
         }
         _ => return None,
     };
-    Some(Endpoint { ip, port: delimited_port(rest, delimiter)? })
+    Some(Endpoint {
+        ip,
+        port: delimited_port(rest, delimiter)?,
+    })
 }
 
 fn is_delimiter(byte: u8) -> bool {
@@ -204,7 +231,10 @@ fn is_delimiter(byte: u8) -> bool {
 
 fn host_port(text: &[u8], terminator: Option<u8>, sender: IpAddr) -> Option<Endpoint> {
     let ([a, b, c, d, p, q], _) = numbers(text, b',', terminator)?;
-    Some(Endpoint { ip: address([a, b, c, d], sender), port: (p << 8 | q) as u16 })
+    Some(Endpoint {
+        ip: address([a, b, c, d], sender),
+        port: (p << 8 | q) as u16,
+    })
 }
 
 /// Four numbers as an address: numbers above 255 run into each other. Written over an IPv6 address they
@@ -213,13 +243,19 @@ fn address([a, b, c, d]: [u32; 4], sender: IpAddr) -> IpAddr {
     let bits = a << 24 | b << 16 | c << 8 | d;
     match sender {
         IpAddr::V4(_) => Ipv4Addr::from(bits).into(),
-        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(bits) << 96 | ip.to_bits() & u128::MAX >> 32).into(),
+        IpAddr::V6(ip) => {
+            Ipv6Addr::from(u128::from(bits) << 96 | ip.to_bits() & u128::MAX >> 32).into()
+        }
     }
 }
 
 /// Reads `N` numbers (empty ones are 0) up to the terminator, or to any byte if there is none, and gives what follows
 /// it. A text that ends before is refused.
-fn numbers<const N: usize>(text: &[u8], separator: u8, terminator: Option<u8>) -> Option<([u32; N], &[u8])> {
+fn numbers<const N: usize>(
+    text: &[u8],
+    separator: u8,
+    terminator: Option<u8>,
+) -> Option<([u32; N], &[u8])> {
     let mut numbers = [0u32; N];
     let mut i = 0;
     for (at, &byte) in text.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Reads where a data connection shall go, from the argument of a command or the text of a reply. Read RFC 959 section 5.3.2
-//! (`PORT`, 227), RFC 2428 (`EPRT`, 229) and RFC 1639 (`LPRT`, 228) first, and RFC 1123 section 4.1.2.6 for why a reader of 227
-//! must be lenient.
+//! Reads where a data connection shall go, from the argument of a command or the text of a reply. Read RFC
+//! 959 section 5.3.2 (`PORT`, 227), RFC 2428 (`EPRT`, 229) and RFC 1639 (`LPRT`, 228) first, and RFC 1123
+//! section 4.1.2.6 for why a reader of 227 must be lenient.
 //!
 //! Every reader gives the lenient reading, the one that most programs act on, and says whether the text has the RFC's
 //! own form; what is strict passes firewalls, what is not may not.
@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// An address and a port, as a party announced them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
-    /// The address; `None` if only a port is given, as in 229, or if a name stands for it. An IPv4 address mapped into IPv6
-    /// is given as the IPv4 address, which is what packets will carry.
+    /// The address; `None` if only a port is given, as in 229, or if a name stands for it. An IPv4 address
+    /// mapped into IPv6 is given as the IPv4 address, which is what packets will carry.
     pub address: Option<IpAddr>,
     /// The port; 0 if a party announces that.
     pub port: u16,
@@ -37,8 +37,8 @@ pub fn port(argument: &[u8]) -> Option<HostPort> {
     find_numbers(argument, six_numbers, is_alone)
 }
 
-/// Reads the argument of `LPRT`: address family (4 or 6), address length, address, port length (2) and port, one number an
-/// octet.
+/// Reads the argument of `LPRT`: address family (4 or 6), address length, address, port length (2) and port,
+/// one number an octet.
 pub fn lprt(argument: &[u8]) -> Option<HostPort> {
     find_numbers(argument, long_numbers, is_alone)
 }
@@ -54,8 +54,12 @@ pub fn epsv_reply(text: &[u8]) -> Option<HostPort> {
         Some(HostPort { strict, ..found })
     });
     in_parentheses.or_else(|| {
-        let (found, _) = places(u8::is_ascii_punctuation).find_map(|i| announced_port(&text[i..]))?;
-        Some(HostPort { strict: false, ..found })
+        let (found, _) =
+            places(u8::is_ascii_punctuation).find_map(|i| announced_port(&text[i..]))?;
+        Some(HostPort {
+            strict: false,
+            ..found
+        })
     })
 }
 
@@ -71,7 +75,11 @@ pub fn eprt(argument: &[u8]) -> Option<HostPort> {
         _ => return None,
     };
     let alone = fields.rest == Some(&[][..]) && argument == argument.trim_ascii();
-    Some(HostPort { address: Some(address.to_canonical()), port: fields.port, strict: plain && family && alone })
+    Some(HostPort {
+        address: Some(address.to_canonical()),
+        port: fields.port,
+        strict: plain && family && alone,
+    })
 }
 
 /// The largest count of numbers that has a meaning: `LPRT` with an IPv6 address.
@@ -94,7 +102,13 @@ struct Run {
 impl Run {
     /// Reads the run that begins with the digit at `start`.
     fn read(text: &[u8], start: usize) -> Run {
-        let mut run = Run { numbers: [0; MAX_NUMBERS], count: 0, start, end: start, plain: true };
+        let mut run = Run {
+            numbers: [0; MAX_NUMBERS],
+            count: 0,
+            start,
+            end: start,
+            plain: true,
+        };
         let mut next = Some(start);
         while let Some(at) = next {
             run.read_number(text, at);
@@ -105,10 +119,15 @@ impl Run {
     }
 
     fn read_number(&mut self, text: &[u8], at: usize) {
-        let length = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = text[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let digits = &text[at..at + length];
         if let Some(slot) = self.numbers.get_mut(self.count) {
-            *slot = digits.iter().fold(0, |number: u16, digit| (10 * number + u16::from(digit - b'0')).min(256));
+            *slot = digits.iter().fold(0, |number: u16, digit| {
+                (10 * number + u16::from(digit - b'0')).min(256)
+            });
         }
         self.count += 1;
         self.end = at + length;
@@ -118,7 +137,12 @@ impl Run {
 
 /// Where the next number of a run begins, given where one ended.
 fn next_number(text: &[u8], end: usize) -> Option<usize> {
-    let skip_blanks = |from: usize| from + text[from..].iter().take_while(|byte| **byte == b' ').count();
+    let skip_blanks = |from: usize| {
+        from + text[from..]
+            .iter()
+            .take_while(|byte| **byte == b' ')
+            .count()
+    };
     let comma = skip_blanks(end);
     let start = (text.get(comma) == Some(&b',')).then(|| skip_blanks(comma + 1))?;
     text.get(start)?.is_ascii_digit().then_some(start)
@@ -127,7 +151,8 @@ fn next_number(text: &[u8], end: usize) -> Option<usize> {
 /// Address, port, and how many numbers they took.
 type Decoded = (IpAddr, u16, usize);
 
-/// Reads the first run of numbers that `decode` understands. It is strict if it is plain, the first, and `framed` as it should.
+/// Reads the first run of numbers that `decode` understands. It is strict if it is plain, the first, and
+/// `framed` as it should.
 fn find_numbers(
     text: &[u8],
     decode: fn(&[u16]) -> Option<Decoded>,
@@ -140,7 +165,11 @@ fn find_numbers(
         let run = Run::read(text, start);
         if let Some((address, port, used)) = decode(&run.numbers[..run.count.min(MAX_NUMBERS)]) {
             let strict = first && run.plain && run.count == used && framed(text, &run);
-            return Some(HostPort { address: Some(address.to_canonical()), port, strict });
+            return Some(HostPort {
+                address: Some(address.to_canonical()),
+                port,
+                strict,
+            });
         }
         (from, first) = (run.end, false);
     }
@@ -157,7 +186,11 @@ fn is_alone(text: &[u8], run: &Run) -> bool {
 /// `h1,h2,h3,h4,p1,p2`.
 fn six_numbers(numbers: &[u16]) -> Option<Decoded> {
     let [a, b, c, d, p, q] = octets(numbers)?;
-    Some((Ipv4Addr::new(a, b, c, d).into(), u16::from_be_bytes([p, q]), 6))
+    Some((
+        Ipv4Addr::new(a, b, c, d).into(),
+        u16::from_be_bytes([p, q]),
+        6,
+    ))
 }
 
 /// `af,hal,h1,..,pal,p1,p2`.
@@ -201,7 +234,9 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn read(text: &'a [u8]) -> Option<Fields<'a>> {
-        let delimiter = *text.first().filter(|byte| byte.is_ascii_graphic() && !byte.is_ascii_digit())?;
+        let delimiter = *text
+            .first()
+            .filter(|byte| byte.is_ascii_graphic() && !byte.is_ascii_digit())?;
         let mut fields = text[1..].splitn(4, |&byte| byte == delimiter);
         Some(Fields {
             family: fields.next()?,
@@ -214,7 +249,12 @@ impl<'a> Fields<'a> {
 
 /// The fields that a 229 begins with, and what follows them. Strict if family and address are blank.
 fn announced_port(text: &[u8]) -> Option<(HostPort, &[u8])> {
-    let Fields { family, address, port, rest } = Fields::read(text)?;
+    let Fields {
+        family,
+        address,
+        port,
+        rest,
+    } = Fields::read(text)?;
     let possible = matches!(family, b"" | b"1" | b"2") && address.iter().all(u8::is_ascii_graphic);
     let found = HostPort {
         address: any_address(address).map(|(address, _)| address.to_canonical()),
@@ -250,7 +290,9 @@ fn adorned_ipv6(text: &str) -> Option<IpAddr> {
 
 /// Reads a decimal number up to 65535.
 fn decimal(digits: &[u8]) -> Option<u16> {
-    let digits = str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+    let digits = str::from_utf8(digits)
+        .ok()
+        .filter(|digits| !digits.starts_with('+'))?;
     digits.parse().ok()
 }
 

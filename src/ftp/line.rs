@@ -1,7 +1,8 @@
-//! Splits one direction of a control connection into lines. Read RFC 959 section 5.3 and RFC 854 ("NVT printer") first.
+//! Splits one direction of a control connection into lines. Read RFC 959 section 5.3 and RFC 854 ("NVT
+//! printer") first.
 //!
-//! A line should end with CR LF. Bare LF and CR NUL are met too. A line remembers how it lay in segments, since firewalls
-//! that read FTP read segments, not lines.
+//! A line should end with CR LF. Bare LF and CR NUL are met too. A line remembers how it lay in segments,
+//! since firewalls that read FTP read segments, not lines.
 
 use crate::cite::At;
 
