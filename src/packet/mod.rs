@@ -2,7 +2,7 @@
 //!
 //! Layer by layer: `link` takes off what the link put around the IP packet, `ip` reads its header, `fragment` puts
 //! fragments together, `tcp` and `icmp` read what it carries. `span` checks every length; `undecoded` says which was
-//! wrong. Nothing is copied but
+//! wrong. `glance` is a short cut past all of it for frames that the caller does not need. Nothing is copied but
 //! fragments. Read first: the RFC that each file names; fields are called as there.
 
 use std::fmt;
@@ -15,6 +15,7 @@ use fragment::{Key, Reassembly};
 use ip::{Datagram, Fragment};
 use link::Link;
 
+pub use glance::Glance;
 pub use icmp::{IcmpError, IcmpKind, Quoted};
 pub use tcp::{Flags, Segment};
 pub use undecoded::{End, Fault, Layer, Undecoded};
@@ -22,6 +23,7 @@ pub use undecoded::{End, Fault, Layer, Undecoded};
 #[cfg(test)]
 mod build;
 mod fragment;
+mod glance;
 mod icmp;
 mod ip;
 mod link;
