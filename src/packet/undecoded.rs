@@ -137,11 +137,11 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             End::SnapLength => "cut by snaplen",
-            End::Frame => "where the frame ends",
-            End::NflogLength => "by the NFLOG attribute's length",
-            End::Ipv4TotalLength => "by the IPv4 total length",
-            End::Ipv6PayloadLength => "by the IPv6 payload length",
-            End::LastFragment => "where the last fragment ends",
+            End::Frame => "at the end of the frame",
+            End::NflogLength => "ended by the NFLOG attribute's length",
+            End::Ipv4TotalLength => "ended by the IPv4 total length",
+            End::Ipv6PayloadLength => "ended by the IPv6 payload length",
+            End::LastFragment => "at the end of the last fragment",
         })
     }
 }
@@ -155,7 +155,10 @@ impl Undecoded {
     pub fn kind(self) -> usize {
         let sort = match self.fault {
             Fault::LinkType(_) => 0,
-            Fault::Short { end: End::SnapLength, .. } => 1,
+            Fault::Short {
+                end: End::SnapLength,
+                ..
+            } => 1,
             Fault::Short { .. } => 2,
             Fault::Field { .. } => 3,
         };
@@ -164,7 +167,10 @@ impl Undecoded {
 
     /// A field of `layer` has a value that cannot be.
     pub(super) fn field(layer: Layer, name: &'static str, value: usize) -> Self {
-        Undecoded { layer, fault: Fault::Field { name, value } }
+        Undecoded {
+            layer,
+            fault: Fault::Field { name, value },
+        }
     }
 }
 
@@ -186,19 +192,38 @@ mod tests {
     use super::*;
 
     fn short(layer: Layer, end: End) -> Undecoded {
-        Undecoded { layer, fault: Fault::Short { have: 8, want: 20, end } }
+        Undecoded {
+            layer,
+            fault: Fault::Short {
+                have: 8,
+                want: 20,
+                end,
+            },
+        }
     }
 
     #[test]
     fn displays_a_sentence() {
         let cases = [
-            (short(Layer::Tcp, End::SnapLength), "TCP header: have 8 bytes, want 20, cut by snaplen"),
-            (short(Layer::Tcp, End::Ipv4TotalLength), "TCP header: have 8 bytes, want 20, by the IPv4 total length"),
             (
-                Undecoded { layer: Layer::Link, fault: Fault::LinkType(253) },
+                short(Layer::Tcp, End::SnapLength),
+                "TCP header: have 8 bytes, want 20, cut by snaplen",
+            ),
+            (
+                short(Layer::Tcp, End::Ipv4TotalLength),
+                "TCP header: have 8 bytes, want 20, ended by the IPv4 total length",
+            ),
+            (
+                Undecoded {
+                    layer: Layer::Link,
+                    fault: Fault::LinkType(253),
+                },
                 "link layer: link type 253 is not supported",
             ),
-            (Undecoded::field(Layer::Ip, "version", 5), "IP header: version 5 is impossible"),
+            (
+                Undecoded::field(Layer::Ip, "version", 5),
+                "IP header: version 5 is impossible",
+            ),
         ];
         for (undecoded, words) in cases {
             assert_eq!(undecoded.to_string(), words);
@@ -208,7 +233,11 @@ mod tests {
     #[test]
     fn kinds_tell_layer_and_sort_apart_but_not_numbers() {
         let kinds = [
-            Undecoded { layer: Layer::Link, fault: Fault::LinkType(1) }.kind(),
+            Undecoded {
+                layer: Layer::Link,
+                fault: Fault::LinkType(1),
+            }
+            .kind(),
             short(Layer::Tcp, End::SnapLength).kind(),
             short(Layer::Tcp, End::Frame).kind(),
             short(Layer::Icmp, End::Frame).kind(),
