@@ -53,6 +53,17 @@ pub enum Point {
     Server,
 }
 
+impl Point {
+    /// Order from the client to the server.
+    fn rank(self) -> usize {
+        match self {
+            Point::Client => 0,
+            Point::Tap(tap) => tap + 1,
+            Point::Server => usize::MAX,
+        }
+    }
+}
+
 /// The part of the line in which a packet vanished; its ends run from the client's to the server's whatever the packet's
 /// direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +89,20 @@ impl Stretch {
                 Stretch { from: next.map_or(Point::Client, Point::Tap), to: last.map_or(Point::Server, Point::Tap) }
             }
         }
+    }
+
+    /// The smallest stretch that holds both.
+    pub fn hull(self, other: Stretch) -> Stretch {
+        let from = if self.from.rank() <= other.from.rank() { self.from } else { other.from };
+        let to = if self.to.rank() >= other.to.rank() { self.to } else { other.to };
+        Stretch { from, to }
+    }
+
+    /// What both have in common.
+    pub fn meet(self, other: Stretch) -> Stretch {
+        let from = if self.from.rank() >= other.from.rank() { self.from } else { other.from };
+        let to = if self.to.rank() <= other.to.rank() { self.to } else { other.to };
+        Stretch { from, to }
     }
 
     /// Whose part of the line this is, given the places of the taps in line order.

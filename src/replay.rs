@@ -239,7 +239,8 @@ impl Follower {
 
     fn notes(&self) -> Vec<(String, bool)> {
         let files = self.reader.facts().notes.iter().map(|note| (note.text.clone(), note.kind == NoteKind::Unreadable));
-        let mut kinds: Vec<_> = self.undecoded.iter().map(|(why, count)| (format!("{count} frames not decoded: {why}"), false)).collect();
+        let mut kinds: Vec<_> =
+            self.undecoded.iter().map(|(why, count)| (format!("{count} frames not decoded: {why}"), false)).collect();
         kinds.sort();
         files.chain(kinds).collect()
     }

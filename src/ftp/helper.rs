@@ -110,29 +110,13 @@ struct Pattern {
 }
 
 const CLIENT: [Pattern; 2] = [
-    Pattern {
-        word: b"PORT",
-        opening: Some(b' '),
-        numbers: port,
-    },
-    Pattern {
-        word: b"EPRT",
-        opening: Some(b' '),
-        numbers: eprt,
-    },
+    Pattern { word: b"PORT", opening: Some(b' '), numbers: port },
+    Pattern { word: b"EPRT", opening: Some(b' '), numbers: eprt },
 ];
 
 const SERVER: [Pattern; 2] = [
-    Pattern {
-        word: b"227 ",
-        opening: None,
-        numbers: pasv,
-    },
-    Pattern {
-        word: b"229 ",
-        opening: Some(b'('),
-        numbers: epsv,
-    },
+    Pattern { word: b"227 ", opening: None, numbers: pasv },
+    Pattern { word: b"229 ", opening: Some(b'('), numbers: epsv },
 ];
 
 impl Pattern {
@@ -167,9 +151,7 @@ impl Pattern {
         let Some(opening) = self.opening else {
             return Some(text);
         };
-        text.iter()
-            .position(|&byte| byte == opening)
-            .map(|i| &text[i + 1..])
+        text.iter().position(|&byte| byte == opening).map(|i| &text[i + 1..])
     }
 }
 
@@ -193,10 +175,9 @@ fn pasv(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
 /// `|||port|`.
 fn epsv(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
     match *text {
-        [a, b, c, ref rest @ ..] if is_delimiter(a) && a == b && b == c => Some(Endpoint {
-            ip: sender,
-            port: delimited_port(rest, a)?,
-        }),
+        [a, b, c, ref rest @ ..] if is_delimiter(a) && a == b && b == c => {
+            Some(Endpoint { ip: sender, port: delimited_port(rest, a)? })
+        }
         _ => None,
     }
 }
@@ -219,10 +200,7 @@ fn eprt(text: &[u8], sender: IpAddr) -> Option<Endpoint> {
         }
         _ => return None,
     };
-    Some(Endpoint {
-        ip,
-        port: delimited_port(rest, delimiter)?,
-    })
+    Some(Endpoint { ip, port: delimited_port(rest, delimiter)? })
 }
 
 fn is_delimiter(byte: u8) -> bool {
@@ -231,10 +209,7 @@ fn is_delimiter(byte: u8) -> bool {
 
 fn host_port(text: &[u8], terminator: Option<u8>, sender: IpAddr) -> Option<Endpoint> {
     let ([a, b, c, d, p, q], _) = numbers(text, b',', terminator)?;
-    Some(Endpoint {
-        ip: address([a, b, c, d], sender),
-        port: (p << 8 | q) as u16,
-    })
+    Some(Endpoint { ip: address([a, b, c, d], sender), port: (p << 8 | q) as u16 })
 }
 
 /// Four numbers as an address: numbers above 255 run into each other. Written over an IPv6 address they
@@ -243,19 +218,13 @@ fn address([a, b, c, d]: [u32; 4], sender: IpAddr) -> IpAddr {
     let bits = a << 24 | b << 16 | c << 8 | d;
     match sender {
         IpAddr::V4(_) => Ipv4Addr::from(bits).into(),
-        IpAddr::V6(ip) => {
-            Ipv6Addr::from(u128::from(bits) << 96 | ip.to_bits() & u128::MAX >> 32).into()
-        }
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(bits) << 96 | ip.to_bits() & u128::MAX >> 32).into(),
     }
 }
 
 /// Reads `N` numbers (empty ones are 0) up to the terminator, or to any byte if there is none, and gives what follows
 /// it. A text that ends before is refused.
-fn numbers<const N: usize>(
-    text: &[u8],
-    separator: u8,
-    terminator: Option<u8>,
-) -> Option<([u32; N], &[u8])> {
+fn numbers<const N: usize>(text: &[u8], separator: u8, terminator: Option<u8>) -> Option<([u32; N], &[u8])> {
     let mut numbers = [0u32; N];
     let mut i = 0;
     for (at, &byte) in text.iter().enumerate() {

@@ -54,12 +54,8 @@ pub fn epsv_reply(text: &[u8]) -> Option<HostPort> {
         Some(HostPort { strict, ..found })
     });
     in_parentheses.or_else(|| {
-        let (found, _) =
-            places(u8::is_ascii_punctuation).find_map(|i| announced_port(&text[i..]))?;
-        Some(HostPort {
-            strict: false,
-            ..found
-        })
+        let (found, _) = places(u8::is_ascii_punctuation).find_map(|i| announced_port(&text[i..]))?;
+        Some(HostPort { strict: false, ..found })
     })
 }
 
@@ -75,11 +71,7 @@ pub fn eprt(argument: &[u8]) -> Option<HostPort> {
         _ => return None,
     };
     let alone = fields.rest == Some(&[][..]) && argument == argument.trim_ascii();
-    Some(HostPort {
-        address: Some(address.to_canonical()),
-        port: fields.port,
-        strict: plain && family && alone,
-    })
+    Some(HostPort { address: Some(address.to_canonical()), port: fields.port, strict: plain && family && alone })
 }
 
 /// The largest count of numbers that has a meaning: `LPRT` with an IPv6 address.
@@ -102,13 +94,7 @@ struct Run {
 impl Run {
     /// Reads the run that begins with the digit at `start`.
     fn read(text: &[u8], start: usize) -> Run {
-        let mut run = Run {
-            numbers: [0; MAX_NUMBERS],
-            count: 0,
-            start,
-            end: start,
-            plain: true,
-        };
+        let mut run = Run { numbers: [0; MAX_NUMBERS], count: 0, start, end: start, plain: true };
         let mut next = Some(start);
         while let Some(at) = next {
             run.read_number(text, at);
@@ -119,15 +105,10 @@ impl Run {
     }
 
     fn read_number(&mut self, text: &[u8], at: usize) {
-        let length = text[at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let length = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let digits = &text[at..at + length];
         if let Some(slot) = self.numbers.get_mut(self.count) {
-            *slot = digits.iter().fold(0, |number: u16, digit| {
-                (10 * number + u16::from(digit - b'0')).min(256)
-            });
+            *slot = digits.iter().fold(0, |number: u16, digit| (10 * number + u16::from(digit - b'0')).min(256));
         }
         self.count += 1;
         self.end = at + length;
@@ -137,12 +118,7 @@ impl Run {
 
 /// Where the next number of a run begins, given where one ended.
 fn next_number(text: &[u8], end: usize) -> Option<usize> {
-    let skip_blanks = |from: usize| {
-        from + text[from..]
-            .iter()
-            .take_while(|byte| **byte == b' ')
-            .count()
-    };
+    let skip_blanks = |from: usize| from + text[from..].iter().take_while(|byte| **byte == b' ').count();
     let comma = skip_blanks(end);
     let start = (text.get(comma) == Some(&b',')).then(|| skip_blanks(comma + 1))?;
     text.get(start)?.is_ascii_digit().then_some(start)
@@ -165,11 +141,7 @@ fn find_numbers(
         let run = Run::read(text, start);
         if let Some((address, port, used)) = decode(&run.numbers[..run.count.min(MAX_NUMBERS)]) {
             let strict = first && run.plain && run.count == used && framed(text, &run);
-            return Some(HostPort {
-                address: Some(address.to_canonical()),
-                port,
-                strict,
-            });
+            return Some(HostPort { address: Some(address.to_canonical()), port, strict });
         }
         (from, first) = (run.end, false);
     }
@@ -186,11 +158,7 @@ fn is_alone(text: &[u8], run: &Run) -> bool {
 /// `h1,h2,h3,h4,p1,p2`.
 fn six_numbers(numbers: &[u16]) -> Option<Decoded> {
     let [a, b, c, d, p, q] = octets(numbers)?;
-    Some((
-        Ipv4Addr::new(a, b, c, d).into(),
-        u16::from_be_bytes([p, q]),
-        6,
-    ))
+    Some((Ipv4Addr::new(a, b, c, d).into(), u16::from_be_bytes([p, q]), 6))
 }
 
 /// `af,hal,h1,..,pal,p1,p2`.
@@ -234,9 +202,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn read(text: &'a [u8]) -> Option<Fields<'a>> {
-        let delimiter = *text
-            .first()
-            .filter(|byte| byte.is_ascii_graphic() && !byte.is_ascii_digit())?;
+        let delimiter = *text.first().filter(|byte| byte.is_ascii_graphic() && !byte.is_ascii_digit())?;
         let mut fields = text[1..].splitn(4, |&byte| byte == delimiter);
         Some(Fields {
             family: fields.next()?,
@@ -249,12 +215,7 @@ impl<'a> Fields<'a> {
 
 /// The fields that a 229 begins with, and what follows them. Strict if family and address are blank.
 fn announced_port(text: &[u8]) -> Option<(HostPort, &[u8])> {
-    let Fields {
-        family,
-        address,
-        port,
-        rest,
-    } = Fields::read(text)?;
+    let Fields { family, address, port, rest } = Fields::read(text)?;
     let possible = matches!(family, b"" | b"1" | b"2") && address.iter().all(u8::is_ascii_graphic);
     let found = HostPort {
         address: any_address(address).map(|(address, _)| address.to_canonical()),
@@ -290,9 +251,7 @@ fn adorned_ipv6(text: &str) -> Option<IpAddr> {
 
 /// Reads a decimal number up to 65535.
 fn decimal(digits: &[u8]) -> Option<u16> {
-    let digits = str::from_utf8(digits)
-        .ok()
-        .filter(|digits| !digits.starts_with('+'))?;
+    let digits = str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
     digits.parse().ok()
 }
 

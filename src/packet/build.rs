@@ -6,15 +6,8 @@ use crate::cite::At;
 
 /// `hex` without blanks, as bytes.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|n| n as u8)
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    let digits: Vec<u8> = hex.chars().filter_map(|digit| digit.to_digit(16)).map(|n| n as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 /// A segment with PSH and ACK. `options` must be a multiple of four bytes.
@@ -58,14 +51,7 @@ pub(super) fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
 /// A frame of which everything was captured.
 pub(super) fn frame(link_type: u32, bytes: &[u8]) -> Frame<'_> {
     let original_len = bytes.len() as u32;
-    Frame {
-        at: At::default(),
-        link_type,
-        interface: 9,
-        direction: None,
-        bytes,
-        original_len,
-    }
+    Frame { at: At::default(), link_type, interface: 9, direction: None, bytes, original_len }
 }
 
 /// What a fresh decoder makes of `frame`, which must be a segment.

@@ -71,13 +71,8 @@ impl Reassembly {
         }
         let whole = self.add(now, key, fragment, payload)?.ok_or(Stop::Other)?;
         match ip::content(key.protocol, whole)? {
-            Content {
-                fragment: Some(_), ..
-            } => Err(Stop::Other), // a fragment in a fragment: no host sends it
-            content => Ok(Content {
-                checkable: false,
-                ..content
-            }),
+            Content { fragment: Some(_), .. } => Err(Stop::Other), // a fragment in a fragment: no host sends it
+            content => Ok(Content { checkable: false, ..content }),
         }
     }
 
@@ -102,10 +97,7 @@ impl Reassembly {
         let Partial { bytes, known, .. } = self.waiting.remove(index);
         self.whole = bytes;
         let known = known.min(self.whole.len());
-        Ok(Some(Span::of_fragments(
-            &self.whole[..known],
-            self.whole.len(),
-        )))
+        Ok(Some(Span::of_fragments(&self.whole[..known], self.whole.len())))
     }
 
     /// How many datagrams were given up or still wait.
@@ -115,19 +107,15 @@ impl Reassembly {
 
     /// Where the datagram of `key` waits, from now on if it is new.
     fn position(&mut self, key: Key, now: Time) -> usize {
-        self.waiting
-            .iter()
-            .position(|partial| partial.key == key)
-            .unwrap_or_else(|| {
-                self.waiting.push(Partial::new(key, now));
-                self.waiting.len() - 1
-            })
+        self.waiting.iter().position(|partial| partial.key == key).unwrap_or_else(|| {
+            self.waiting.push(Partial::new(key, now));
+            self.waiting.len() - 1
+        })
     }
 
     fn give_up_old(&mut self, now: Time) {
         let before = self.waiting.len();
-        self.waiting
-            .retain(|partial| partial.since.until(now) <= AGE);
+        self.waiting.retain(|partial| partial.since.until(now) <= AGE);
         self.given_up += (before - self.waiting.len()) as u64;
     }
 
@@ -172,15 +160,7 @@ struct Partial {
 
 impl Partial {
     fn new(key: Key, since: Time) -> Self {
-        Partial {
-            key,
-            since,
-            bytes: Vec::new(),
-            held: Vec::new(),
-            units: 0,
-            total: None,
-            known: usize::MAX,
-        }
+        Partial { key, since, bytes: Vec::new(), held: Vec::new(), units: 0, total: None, known: usize::MAX }
     }
 
     /// Refuses bytes beyond the total length, and a total length before bytes that are held.
@@ -208,17 +188,13 @@ impl Partial {
             let unit = (fragment.offset + start) / UNIT;
             if !std::mem::replace(&mut self.held[unit], true) {
                 self.units += 1;
-                copy_unit(
-                    &mut self.bytes[unit * UNIT..],
-                    &payload.bytes[start.min(payload.bytes.len())..],
-                );
+                copy_unit(&mut self.bytes[unit * UNIT..], &payload.bytes[start.min(payload.bytes.len())..]);
             }
         }
     }
 
     fn is_complete(&self) -> bool {
-        self.total
-            .is_some_and(|total| self.units == total.div_ceil(UNIT))
+        self.total.is_some_and(|total| self.units == total.div_ceil(UNIT))
     }
 }
 
@@ -266,10 +242,7 @@ mod tests {
     fn first_bytes_win_and_order_does_not_matter() {
         let mut reassembly = Reassembly::default();
         assert_eq!(add(&mut reassembly, (1, 0), (16, false), b"cd"), Ok(None));
-        assert_eq!(
-            add(&mut reassembly, (1, 0), (8, true), b"bbbbbbbb"),
-            Ok(None)
-        );
+        assert_eq!(add(&mut reassembly, (1, 0), (8, true), b"bbbbbbbb"), Ok(None));
         let whole = add(&mut reassembly, (1, 0), (0, true), b"aaaaaaaaXXXXXXXX").unwrap();
         assert_eq!(whole.as_deref(), Some(&b"aaaaaaaabbbbbbbbcd"[..]));
         assert_eq!(reassembly.incomplete(), 0);
@@ -280,26 +253,14 @@ mod tests {
         let mut reassembly = Reassembly::default();
         let refused = |value, name| Err(Undecoded::field(Layer::Fragment, name, value));
         // A length between others that is no multiple of 8; the ping of death: an end beyond 65,535.
-        assert_eq!(
-            add(&mut reassembly, (1, 0), (0, true), b"abc"),
-            refused(3, "length")
-        );
-        assert_eq!(
-            add(&mut reassembly, (1, 0), (65_528, false), &[0; 8]),
-            refused(65_536, "end")
-        );
+        assert_eq!(add(&mut reassembly, (1, 0), (0, true), b"abc"), refused(3, "length"));
+        assert_eq!(add(&mut reassembly, (1, 0), (65_528, false), &[0; 8]), refused(65_536, "end"));
         // Teardrop (CVE-1999-0015): a last fragment that ends within an earlier one.
         assert_eq!(add(&mut reassembly, (1, 0), (0, true), &[0; 40]), Ok(None));
-        assert_eq!(
-            add(&mut reassembly, (1, 0), (24, false), &[0; 4]),
-            refused(28, "end")
-        );
+        assert_eq!(add(&mut reassembly, (1, 0), (24, false), &[0; 4]), refused(28, "end"));
         // Bytes behind the end that the last fragment has set.
         assert_eq!(add(&mut reassembly, (1, 0), (48, false), &[0; 4]), Ok(None));
-        assert_eq!(
-            add(&mut reassembly, (1, 0), (48, true), &[0; 8]),
-            refused(56, "end")
-        );
+        assert_eq!(add(&mut reassembly, (1, 0), (48, true), &[0; 8]), refused(56, "end"));
         let whole = add(&mut reassembly, (1, 0), (40, true), &[0; 8]).unwrap();
         assert_eq!(whole.map(|bytes| bytes.len()), Some(52));
     }
@@ -307,23 +268,10 @@ mod tests {
     #[test]
     fn a_cut_fragment_ends_what_is_known() {
         let mut reassembly = Reassembly::default();
-        let first = Fragment {
-            id: 1,
-            offset: 0,
-            more: true,
-        };
+        let first = Fragment { id: 1, offset: 0, more: true };
         let cut = Span::of_fragments(b"abcde", 8);
-        assert!(
-            reassembly
-                .add(Time(0), key(1), first, cut)
-                .unwrap()
-                .is_none()
-        );
-        let last = Fragment {
-            id: 1,
-            offset: 8,
-            more: false,
-        };
+        assert!(reassembly.add(Time(0), key(1), first, cut).unwrap().is_none());
+        let last = Fragment { id: 1, offset: 8, more: false };
         let whole = reassembly.add(Time(0), key(1), last, Span::of_fragments(b"fg", 2));
         let whole = whole.unwrap().unwrap();
         assert_eq!((whole.bytes, whole.wire), (&b"abcde"[..], 10));
@@ -333,26 +281,16 @@ mod tests {
     fn waiting_is_bounded_in_time_number_and_bytes() {
         let mut reassembly = Reassembly::default();
         add(&mut reassembly, (1, 0), (0, true), &[0; 8]).unwrap();
-        assert_eq!(
-            add(&mut reassembly, (1, 31), (8, false), &[0; 8]),
-            Ok(None),
-            "too late"
-        );
+        assert_eq!(add(&mut reassembly, (1, 31), (8, false), &[0; 8]), Ok(None), "too late");
         assert_eq!(reassembly.incomplete(), 2);
         for id in 2..=70 {
             add(&mut reassembly, (id, 31), (0, true), &[0; 8]).unwrap();
         }
-        assert_eq!(
-            (reassembly.waiting.len(), reassembly.incomplete()),
-            (DATAGRAMS, 71)
-        );
+        assert_eq!((reassembly.waiting.len(), reassembly.incomplete()), (DATAGRAMS, 71));
         for id in 100..120 {
             add(&mut reassembly, (id, 31), (65_520, true), &[0; 8]).unwrap();
         }
-        assert_eq!(
-            (reassembly.waiting.len(), reassembly.incomplete()),
-            (16, 91)
-        );
+        assert_eq!((reassembly.waiting.len(), reassembly.incomplete()), (16, 91));
     }
 
     proptest! {

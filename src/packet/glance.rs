@@ -40,8 +40,7 @@ impl Frame<'_> {
 /// The TCP segment in an IPv4 datagram that is no fragment, and its length on the wire.
 #[inline]
 fn in_ipv4(ip: &[u8]) -> Option<(&[u8], usize)> {
-    let (&[version, _, l0, l1, _, _, f0, f1, _, protocol, ..], tcp) =
-        ip.split_first_chunk::<20>()?;
+    let (&[version, _, l0, l1, _, _, f0, f1, _, protocol, ..], tcp) = ip.split_first_chunk::<20>()?;
     let whole = f0 & 0x3f == 0 && f1 == 0;
     let length = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(20)?;
     (version == 0x45 && protocol == 6 && whole).then_some((tcp, length))
@@ -65,11 +64,7 @@ mod tests {
     #[test]
     fn sees_the_frequent_frames_and_no_others() {
         let tcp = tcp(&[], b"QUIT");
-        let seen = Some(Glance {
-            source_port: 21,
-            destination_port: 49_152,
-            flags: Flags::PSH | Flags::ACK,
-        });
+        let seen = Some(Glance { source_port: 21, destination_port: 49_152, flags: Flags::PSH | Flags::ACK });
         let of = |ethertype, ip: &[u8]| frame(1, &ethernet(ethertype, ip)).glance();
         assert_eq!(of(0x0800, &ipv4(6, &tcp)), seen);
         assert_eq!(of(0x86dd, &ipv6(6, &tcp)), seen);

@@ -61,20 +61,12 @@ impl IcmpError {
     ///
     /// # Errors
     /// [`Stop::Other`] for any other ICMP message, [`Stop::Undecoded`] for what the snap length cut before the ports.
-    pub(super) fn read<Ip: Into<IpAddr>>(
-        at: At,
-        link: Link<'_>,
-        datagram: Datagram<'_, Ip>,
-    ) -> Result<Self, Stop> {
+    pub(super) fn read<Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'_, Ip>) -> Result<Self, Stop> {
         let span = datagram.content.payload;
         let &[kind, code, _, _, word @ ..] = span.header(Layer::Icmp, <[u8]>::first_chunk::<8>)?;
         let source = datagram.source.into();
         let version = if source.is_ipv4() { 4 } else { 6 };
-        let kind = IcmpKind {
-            version,
-            kind,
-            code,
-        };
+        let kind = IcmpKind { version, kind, code };
         if !kind.is_error() {
             return Err(Stop::Other);
         }
@@ -95,11 +87,7 @@ impl IcmpError {
 /// Reads as much as is there of the datagram that an error quotes. A quote that its sender cut too short is as good as
 /// none; one that the snap length cut is a fact to tell.
 fn quoted(span: Span<'_>) -> Result<Quoted, Stop> {
-    let quoted = if ip::is_v4(span) {
-        quote(ip::v4(span))
-    } else {
-        quote(ip::v6(span))
-    };
+    let quoted = if ip::is_v4(span) { quote(ip::v4(span)) } else { quote(ip::v6(span)) };
     quoted.map_err(|stop| if span.is_cut() { stop } else { Stop::Other })
 }
 
@@ -108,19 +96,11 @@ fn quote<Ip: Into<IpAddr>>(datagram: Result<Datagram<'_, Ip>, Undecoded>) -> Res
     let tcp = first_fragment(datagram.content)?;
     let &[s0, s1, d0, d1] = tcp.header(Layer::Ports, <[u8]>::first_chunk::<4>)?;
     Ok(Quoted {
-        source: Endpoint {
-            ip: datagram.source.into(),
-            port: u16::from_be_bytes([s0, s1]),
-        },
-        destination: Endpoint {
-            ip: datagram.destination.into(),
-            port: u16::from_be_bytes([d0, d1]),
-        },
+        source: Endpoint { ip: datagram.source.into(), port: u16::from_be_bytes([s0, s1]) },
+        destination: Endpoint { ip: datagram.destination.into(), port: u16::from_be_bytes([d0, d1]) },
         ttl: datagram.ttl,
         ip_id: datagram.id,
-        seq: tcp.bytes[4..]
-            .first_chunk()
-            .map(|bytes| u32::from_be_bytes(*bytes)),
+        seq: tcp.bytes[4..].first_chunk().map(|bytes| u32::from_be_bytes(*bytes)),
         flags: tcp.bytes.get(13).map(|&bits| Flags(bits)),
     })
 }
@@ -132,9 +112,7 @@ fn first_fragment(content: Content<'_>) -> Result<Span<'_>, Stop> {
         _ => content,
     };
     match (content.protocol, content.fragment) {
-        (IpNextHeaderProtocols::Tcp, None | Some(Fragment { offset: 0, .. })) => {
-            Ok(content.payload)
-        }
+        (IpNextHeaderProtocols::Tcp, None | Some(Fragment { offset: 0, .. })) => Ok(content.payload),
         _ => Err(Stop::Other),
     }
 }
@@ -181,14 +159,8 @@ impl IcmpKind {
 /// The standard's words with the numbers behind: "host administratively prohibited (3/10)".
 impl fmt::Display for IcmpKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IcmpKind {
-            version,
-            kind,
-            code,
-        } = *self;
-        let words = WORDS
-            .iter()
-            .find(|row| (row.0, row.1, row.2) == (version, kind, code));
+        let IcmpKind { version, kind, code } = *self;
+        let words = WORDS.iter().find(|row| (row.0, row.1, row.2) == (version, kind, code));
         let words = words.map_or("ICMP error", |row| row.3);
         let protocol = if version == 6 { "ICMPv6 " } else { "" };
         write!(f, "{words} ({protocol}{kind}/{code})")
@@ -270,45 +242,27 @@ mod tests {
     fn errors_as_tshark_reads_them() {
         let error_of = |hex: &str| error(&frame(101, &bytes(hex))).expect("an error");
         let error = error_of(PROHIBITED);
-        assert_eq!(
-            (error.source.to_string(), error.ttl),
-            ("10.9.2.2".into(), 63)
-        );
+        assert_eq!((error.source.to_string(), error.ttl), ("10.9.2.2".into(), 63));
         assert_eq!(error.destination.to_string(), "10.9.1.2");
-        assert_eq!(
-            error.kind.to_string(),
-            "communication administratively prohibited (3/13)"
-        );
+        assert_eq!(error.kind.to_string(), "communication administratively prohibited (3/13)");
         assert_eq!(error.quoted.source.to_string(), "10.9.1.2:36168");
         assert_eq!(error.quoted.destination.to_string(), "10.9.2.2:50009");
         assert_eq!((error.quoted.ttl, error.quoted.ip_id), (63, 0x2536));
-        assert_eq!(
-            (error.quoted.seq, error.quoted.flags),
-            (Some(1_047_202_616), Some(Flags::SYN))
-        );
+        assert_eq!((error.quoted.seq, error.quoted.flags), (Some(1_047_202_616), Some(Flags::SYN)));
         assert_eq!(error.mtu, None);
 
         let error = error_of(PROHIBITED_V6);
         assert_eq!(error.source.to_string(), "fd00:2::2");
-        assert_eq!(
-            error.kind.to_string(),
-            "communication administratively prohibited (ICMPv6 1/1)"
-        );
+        assert_eq!(error.kind.to_string(), "communication administratively prohibited (ICMPv6 1/1)");
         assert_eq!(error.quoted.source.to_string(), "[fd00:1::2]:45156");
-        assert_eq!(
-            (error.quoted.ttl, error.quoted.seq),
-            (63, Some(2_331_373_739))
-        );
+        assert_eq!((error.quoted.ttl, error.quoted.seq), (63, Some(2_331_373_739)));
     }
 
     #[test]
     fn eight_bytes_are_enough_and_four_give_the_ports() {
         let quote = |length: usize| about(3, 3, 0, &ipv4(6, &tcp(&[], b""))[..20 + length]);
         let quoted = quote(8).expect("eight bytes").quoted;
-        assert_eq!(
-            (quoted.source.port, quoted.seq, quoted.flags),
-            (21, Some(1000), None)
-        );
+        assert_eq!((quoted.source.port, quoted.seq, quoted.flags), (21, Some(1000), None));
         assert_eq!(quote(7).expect("ports").quoted.seq, None);
         assert_eq!(quote(3), None);
         assert_eq!(about(3, 3, 0, &[]), None);
@@ -334,15 +288,10 @@ mod tests {
     #[test]
     fn quotes_with_extension_headers_and_fragments() {
         let hop_by_hop = [&[6, 0, 5, 2, 0, 0, 1, 0], &tcp(&[], b"")[..]].concat();
-        let quoted = about(1, 4, 0, &ipv6(0, &hop_by_hop))
-            .expect("hop-by-hop")
-            .quoted;
+        let quoted = about(1, 4, 0, &ipv6(0, &hop_by_hop)).expect("hop-by-hop").quoted;
         assert_eq!((quoted.destination.port, quoted.seq), (49_152, Some(1000)));
         let fragment = |field: u8| [&[6, 0, 0, field, 0, 0, 0, 7], &tcp(&[], b"")[..]].concat();
-        assert!(
-            about(1, 4, 0, &ipv6(44, &fragment(1))).is_some(),
-            "first fragment"
-        );
+        assert!(about(1, 4, 0, &ipv6(44, &fragment(1))).is_some(), "first fragment");
         assert_eq!(about(1, 4, 0, &ipv6(44, &fragment(8))), None);
         let mut later = ipv4(6, &tcp(&[], b""));
         later[7] = 1;
@@ -352,17 +301,9 @@ mod tests {
     #[test]
     fn a_quote_cut_by_the_snap_length_is_told() {
         let datagram = bytes(PROHIBITED);
-        let cut = Frame {
-            bytes: &datagram[..50],
-            ..frame(101, &datagram)
-        };
-        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else {
-            panic!("decoded")
-        };
-        assert_eq!(
-            undecoded.to_string(),
-            "quoted TCP ports: have 2 bytes, want 4, cut by snaplen"
-        );
+        let cut = Frame { bytes: &datagram[..50], ..frame(101, &datagram) };
+        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else { panic!("decoded") };
+        assert_eq!(undecoded.to_string(), "quoted TCP ports: have 2 bytes, want 4, cut by snaplen");
     }
 
     #[test]
@@ -374,15 +315,9 @@ mod tests {
         assert_eq!(about(3, 4, 0, &quote).expect("an error").mtu, None);
         let refused = about(3, 10, 1400, &quote).expect("an error");
         assert!(!refused.kind.is_path_mtu() && refused.kind.is_unreachable());
-        assert_eq!(
-            (refused.mtu, refused.kind.to_string()),
-            (None, "host administratively prohibited (3/10)".into())
-        );
+        assert_eq!((refused.mtu, refused.kind.to_string()), (None, "host administratively prohibited (3/10)".into()));
         let error = about(2, 0, 70_000, &ipv6(6, &tcp(&[], b""))).expect("an error");
-        assert_eq!(
-            (error.mtu, error.kind.to_string()),
-            (Some(70_000), "packet too big (ICMPv6 2/0)".into())
-        );
+        assert_eq!((error.mtu, error.kind.to_string()), (Some(70_000), "packet too big (ICMPv6 2/0)".into()));
         let expired = about(11, 0, 0, &quote).expect("an error").kind;
         assert!(!expired.is_path_mtu() && !expired.is_unreachable());
     }
@@ -390,14 +325,6 @@ mod tests {
     #[test]
     fn words_are_sorted_and_unknown_codes_have_numbers() {
         assert!(WORDS.is_sorted_by_key(|row| (row.0, row.1, row.2)));
-        assert_eq!(
-            IcmpKind {
-                version: 4,
-                kind: 3,
-                code: 77
-            }
-            .to_string(),
-            "ICMP error (3/77)"
-        );
+        assert_eq!(IcmpKind { version: 4, kind: 3, code: 77 }.to_string(), "ICMP error (3/77)");
     }
 }

@@ -127,10 +127,7 @@ pub(super) fn v6(span: Span<'_>) -> Result<Datagram<'_, Ipv6Addr>, Undecoded> {
 /// Follows IPv6 extension headers to the first header that is none, or into a fragment. Every turn takes eight bytes
 /// or more.
 #[inline]
-pub(super) fn content(
-    mut protocol: IpNextHeaderProtocol,
-    mut payload: Span<'_>,
-) -> Result<Content<'_>, Undecoded> {
+pub(super) fn content(mut protocol: IpNextHeaderProtocol, mut payload: Span<'_>) -> Result<Content<'_>, Undecoded> {
     let mut checkable = true;
     let mut fragment = None;
     while fragment.is_none() && is_extension(protocol) {
@@ -142,12 +139,7 @@ pub(super) fn content(
         checkable &= protocol != IpNextHeaderProtocols::Ipv6Route;
         (protocol, payload) = extension(protocol, payload)?;
     }
-    Ok(Content {
-        protocol,
-        fragment,
-        checkable,
-        payload,
-    })
+    Ok(Content { protocol, fragment, checkable, payload })
 }
 
 /// Whether a header of this number may stand before the TCP header.
@@ -164,10 +156,7 @@ pub(super) fn is_extension(protocol: IpNextHeaderProtocol) -> bool {
 }
 
 /// Takes off one extension header; the number of what follows, and its bytes.
-fn extension(
-    protocol: IpNextHeaderProtocol,
-    span: Span<'_>,
-) -> Result<(IpNextHeaderProtocol, Span<'_>), Undecoded> {
+fn extension(protocol: IpNextHeaderProtocol, span: Span<'_>) -> Result<(IpNextHeaderProtocol, Span<'_>), Undecoded> {
     let header = span.header(Layer::Extension, ExtensionPacket::new)?;
     let units = usize::from(header.get_hdr_ext_len());
     let length = match protocol {
@@ -196,16 +185,10 @@ mod tests {
         let mut decoder = Decoder::new();
         let datagram = ipv4(6, &tcp(&[], b"QUIT"));
         let found = segment(&mut decoder, &frame(101, &datagram));
-        assert_eq!(
-            (found.source.to_string(), found.ttl, found.ip_id),
-            ("10.0.0.1:21".into(), 64, 7)
-        );
+        assert_eq!((found.source.to_string(), found.ttl, found.ip_id), ("10.0.0.1:21".into(), 64, 7));
         let datagram = ipv6(6, &tcp(&[], b"QUIT"));
         let found = segment(&mut decoder, &frame(101, &datagram));
-        assert_eq!(
-            (found.destination.to_string(), found.ttl, found.ip_id),
-            ("[fd00::2]:49152".into(), 63, 0)
-        );
+        assert_eq!((found.destination.to_string(), found.ttl, found.ip_id), ("[fd00::2]:49152".into(), 63, 0));
     }
 
     #[test]
@@ -228,10 +211,10 @@ mod tests {
         router_alert[0] = 0x46;
         tap(101, &router_alert);
         let chain = [
-            bytes("2b 00 0502 0000 0100"), // hop-by-hop, router alert
-            bytes("3c 02 0400 00000000 fd000000000000000000000000000009"), // routing
-            bytes("2c 00 0104 00000000"),  // destination options
-            bytes("33 00 0000 00000001"),  // fragment header of a whole datagram
+            bytes("2b 00 0502 0000 0100"),                                  // hop-by-hop, router alert
+            bytes("3c 02 0400 00000000 fd000000000000000000000000000009"),  // routing
+            bytes("2c 00 0104 00000000"),                                   // destination options
+            bytes("33 00 0000 00000001"),                                   // fragment header of a whole datagram
             bytes("06 04 0000 00000001 00000001 000000000000000000000000"), // authentication
             tcp(&[], b"QUIT"),
         ];
@@ -243,38 +226,20 @@ mod tests {
         let routing = bytes("06 00 0000 00000000");
         let datagram = ipv6(43, &[routing, tcp(&[], b"QUIT")].concat());
         let mut decoder = Decoder::new();
-        assert_eq!(
-            segment(&mut decoder, &frame(101, &datagram)).checksum_is_bad(),
-            None
-        );
+        assert_eq!(segment(&mut decoder, &frame(101, &datagram)).checksum_is_bad(), None);
     }
 
     #[test]
     fn impossible_headers_are_told() {
         let told = |bytes: &[u8]| undecoded(101, bytes).to_string();
-        assert_eq!(
-            told(&[]),
-            "IP header: have 0 bytes, want 1, at the end of the frame"
-        );
+        assert_eq!(told(&[]), "IP header: have 0 bytes, want 1, at the end of the frame");
         assert_eq!(told(&[0x50; 60]), "IP header: version 5 is impossible");
-        assert_eq!(
-            told(&[0x44; 60]),
-            "IPv4 header: header length 16 is impossible"
-        );
-        assert_eq!(
-            told(&[0x45; 19]),
-            "IPv4 header: have 19 bytes, want 20, at the end of the frame"
-        );
-        assert_eq!(
-            told(&[0x60; 39]),
-            "IPv6 header: have 39 bytes, want 40, at the end of the frame"
-        );
+        assert_eq!(told(&[0x44; 60]), "IPv4 header: header length 16 is impossible");
+        assert_eq!(told(&[0x45; 19]), "IPv4 header: have 19 bytes, want 20, at the end of the frame");
+        assert_eq!(told(&[0x60; 39]), "IPv6 header: have 39 bytes, want 40, at the end of the frame");
         let mut datagram = ipv4(6, &[]);
         datagram[3] = 19;
-        assert_eq!(
-            told(&datagram),
-            "IPv4 header: total length 19 is impossible"
-        );
+        assert_eq!(told(&datagram), "IPv4 header: total length 19 is impossible");
         assert_eq!(
             told(&ipv6(0, &[6, 1, 0, 0, 0, 0, 0, 0])),
             "IPv6 extension header: have 8 bytes, want 16, ended by the IPv6 payload length"
@@ -285,20 +250,8 @@ mod tests {
     fn a_cut_option_is_the_snap_length_s_doing() {
         let mut datagram = ipv4(6, &[0; 40]);
         datagram[0] = 0x4f;
-        let cut = Frame {
-            bytes: &datagram[..40],
-            ..frame(101, &datagram)
-        };
-        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else {
-            panic!("decoded")
-        };
-        assert_eq!(
-            undecoded.fault,
-            Fault::Short {
-                have: 40,
-                want: 60,
-                end: End::SnapLength
-            }
-        );
+        let cut = Frame { bytes: &datagram[..40], ..frame(101, &datagram) };
+        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else { panic!("decoded") };
+        assert_eq!(undecoded.fault, Fault::Short { have: 40, want: 60, end: End::SnapLength });
     }
 }

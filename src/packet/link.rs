@@ -25,21 +25,14 @@ pub(super) struct Link<'a> {
 
 impl Link<'_> {
     fn skip(self, layer: Layer) -> Self {
-        Link {
-            rest: self.rest.skip(layer.header_len()),
-            ..self
-        }
+        Link { rest: self.rest.skip(layer.header_len()), ..self }
     }
 }
 
 /// Takes off the link layer header, or tells why there is no IP packet behind it.
 #[inline]
 pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Link<'a>, Stop> {
-    let link = Link {
-        interface: frame.interface,
-        direction: frame.direction,
-        rest: Span::of_frame(frame),
-    };
+    let link = Link { interface: frame.interface, direction: frame.direction, rest: Span::of_frame(frame) };
     match frame.link_type {
         1 => ethernet(link),
         113 => sll(link),
@@ -54,11 +47,7 @@ pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Link<'a>, Stop> {
 
 #[cold]
 fn unsupported(number: u32) -> Stop {
-    Undecoded {
-        layer: Layer::Link,
-        fault: Fault::LinkType(number),
-    }
-    .into()
+    Undecoded { layer: Layer::Link, fault: Fault::LinkType(number) }.into()
 }
 
 #[inline]
@@ -74,10 +63,7 @@ fn network(mut ethertype: EtherType, mut link: Link<'_>) -> Result<Link<'_>, Sto
         match ethertype {
             EtherTypes::Ipv4 | EtherTypes::Ipv6 => return Ok(link),
             EtherTypes::Vlan | EtherTypes::PBridge | EtherTypes::QinQ => {
-                ethertype = link
-                    .rest
-                    .header(Layer::Vlan, VlanPacket::new)?
-                    .get_ethertype();
+                ethertype = link.rest.header(Layer::Vlan, VlanPacket::new)?.get_ethertype();
                 link = link.skip(Layer::Vlan);
             }
             EtherTypes::PppoeSession => return pppoe(link),
@@ -97,27 +83,14 @@ fn pppoe(link: Link<'_>) -> Result<Link<'_>, Stop> {
 fn sll(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll, SLLPacket::new)?;
     let direction = cooked_direction(header.get_packet_type()).or(link.direction);
-    network(
-        header.get_protocol(),
-        Link {
-            direction,
-            ..link.skip(Layer::Sll)
-        },
-    )
+    network(header.get_protocol(), Link { direction, ..link.skip(Layer::Sll) })
 }
 
 fn sll2(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll2, SLL2Packet::new)?;
     let direction = cooked_direction(header.get_packet_type().into()).or(link.direction);
     let interface = header.get_interface_index();
-    network(
-        header.get_protocol_type(),
-        Link {
-            interface,
-            direction,
-            ..link.skip(Layer::Sll2)
-        },
-    )
+    network(header.get_protocol_type(), Link { interface, direction, ..link.skip(Layer::Sll2) })
 }
 
 /// Packet types of a cooked header: to us, broadcast, multicast, between others, sent by us.
@@ -132,9 +105,7 @@ fn cooked_direction(packet_type: u16) -> Option<Direction> {
 /// An address family number, then the packet. `AF_INET` is 2 everywhere; `AF_INET6` is 10 on Linux, 23 on Windows, 24
 /// on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS.
 fn loopback(link: Link<'_>, number: fn([u8; 4]) -> u32) -> Result<Link<'_>, Stop> {
-    let family = link
-        .rest
-        .header(Layer::Loopback, <[u8]>::first_chunk::<4>)?;
+    let family = link.rest.header(Layer::Loopback, <[u8]>::first_chunk::<4>)?;
     match number(*family) {
         2 | 10 | 23 | 24 | 28 | 30 => Ok(link.skip(Layer::Loopback)),
         _ => Err(Stop::Other),
@@ -156,20 +127,14 @@ fn nflog(link: Link<'_>) -> Result<Link<'_>, Stop> {
         if length < header.len() {
             return Err(Undecoded::field(Layer::Nflog, "length", length).into());
         }
-        let value = link
-            .rest
-            .of_length(length, End::NflogLength)
-            .skip(header.len());
+        let value = link.rest.of_length(length, End::NflogLength).skip(header.len());
         match kind {
             Attribute::PACKET_HEADER => {
                 let value = value.header(Layer::Nflog, <[u8]>::first_chunk::<4>)?;
                 link.direction = hook_direction(value[2]).or(link.direction);
             }
             Attribute::PAYLOAD => {
-                return Ok(Link {
-                    rest: value,
-                    ..link
-                });
+                return Ok(Link { rest: value, ..link });
             }
             _ => {}
         }
@@ -196,15 +161,8 @@ impl Attribute {
 impl From<[u8; 4]> for Attribute {
     /// Both numbers are in the byte order of the capturing host. No kind reaches 256, so the kind shows which.
     fn from([l0, l1, k0, k1]: [u8; 4]) -> Self {
-        let number = if k0 == 0 {
-            u16::from_be_bytes
-        } else {
-            u16::from_le_bytes
-        };
-        Attribute {
-            kind: number([k0, k1]),
-            length: number([l0, l1]).into(),
-        }
+        let number = if k0 == 0 { u16::from_be_bytes } else { u16::from_le_bytes };
+        Attribute { kind: number([k0, k1]), length: number([l0, l1]).into() }
     }
 }
 
@@ -236,38 +194,19 @@ mod tests {
 
     #[test]
     fn ethernet_with_any_tags() {
-        for tags in [
-            "0800",
-            "8100 0001 0800",
-            "88a8 0064 8100 0001 0800",
-            "9100 0001 9100 0002 8100 0003 0800",
-        ] {
-            assert_eq!(
-                tap(1, &before_ipv4(&format!("{}{tags}", "00".repeat(12)))),
-                (9, None)
-            );
+        for tags in ["0800", "8100 0001 0800", "88a8 0064 8100 0001 0800", "9100 0001 9100 0002 8100 0003 0800"] {
+            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "00".repeat(12)))), (9, None));
         }
         assert_eq!(tap(1, &ethernet(0x86dd, &before_ipv6(""))), (9, None));
-        assert_eq!(
-            tap(1, &ethernet(0x8864, &before_ipv4("11 00 0001 0000 0021"))),
-            (9, None)
-        );
-        assert_eq!(
-            tap(1, &ethernet(0x8864, &before_ipv6("11 00 0001 0000 0057"))),
-            (9, None)
-        );
+        assert_eq!(tap(1, &ethernet(0x8864, &before_ipv4("11 00 0001 0000 0021"))), (9, None));
+        assert_eq!(tap(1, &ethernet(0x8864, &before_ipv6("11 00 0001 0000 0057"))), (9, None));
         let lcp = ethernet(0x8864, &bytes("11 00 0001 0006 c021 0101 0004"));
         assert_eq!(Decoder::new().decode(&frame(1, &lcp)), Packet::Other);
     }
 
     #[test]
     fn cooked_headers_tell_direction_and_interface() {
-        for (packet_type, direction) in [
-            (0, Some(Incoming)),
-            (3, Some(Incoming)),
-            (4, Some(Outgoing)),
-            (5, None),
-        ] {
+        for (packet_type, direction) in [(0, Some(Incoming)), (3, Some(Incoming)), (4, Some(Outgoing)), (5, None)] {
             let sll = format!("000{packet_type} 0001 0006 020000000001 0000 0800");
             assert_eq!(tap(113, &before_ipv4(&sll)), (9, direction));
             let sll2 = format!("86dd 0000 00000003 0001 0{packet_type} 06 020000000001 0000");
@@ -287,10 +226,7 @@ mod tests {
         }
         tap(108, &before_ipv4("00000002"));
         tap(108, &before_ipv6("00000018"));
-        assert_eq!(
-            Decoder::new().decode(&frame(0, &before_ipv4("07000000"))),
-            Packet::Other
-        );
+        assert_eq!(Decoder::new().decode(&frame(0, &before_ipv4("07000000"))), Packet::Other);
         for link_type in [12, 14, 101, 228] {
             tap(link_type, &before_ipv4(""));
         }
@@ -300,8 +236,7 @@ mod tests {
     #[test]
     fn nflog_in_either_order() {
         // Packet header at hook 1, interface index, prefix "x" with padding, payload of 44 bytes with its head of 4.
-        let little =
-            "02 00 0005  0800 0100 0800 01 00  0800 0400 00000002  0600 0a00 7800 0000  3000 0900";
+        let little = "02 00 0005  0800 0100 0800 01 00  0800 0400 00000002  0600 0a00 7800 0000  3000 0900";
         assert_eq!(tap(239, &before_ipv4(little)), (9, Some(Incoming)));
         let big = "02 00 0005  0008 0001 0800 03 00  0006 000a 7800 0000  0030 0009";
         assert_eq!(tap(239, &before_ipv4(big)), (9, Some(Outgoing)));
@@ -312,26 +247,14 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told() {
         let told = |link_type, hex: &str| undecoded(link_type, &bytes(hex)).to_string();
-        assert_eq!(
-            told(147, "00"),
-            "link layer: link type 147 is not supported"
-        );
-        assert_eq!(
-            told(1, "00"),
-            "Ethernet header: have 1 bytes, want 14, at the end of the frame"
-        );
+        assert_eq!(told(147, "00"), "link layer: link type 147 is not supported");
+        assert_eq!(told(1, "00"), "Ethernet header: have 1 bytes, want 14, at the end of the frame");
         assert_eq!(
             told(1, "000000000000 000000000000 8100 0001"),
             "VLAN tag: have 2 bytes, want 4, at the end of the frame"
         );
-        assert_eq!(
-            told(113, "0000"),
-            "LINUX_SLL header: have 2 bytes, want 16, at the end of the frame"
-        );
-        assert_eq!(
-            told(239, "02000005 0300 0a00"),
-            "NFLOG attribute: length 3 is impossible"
-        );
+        assert_eq!(told(113, "0000"), "LINUX_SLL header: have 2 bytes, want 16, at the end of the frame");
+        assert_eq!(told(239, "02000005 0300 0a00"), "NFLOG attribute: length 3 is impossible");
         assert_eq!(
             told(239, "02000005 0600 0100 0000 0000"),
             "NFLOG attribute: have 2 bytes, want 4, ended by the NFLOG attribute's length"

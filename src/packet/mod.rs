@@ -168,12 +168,7 @@ impl Decoder {
         datagram: Datagram<'a, Ip>,
         fragment: Fragment,
     ) -> Packet<'a> {
-        let Datagram {
-            source,
-            destination,
-            content: part,
-            ..
-        } = datagram;
+        let Datagram { source, destination, content: part, .. } = datagram;
         let key = Key {
             interface: link.interface,
             direction: link.direction,
@@ -182,18 +177,8 @@ impl Decoder {
             protocol: part.protocol,
             id: fragment.id,
         };
-        match self
-            .reassembly
-            .content(at.time, key, fragment, part.payload)
-        {
-            Ok(content) => carried(
-                at,
-                link,
-                Datagram {
-                    content,
-                    ..datagram
-                },
-            ),
+        match self.reassembly.content(at.time, key, fragment, part.payload) {
+            Ok(content) => carried(at, link, Datagram { content, ..datagram }),
             Err(stop) => stop.into(),
         }
     }
@@ -203,9 +188,7 @@ impl Decoder {
 #[inline]
 fn carried<'a, Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
     match datagram.content.protocol {
-        IpNextHeaderProtocols::Tcp => {
-            Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment)
-        }
+        IpNextHeaderProtocols::Tcp => Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment),
         IpNextHeaderProtocols::Icmp | IpNextHeaderProtocols::Icmpv6 => {
             IcmpError::read(at, link, datagram).map_or_else(Packet::from, Packet::IcmpError)
         }
@@ -224,13 +207,7 @@ mod tests {
 
     #[test]
     fn endpoints_read_as_in_a_url() {
-        let endpoint = |ip: &str| {
-            Endpoint {
-                ip: ip.parse().expect("an address"),
-                port: 21,
-            }
-            .to_string()
-        };
+        let endpoint = |ip: &str| Endpoint { ip: ip.parse().expect("an address"), port: 21 }.to_string();
         assert_eq!(endpoint("10.0.0.1"), "10.0.0.1:21");
         assert_eq!(endpoint("fd00::1"), "[fd00::1]:21");
     }
@@ -263,10 +240,7 @@ mod tests {
         assert_eq!(decoder.decode(&frame(101, &first)), Packet::Other);
         assert_eq!(decoder.incomplete_datagrams(), 1);
         let segment = segment(&mut decoder, &frame(101, &middle));
-        assert_eq!(
-            (segment.seq, segment.text, segment.text_len),
-            (1000, &b"RETR a-long-name"[..], 16)
-        );
+        assert_eq!((segment.seq, segment.text, segment.text_len), (1000, &b"RETR a-long-name"[..], 16));
         assert_eq!((segment.ip_id, segment.checksum_is_bad()), (7, None));
         assert_eq!(decoder.incomplete_datagrams(), 0);
     }
@@ -274,16 +248,10 @@ mod tests {
     #[test]
     fn fragments_of_two_interfaces_do_not_mix() {
         let whole = tcp(&[], b"QUIT");
-        let [first, last] = [
-            ipv4_fragment(0, true, &whole[..8]),
-            ipv4_fragment(8, false, &whole[8..]),
-        ];
+        let [first, last] = [ipv4_fragment(0, true, &whole[..8]), ipv4_fragment(8, false, &whole[8..])];
         let mut decoder = Decoder::new();
         assert_eq!(decoder.decode(&frame(101, &first)), Packet::Other);
-        let elsewhere = Frame {
-            interface: 1,
-            ..frame(101, &last)
-        };
+        let elsewhere = Frame { interface: 1, ..frame(101, &last) };
         assert_eq!(decoder.decode(&elsewhere), Packet::Other);
         assert_eq!(segment(&mut decoder, &frame(101, &last)).text, b"QUIT");
     }
@@ -292,8 +260,7 @@ mod tests {
     fn ipv6_fragments_make_one_segment() {
         let destination_options = [6, 0, 1, 4, 0, 0, 0, 0];
         let whole = [&destination_options[..], &tcp(&[], b"QUIT")].concat();
-        let fragment =
-            |field: u8, part: &[u8]| ipv6(44, &[&[60, 0, 0, field, 0, 0, 0, 7], part].concat());
+        let fragment = |field: u8, part: &[u8]| ipv6(44, &[&[60, 0, 0, field, 0, 0, 0, 7], part].concat());
         let [first, last] = [fragment(1, &whole[..24]), fragment(24, &whole[24..])];
         let mut decoder = Decoder::new();
         assert_eq!(decoder.decode(&frame(101, &first)), Packet::Other);

@@ -21,20 +21,12 @@ impl<'a> Span<'a> {
     #[inline]
     pub(super) fn of_frame(frame: &Frame<'a>) -> Self {
         let wire = frame.bytes.len().max(frame.original_len as usize);
-        Span {
-            bytes: frame.bytes,
-            wire,
-            end: End::Frame,
-        }
+        Span { bytes: frame.bytes, wire, end: End::Frame }
     }
 
     /// A datagram of `wire` bytes put together from fragments, known up to the first byte that was not captured.
     pub(super) fn of_fragments(bytes: &'a [u8], wire: usize) -> Self {
-        Span {
-            bytes,
-            wire,
-            end: End::LastFragment,
-        }
+        Span { bytes, wire, end: End::LastFragment }
     }
 
     /// Whether the capture kept only a part of it.
@@ -47,26 +39,15 @@ impl<'a> Span<'a> {
     ///
     /// `read` gets exactly the [`Layer::header_len`] first bytes.
     #[inline]
-    pub(super) fn header<T>(
-        &self,
-        layer: Layer,
-        read: impl FnOnce(&'a [u8]) -> Option<T>,
-    ) -> Result<T, Undecoded> {
+    pub(super) fn header<T>(&self, layer: Layer, read: impl FnOnce(&'a [u8]) -> Option<T>) -> Result<T, Undecoded> {
         let want = layer.header_len();
-        self.bytes
-            .get(..want)
-            .and_then(read)
-            .ok_or_else(|| self.short(layer, want))
+        self.bytes.get(..want).and_then(read).ok_or_else(|| self.short(layer, want))
     }
 
     /// Checks that `want` bytes of `layer` were captured.
     #[inline]
     pub(super) fn need(&self, layer: Layer, want: usize) -> Result<(), Undecoded> {
-        if self.bytes.len() < want {
-            Err(self.short(layer, want))
-        } else {
-            Ok(())
-        }
+        if self.bytes.len() < want { Err(self.short(layer, want)) } else { Ok(()) }
     }
 
     /// Why there are not `want` bytes of `layer`.
@@ -76,10 +57,7 @@ impl<'a> Span<'a> {
             true => (self.bytes.len(), End::SnapLength),
             false => (self.wire, self.end),
         };
-        Undecoded {
-            layer,
-            fault: Fault::Short { have, want, end },
-        }
+        Undecoded { layer, fault: Fault::Short { have, want, end } }
     }
 
     /// What follows the first `count` bytes; nothing if there are fewer.
@@ -95,10 +73,6 @@ impl<'a> Span<'a> {
     /// The first `wire` bytes, as a length field claims. What the capture does not have of them counts as cut off.
     #[inline]
     pub(super) fn of_length(self, wire: usize, end: End) -> Self {
-        Span {
-            bytes: self.bytes.get(..wire).unwrap_or(self.bytes),
-            wire,
-            end,
-        }
+        Span { bytes: self.bytes.get(..wire).unwrap_or(self.bytes), wire, end }
     }
 }

@@ -80,14 +80,8 @@ impl<'a> Segment<'a> {
             at,
             interface: link.interface,
             direction: link.direction,
-            source: Endpoint {
-                ip: datagram.source.into(),
-                port: header.get_source(),
-            },
-            destination: Endpoint {
-                ip: datagram.destination.into(),
-                port: header.get_destination(),
-            },
+            source: Endpoint { ip: datagram.source.into(), port: header.get_source() },
+            destination: Endpoint { ip: datagram.destination.into(), port: header.get_destination() },
             ttl: datagram.ttl,
             ip_id: datagram.id,
             seq: header.get_sequence(),
@@ -112,17 +106,12 @@ impl<'a> Segment<'a> {
     /// Timestamp value and echo reply (RFC 7323).
     pub fn timestamps(&self) -> Option<(u32, u32)> {
         let &[v0, v1, v2, v3, e0, e1, e2, e3] = option(self.options, 8)?.first_chunk::<8>()?;
-        Some((
-            u32::from_be_bytes([v0, v1, v2, v3]),
-            u32::from_be_bytes([e0, e1, e2, e3]),
-        ))
+        Some((u32::from_be_bytes([v0, v1, v2, v3]), u32::from_be_bytes([e0, e1, e2, e3])))
     }
 
     /// Maximum segment size in bytes (RFC 9293 section 3.7.1); only a SYN has it.
     pub fn mss(&self) -> Option<u16> {
-        option(self.options, 2)?
-            .first_chunk()
-            .map(|bytes| u16::from_be_bytes(*bytes))
+        option(self.options, 2)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     /// Whether the checksum is wrong, which in packets of the capturing host only says that the network card was to
@@ -130,8 +119,7 @@ impl<'a> Segment<'a> {
     pub fn checksum_is_bad(&self) -> Option<bool> {
         let header = self.checkable?;
         let length = header.len() + self.options.len() + self.text.len();
-        let pseudo_header =
-            sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64;
+        let pseudo_header = sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64;
         let mut sum = pseudo_header + sum(header) + sum(self.options) + sum(self.text);
         while sum > 0xffff {
             sum = (sum >> 16) + (sum & 0xffff);
@@ -146,10 +134,7 @@ const TCP: u64 = 6;
 /// The sum of the 16-bit words, the last one filled up with zero (RFC 1071).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, odd) = bytes.as_chunks();
-    let words: u64 = words
-        .iter()
-        .map(|&word| u64::from(u16::from_be_bytes(word)))
-        .sum();
+    let words: u64 = words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum();
     words + odd.first().map_or(0, |&byte| u64::from(byte) << 8)
 }
 
@@ -256,9 +241,7 @@ impl BitOr for Flags {
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-        let mut names = (0..8)
-            .filter(|bit| self.0 >> bit & 1 == 1)
-            .map(|bit: usize| NAMES[bit]);
+        let mut names = (0..8).filter(|bit| self.0 >> bit & 1 == 1).map(|bit: usize| NAMES[bit]);
         f.write_str(names.next().unwrap_or("no flags"))?;
         names.try_for_each(|name| write!(f, "-{name}"))
     }
@@ -285,19 +268,10 @@ mod tests {
         let segment = segment(&mut decoder, &frame(1, &bytes));
         assert_eq!(segment.source.to_string(), "10.9.1.2:48144");
         assert_eq!(segment.destination.to_string(), "10.9.2.2:21");
-        assert_eq!(
-            (segment.seq, segment.ack, segment.end_seq()),
-            (2_364_025_185, 0, 2_364_025_186)
-        );
-        assert_eq!(
-            (segment.flags, segment.window, segment.urgent),
-            (Flags::SYN, 64_240, 0)
-        );
+        assert_eq!((segment.seq, segment.ack, segment.end_seq()), (2_364_025_185, 0, 2_364_025_186));
+        assert_eq!((segment.flags, segment.window, segment.urgent), (Flags::SYN, 64_240, 0));
         assert_eq!((segment.ttl, segment.ip_id), (64, 0x6924));
-        assert_eq!(
-            (segment.mss(), segment.timestamps()),
-            (Some(1460), Some((3_974_944_106, 0)))
-        );
+        assert_eq!((segment.mss(), segment.timestamps()), (Some(1460), Some((3_974_944_106, 0))));
         assert_eq!((segment.text_len, segment.options.len()), (0, 20));
     }
 
@@ -305,64 +279,31 @@ mod tests {
     fn checksums() {
         for (hex, at) in [(SYN, 50), (SYN_V6, 70)] {
             let (mut bytes, mut decoder) = (bytes(hex), Decoder::new());
-            assert_eq!(
-                segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(),
-                Some(false)
-            );
+            assert_eq!(segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(), Some(false));
             bytes[at] ^= 1;
-            assert_eq!(
-                segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(),
-                Some(true)
-            );
-            let cut = Frame {
-                bytes: &bytes[..bytes.len() - 1],
-                ..frame(1, &bytes)
-            };
+            assert_eq!(segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(), Some(true));
+            let cut = Frame { bytes: &bytes[..bytes.len() - 1], ..frame(1, &bytes) };
             assert_eq!(segment(&mut decoder, &cut).checksum_is_bad(), None);
         }
         let odd = bytes("0001 f203 f4f5 f6");
-        assert_eq!(
-            sum(&odd),
-            0x1 + 0xf203 + 0xf4f5 + 0xf600,
-            "RFC 1071 section 3, and one byte filled up"
-        );
+        assert_eq!(sum(&odd), 0x1 + 0xf203 + 0xf4f5 + 0xf600, "RFC 1071 section 3, and one byte filled up");
     }
 
     #[test]
     fn the_snap_length_cuts_text_and_options_but_not_their_length() {
-        let datagram = ethernet(
-            0x0800,
-            &ipv4(
-                6,
-                &tcp(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2], b"RETR name"),
-            ),
-        );
+        let datagram = ethernet(0x0800, &ipv4(6, &tcp(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2], b"RETR name")));
         let mut decoder = Decoder::new();
         let mut cut = |kept: usize| {
-            let frame = Frame {
-                bytes: &datagram[..kept],
-                ..frame(1, &datagram)
-            };
+            let frame = Frame { bytes: &datagram[..kept], ..frame(1, &datagram) };
             let segment = segment(&mut decoder, &frame);
-            (
-                segment.timestamps(),
-                segment.text.to_vec(),
-                segment.text_len,
-            )
+            (segment.timestamps(), segment.text.to_vec(), segment.text_len)
         };
         assert_eq!(cut(70), (Some((1, 2)), b"RETR".to_vec(), 9));
         assert_eq!(cut(60), (None, vec![], 9));
-        let cut = Frame {
-            bytes: &datagram[..42],
-            ..frame(1, &datagram)
-        };
+        let cut = Frame { bytes: &datagram[..42], ..frame(1, &datagram) };
         let packet = Packet::Undecoded(Undecoded {
             layer: Layer::Tcp,
-            fault: Fault::Short {
-                have: 8,
-                want: 20,
-                end: End::SnapLength,
-            },
+            fault: Fault::Short { have: 8, want: 20, end: End::SnapLength },
         });
         assert_eq!(Decoder::new().decode(&cut), packet);
     }
@@ -371,10 +312,7 @@ mod tests {
     fn impossible_data_offsets_are_told() {
         let mut segment = tcp(&[], b"");
         segment[12] = 0x40;
-        assert_eq!(
-            undecoded(101, &ipv4(6, &segment)).to_string(),
-            "TCP header: data offset 16 is impossible"
-        );
+        assert_eq!(undecoded(101, &ipv4(6, &segment)).to_string(), "TCP header: data offset 16 is impossible");
         segment[12] = 0x60;
         assert_eq!(
             undecoded(101, &ipv4(6, &segment)).to_string(),
@@ -386,13 +324,7 @@ mod tests {
     fn options_end_where_a_length_cannot_be() {
         assert_eq!(option(&[1, 1, 2, 4, 5, 0xb4], 2), Some(&[5, 0xb4][..]));
         assert_eq!(option(&[4, 2, 2, 4, 5, 0xb4], 4), Some(&[][..]));
-        for hostile in [
-            &[0, 2, 4, 5, 0xb4][..],
-            &[3, 0, 2, 4, 5, 0xb4],
-            &[3, 1, 2, 4, 5, 0xb4],
-            &[2, 5, 1],
-            &[2],
-        ] {
+        for hostile in [&[0, 2, 4, 5, 0xb4][..], &[3, 0, 2, 4, 5, 0xb4], &[3, 1, 2, 4, 5, 0xb4], &[2, 5, 1], &[2]] {
             assert_eq!(option(hostile, 2), None);
         }
     }
@@ -401,14 +333,7 @@ mod tests {
     fn fin_and_syn_count_one_and_numbers_wrap() {
         let (datagram, mut decoder) = (ipv4(6, &tcp(&[], b"QUIT")), Decoder::new());
         let segment = segment(&mut decoder, &frame(101, &datagram));
-        let end = |seq, flags| {
-            Segment {
-                seq,
-                flags,
-                ..segment
-            }
-            .end_seq()
-        };
+        let end = |seq, flags| Segment { seq, flags, ..segment }.end_seq();
         assert_eq!(end(1000, Flags::ACK), 1004);
         assert_eq!(end(u32::MAX, Flags::FIN | Flags::ACK), 4);
     }
@@ -418,10 +343,7 @@ mod tests {
         let flags = Flags::SYN | Flags::ACK;
         assert!(flags.contains(Flags::ACK) && !flags.contains(Flags::ACK | Flags::FIN));
         assert!(flags.intersects(Flags::ACK | Flags::FIN) && !flags.intersects(Flags::RST));
-        assert_eq!(
-            [flags.to_string(), Flags(0).to_string()],
-            ["SYN-ACK", "no flags"]
-        );
+        assert_eq!([flags.to_string(), Flags(0).to_string()], ["SYN-ACK", "no flags"]);
         let all = Flags(0x3f);
         assert!(all.fin() && all.syn() && all.rst() && all.psh() && all.ack() && all.urg());
     }

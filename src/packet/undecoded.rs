@@ -155,10 +155,7 @@ impl Undecoded {
     pub fn kind(self) -> usize {
         let sort = match self.fault {
             Fault::LinkType(_) => 0,
-            Fault::Short {
-                end: End::SnapLength,
-                ..
-            } => 1,
+            Fault::Short { end: End::SnapLength, .. } => 1,
             Fault::Short { .. } => 2,
             Fault::Field { .. } => 3,
         };
@@ -167,10 +164,7 @@ impl Undecoded {
 
     /// A field of `layer` has a value that cannot be.
     pub(super) fn field(layer: Layer, name: &'static str, value: usize) -> Self {
-        Undecoded {
-            layer,
-            fault: Fault::Field { name, value },
-        }
+        Undecoded { layer, fault: Fault::Field { name, value } }
     }
 }
 
@@ -192,38 +186,22 @@ mod tests {
     use super::*;
 
     fn short(layer: Layer, end: End) -> Undecoded {
-        Undecoded {
-            layer,
-            fault: Fault::Short {
-                have: 8,
-                want: 20,
-                end,
-            },
-        }
+        Undecoded { layer, fault: Fault::Short { have: 8, want: 20, end } }
     }
 
     #[test]
     fn displays_a_sentence() {
         let cases = [
-            (
-                short(Layer::Tcp, End::SnapLength),
-                "TCP header: have 8 bytes, want 20, cut by snaplen",
-            ),
+            (short(Layer::Tcp, End::SnapLength), "TCP header: have 8 bytes, want 20, cut by snaplen"),
             (
                 short(Layer::Tcp, End::Ipv4TotalLength),
                 "TCP header: have 8 bytes, want 20, ended by the IPv4 total length",
             ),
             (
-                Undecoded {
-                    layer: Layer::Link,
-                    fault: Fault::LinkType(253),
-                },
+                Undecoded { layer: Layer::Link, fault: Fault::LinkType(253) },
                 "link layer: link type 253 is not supported",
             ),
-            (
-                Undecoded::field(Layer::Ip, "version", 5),
-                "IP header: version 5 is impossible",
-            ),
+            (Undecoded::field(Layer::Ip, "version", 5), "IP header: version 5 is impossible"),
         ];
         for (undecoded, words) in cases {
             assert_eq!(undecoded.to_string(), words);
@@ -233,11 +211,7 @@ mod tests {
     #[test]
     fn kinds_tell_layer_and_sort_apart_but_not_numbers() {
         let kinds = [
-            Undecoded {
-                layer: Layer::Link,
-                fault: Fault::LinkType(1),
-            }
-            .kind(),
+            Undecoded { layer: Layer::Link, fault: Fault::LinkType(1) }.kind(),
             short(Layer::Tcp, End::SnapLength).kind(),
             short(Layer::Tcp, End::Frame).kind(),
             short(Layer::Icmp, End::Frame).kind(),

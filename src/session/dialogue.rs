@@ -13,6 +13,7 @@ use crate::ftp::reply::{Part, Replies};
 use crate::line::Side;
 use crate::packet::{Endpoint, Segment};
 use crate::session::view::{CONTROL, EventKind, HelperDrop, MAX_HELPER_DROPS, Mode, Negotiation, Transfer, View};
+use crate::tcp::connection::Role;
 use crate::tcp::stream::{Piece, Stream};
 
 /// What the tracker has to do after some control text.
@@ -63,11 +64,20 @@ struct Way {
 }
 
 impl Way {
-    /// What a Linux helper on the path would make of this segment.
+    /// What a Linux helper on the path would make of this segment. Of a segment that was captured in part, or before a line
+    /// end of a session that the capture enters in the middle, nobody can say.
     fn ask_helper(&mut self, party: Party, segment: &Segment<'_>, view: &View) -> Ruling {
+        let role = if party == Party::Client { Role::Opener } else { Role::Listener };
+        let unknown = !view.control.half(role).from_syn && self.line_ends == LineEnds::default();
+        let whole = segment.text.len() == segment.text_len as usize;
         let in_step = self.line_ends.in_step(segment.seq);
-        let ruling = helper::ruling(party, segment.text, in_step, (view.client.ip, view.server.ip));
-        self.line_ends.passed(segment.seq, segment.text);
+        let ruling = match whole && !unknown {
+            true => helper::ruling(party, segment.text, in_step, (view.client.ip, view.server.ip)),
+            false => Ruling::Ignored,
+        };
+        if !matches!(ruling, Ruling::Dropped(_)) {
+            self.line_ends.passed(segment.seq, segment.text);
+        }
         ruling
     }
 }

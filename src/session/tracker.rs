@@ -285,11 +285,11 @@ impl Tracker {
         if view.control.half(role).resent > resent {
             view.record(segment.at, CONTROL, EventKind::Resent, toward, Verb::Unknown, &[]);
         }
-        if segment.text_len > 0 {
-            dialogue.text(view, toward, segment, &mut self.effects);
-        }
         if segment.flags.ack() {
             dialogue.acknowledged(view, !toward, segment.ack, &mut self.effects);
+        }
+        if segment.text_len > 0 {
+            dialogue.text(view, toward, segment, &mut self.effects);
         }
         if !was_over && view.control.is_over() {
             self.timers.set(segment.at.time.plus(LINGER), slot, live.stamp);

@@ -224,9 +224,15 @@ pub struct Negotiation {
 }
 
 impl Negotiation {
-    /// The reply was positive, or has not come.
+    /// The reply was not negative. One about the data connection counts as positive: some servers connect before they
+    /// answer PORT, and say so when that fails.
     pub fn stands(&self) -> bool {
-        self.code < 400
+        self.code < 400 || self.tells_of_failure()
+    }
+
+    /// The reply says that the data connection failed.
+    pub fn tells_of_failure(&self) -> bool {
+        matches!(self.code, 421 | 425 | 426)
     }
 }
 

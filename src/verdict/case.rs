@@ -102,7 +102,7 @@ impl<'a> Case<'a> {
         let negotiation = transfer.negotiation.as_ref();
         let index = match negotiation {
             Some(negotiation) if negotiation.mode.listener() == Side::Server => negotiation.reply,
-            Some(negotiation) => transfer.command.or(negotiation.reply).or(Some(negotiation.command)),
+            Some(negotiation) => transfer.command.or(Some(negotiation.command)),
             None => transfer.command,
         };
         self.view().event(index?).map(|event| event.at)

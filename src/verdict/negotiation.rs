@@ -40,17 +40,24 @@ fn offers(case: &Case<'_>) -> Vec<Offer> {
         .collect()
 }
 
-/// The data connection went, or should have gone, to the announced address and not to the control peer.
+/// The data connection went to the announced address, or was seen nowhere, and did not come up.
 fn went_to_announced(case: &Case<'_>, offers: &[Offer]) -> bool {
     let attempts = case.attempts();
     let Some(joined) = attempts.last() else { return true };
-    let opening = case.opening(Some(joined));
-    let at = |sight: usize| case.session.attempt(sight, joined).map(|attempt| attempt.connection.listener.ip);
-    opening != Opening::Established
-        && offers
-            .iter()
-            .filter(|offer| offer.is_foreign())
-            .any(|offer| at(offer.sight).is_none_or(|ip| ip == offer.announced))
+    let listener = |sight: usize| case.session.attempt(sight, joined).map(|attempt| attempt.connection.listener.ip);
+    let mut foreign = offers.iter().filter(|offer| offer.is_foreign());
+    case.opening(Some(joined)) != Opening::Established
+        && foreign.any(|offer| listener(offer.sight) == Some(offer.announced))
+}
+
+/// Where no tap saw the data connection, the address may be at fault, or the connection went elsewhere and was lost: many
+/// clients ignore a foreign address. The stretch then covers both.
+fn or_lost(case: &Case<'_>, stretch: Stretch, listener: Side) -> Stretch {
+    if !case.attempts().is_empty() {
+        return stretch;
+    }
+    let since = case.due().map(|due| due.time);
+    stretch.hull(case.passage(listener, since, |_| false).stretch())
 }
 
 /// The stretch in which an address became foreign. It travels from the listener: nearer to the listener than the first
@@ -143,7 +150,7 @@ pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
     let public =
         offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
     public.then(|| {
-        let stretch = made_foreign(&offers, Side::Server);
+        let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
         with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server")))
     })
 }

@@ -88,8 +88,11 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let (sight, error) = first_icmp(case, which, Role::Opener)?;
     let listens = case.listens(which);
     let toward = listens;
-    let passage = case
+    let mut passage = case
         .connection_passage(which, toward, None, |connection| connection.syn.is_some() || connection.icmp.is_some());
+    if is_host_unreachable(error) {
+        passage.next = None;
+    }
     let stretch = passage.stretch();
     let owner = signer_side(case, sight, error, listens);
     let mut evidence = syn_evidence(case, which);
@@ -290,10 +293,16 @@ fn icmp_words(error: &IcmpError) -> String {
     )
 }
 
-/// Host unreachable after the three seconds of a failed neighbour resolution is no rule's word.
-fn icmp_note(error: &IcmpError) -> Option<String> {
+/// The last router found nobody with that address, so the packet never left it: who is missing is the host behind.
+fn is_host_unreachable(error: &IcmpError) -> bool {
     matches!((error.kind.version, error.kind.kind, error.kind.code), (4, 3, 1) | (6, 1, 3))
-        .then(|| "host unreachable: the last router found nobody with that address (no rule needed)".to_owned())
+}
+
+fn icmp_note(error: &IcmpError) -> Option<String> {
+    is_host_unreachable(error).then(|| {
+        "host unreachable: the last router found nobody with that address, unless a rule says so in its place"
+            .to_owned()
+    })
 }
 
 fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {

@@ -84,13 +84,24 @@ fn established(case: &Case<'_>) -> Outcome {
     let last =
         connections.iter().map(|(sight, connection)| case.session.on_main_clock(*sight, connection.last())).max();
     let waited = last.is_some_and(|last| last.until(view.last_at.time) > STILL);
-    match (view.control.is_over(), waited) {
+    let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
+    match (client_is_gone, waited || stood_still(case, joined)) {
         (true, true) => Outcome::Failed,
-        (true, false) if done => Outcome::Aborted,
         (true, false) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
         (false, _) => Outcome::Unfinished,
     }
+}
+
+/// No new data came for longer than [`STILL`] before the data connection's end.
+fn stood_still(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let Some(side) = sender(case) else { return false };
+    let role = role_at(side, case.listens(Some(joined)));
+    case.connections(Some(joined)).iter().any(|(_, connection)| {
+        let half = connection.half(role);
+        let since = half.last_new.time.max(connection.established.map_or(Default::default(), |at| at.time));
+        half.fin.is_none() && since.until(connection.last()) > STILL
+    })
 }
 
 fn inferred(case: &Case<'_>, done: bool) -> Outcome {
@@ -138,7 +149,8 @@ fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
 fn without_connection(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let over = case.view().control.is_over() || case.due().is_some_and(|due| case.given_up(due).is_some());
-    let refused = transfer.negotiation.as_ref().is_some_and(|negotiation| !negotiation.stands());
+    let negotiation = transfer.negotiation.as_ref();
+    let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
     match (refused, over || control_is_lost(case)) {
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,

@@ -4,6 +4,8 @@
 //! two. "Not seen" counts only where the capture can vouch for it ([`Case::vouches`]); a tap that cannot is passed over,
 //! which makes the stretch wider and never wrong.
 
+use std::time::Duration;
+
 use crate::cite::Time;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
@@ -11,6 +13,9 @@ use crate::session::view::Settled;
 use crate::tcp::connection::{Connection, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism};
+
+/// A capture may have run this much longer than its first and last packet tell.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// The furthest that a packet came on its way to `toward`, and where it would have been seen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,9 @@ impl<'a> Case<'a> {
         if facts.lost > 0 {
             return false;
         }
-        let Some(view) = self.session.view(sight) else { return self.is_given(sight) && self.overlaps(sight) };
+        let Some(view) = self.session.view(sight) else {
+            return self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight));
+        };
         let both = [Role::Opener, Role::Listener].iter().all(|&role| view.control.half(role).start.is_some());
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
         let filtered = !facts.census.other_traffic && !self.is_given(sight);
@@ -81,7 +88,8 @@ impl<'a> Case<'a> {
     /// clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
         let (mine, its) = (self.view(), self.facts(sight).census);
-        its.began.is_some_and(|began| began <= mine.last_at.time && its.ended >= mine.began.time)
+        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time.plus(QUIET));
+        began_in_time && its.ended.plus(QUIET) >= mine.began.time
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.

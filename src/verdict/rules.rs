@@ -148,6 +148,9 @@ rules! {
     "V6" "perhaps-not-captured" Failed view::perhaps_filtered, [],
         "The data connection is nowhere in the capture.",
         "A capture filter that keeps only the control port hides every data connection.";
+    "V8" "encrypted-no-data" Control view::encrypted_and_nothing_else, ["H10", "T17"],
+        "The session is encrypted and shows no data connection.",
+        "Whether a transfer was tried, and what became of it, cannot be read.";
     "N6" "foreign-address-ignored" Completed negotiation::foreign_address_ignored, ["P12"],
         "The server announces an unreachable address, and the client ignores it.",
         "The data connection went to the control connection's address instead.";

@@ -2,7 +2,7 @@
 
 use crate::cite::Time;
 use crate::ftp::command::DataDirection;
-use crate::line::{Owner, Point, Side, Stretch};
+use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
 use crate::verdict::case::{Case, role_at, seconds};
@@ -45,7 +45,15 @@ fn stuck_role(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Role> {
         connections.iter().any(|(_, c)| c.half(role).fin.is_some_and(|fin| fin.count >= 2) && !c.half(role).fin_acked())
             && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
     };
-    roles.into_iter().find(bytes).or(roles.into_iter().find(fin))
+    let ahead = |&role: &Role| stood_ahead(&connections, role);
+    roles.into_iter().find(bytes).or(roles.into_iter().find(fin)).or(roles.into_iter().find(ahead))
+}
+
+/// A bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they were lost.
+fn stood_ahead(connections: &[(usize, &Connection)], role: Role) -> bool {
+    let halves = || connections.iter().map(|(_, connection)| connection.half(role));
+    let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
+    halves().any(|half| half.from_syn && half.stood > reach)
 }
 
 /// No tap saw an acknowledgement of all that any tap saw.
@@ -109,7 +117,7 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
         if connections.iter().any(|(_, connection)| shows(connection)) {
             let passage = case.connection_passage(Some(joined), from, None, shows);
-            stretch = meet(stretch, passage.stretch());
+            stretch = stretch.meet(passage.stretch());
         }
         for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
             let reset = connection.reset?;
@@ -125,18 +133,6 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         found.notes.push("the reset looks genuine: the program or the host at that end gave up".to_owned());
     }
     Some(found)
-}
-
-/// The part that two stretches have in common.
-fn meet(one: Stretch, other: Stretch) -> Stretch {
-    let rank = |point| match point {
-        Point::Client => 0,
-        Point::Tap(tap) => tap + 1,
-        Point::Server => usize::MAX,
-    };
-    let from = if rank(one.from) >= rank(other.from) { one.from } else { other.from };
-    let to = if rank(one.to) <= rank(other.to) { one.to } else { other.to };
-    Stretch { from, to }
 }
 
 /// T2: only full-size segments vanish.
@@ -186,13 +182,14 @@ fn segments_lost(case: &Case<'_>, joined: &JoinedAttempt, role: Role, mechanism:
     let connections = case.connections(Some(joined));
     let listens = case.listens(Some(joined));
     let toward = if role == Role::Opener { listens } else { !listens };
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let model = connections.iter().max_by_key(|(_, c)| (c.half(role).reach, c.half(role).fin.is_some()));
-    let furthest = model.and_then(|(_, c)| end(c.half(role)));
-    let only_fin = model.is_some_and(|(_, c)| !c.half(role).unacked());
+    let sent = |half: &Half| half.reach.max(half.stood);
+    let end = |half: &Half, sent: u64| half.start.map(|start| start.wrapping_add(sent as u32));
+    let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
+    let furthest = model.and_then(|(_, c)| end(c.half(role), sent(c.half(role))));
+    let only_fin = model.is_some_and(|(_, c)| !c.half(role).unacked() && c.half(role).fin.is_some());
     let passage = case.connection_passage(Some(joined), toward, None, |connection| {
         let half = connection.half(role);
-        end(half).is_some() && end(half) == furthest && (!only_fin || half.fin.is_some())
+        end(half, half.reach).is_some() && end(half, half.reach) == furthest && (!only_fin || half.fin.is_some())
     });
     let stretch = passage.stretch();
     let mut evidence = case.transfer_evidence();
@@ -229,7 +226,7 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
         return None;
     }
-    let since = half.last_new.time.max(half.last.time);
+    let since = half.last_new.time.max(connections.iter().filter_map(|(_, c)| c.established).map(|at| at.time).max()?);
     let view = case.session.view(sight)?;
     if since.until(view.last_at.time) < STILL {
         return None;

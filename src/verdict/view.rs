@@ -3,6 +3,7 @@
 use crate::line::{Owner, Stretch};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
+use crate::verdict::outcome::STILL;
 use crate::verdict::{Confidence, Evidence, Finding, Mechanism};
 
 fn finding(case: &Case<'_>, mechanism: Mechanism, text: String) -> Finding {
@@ -85,6 +86,19 @@ pub(super) fn encrypted(case: &Case<'_>) -> Option<Finding> {
         Mechanism::Encrypted,
         "the control connection is encrypted: what was agreed and how it ended cannot be read".to_owned(),
     ))
+}
+
+/// V8: an encrypted session without any data connection in sight.
+pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let since = view.encrypted.filter(|_| view.transfers.is_empty())?;
+    (since.time.until(view.last_at.time) > STILL).then(|| {
+        finding(
+            case,
+            Mechanism::Encrypted,
+            "no data connection in sight, and whether one was agreed upon cannot be read".to_owned(),
+        )
+    })
 }
 
 /// V6: the data connection is nowhere, and the capture may have been filtered.

@@ -6,16 +6,10 @@ use Reason::{CutWord, ForeignAddress, NoOpening, NotFirst, Numbers, OutOfStep};
 use Ruling::{Dropped, Ignored, NoExpectation};
 use proptest::prelude::*;
 
-const V4: (IpAddr, IpAddr) = (
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
-);
+const V4: (IpAddr, IpAddr) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)));
 
 fn v6() -> (IpAddr, IpAddr) {
-    (
-        "2001:db8::1".parse().expect("is one"),
-        "2001:db8::2".parse().expect("is one"),
-    )
+    ("2001:db8::1".parse().expect("is one"), "2001:db8::2".parse().expect("is one"))
 }
 
 /// The expectation of a connection to the sender.
@@ -26,12 +20,7 @@ fn expects(from: Party, control: (IpAddr, IpAddr), port: u16) -> Ruling {
 
 fn check(from: Party, control: (IpAddr, IpAddr), rows: &[(&str, Ruling)]) {
     for &(text, expected) in rows {
-        assert_eq!(
-            ruling(from, text.as_bytes(), true, control),
-            expected,
-            "{}",
-            text.escape_debug()
-        );
+        assert_eq!(ruling(from, text.as_bytes(), true, control), expected, "{}", text.escape_debug());
     }
 }
 
@@ -42,61 +31,25 @@ fn replies_to_pasv() {
         Server,
         V4,
         &[
-            (
-                "227 Entering Passive Mode (10,0,0,2,195,80).\r\n",
-                expects(50000),
-            ),
-            (
-                "227 Entering Passive Mode 10,0,0,2,195,80\r\n",
-                expects(50000),
-            ),
+            ("227 Entering Passive Mode (10,0,0,2,195,80).\r\n", expects(50000)),
+            ("227 Entering Passive Mode 10,0,0,2,195,80\r\n", expects(50000)),
             ("227 =10,0,0,2,195,80\r\n", expects(50000)),
-            (
-                "227 Entering Passive Mode (10, 0, 0, 2, 195, 80).\r\n",
-                Dropped(Numbers),
-            ),
-            (
-                "227 Passive mode v2 OK (10,0,0,2,195,80)\r\n",
-                Dropped(Numbers),
-            ),
-            (
-                "227 Entering Passive Mode (192,168,1,2,195,80).\r\n",
-                NoExpectation(ForeignAddress),
-            ),
+            ("227 Entering Passive Mode (10, 0, 0, 2, 195, 80).\r\n", Dropped(Numbers)),
+            ("227 Passive mode v2 OK (10,0,0,2,195,80)\r\n", Dropped(Numbers)),
+            ("227 Entering Passive Mode (192,168,1,2,195,80).\r\n", NoExpectation(ForeignAddress)),
             ("227 Entering Passive Mode (10,0,0,2,1", Dropped(Numbers)),
             ("22", Dropped(CutWord)),
             ("2", Dropped(CutWord)),
             ("227 ", Dropped(CutWord)),
-            (
-                "227 Entering Passive Mode (10,0,0,2,195,80)",
-                expects(50000),
-            ),
-            (
-                "227 Entering Passive Mode 10,0,0,2,195,80",
-                Dropped(Numbers),
-            ),
-            (
-                "227 Entering Passive Mode (10,0,0,2,195,80).\n",
-                expects(50000),
-            ),
-            (
-                "227-x\r\n227 Entering Passive Mode (10,0,0,2,195,80).\r\n",
-                NoExpectation(NotFirst),
-            ),
-            (
-                "200 Type set.\r\n227 Entering Passive Mode (10,0,0,2,195,80).\r\n",
-                NoExpectation(NotFirst),
-            ),
+            ("227 Entering Passive Mode (10,0,0,2,195,80)", expects(50000)),
+            ("227 Entering Passive Mode 10,0,0,2,195,80", Dropped(Numbers)),
+            ("227 Entering Passive Mode (10,0,0,2,195,80).\n", expects(50000)),
+            ("227-x\r\n227 Entering Passive Mode (10,0,0,2,195,80).\r\n", NoExpectation(NotFirst)),
+            ("200 Type set.\r\n227 Entering Passive Mode (10,0,0,2,195,80).\r\n", NoExpectation(NotFirst)),
             ("227-x\r\n", Ignored),
-            (
-                "227 Entering Passive Mode (10,0,0,2,300,80).\r\n",
-                expects(11344),
-            ),
+            ("227 Entering Passive Mode (10,0,0,2,300,80).\r\n", expects(11344)),
             ("227 Entering Passive Mode (10,0,0,2,0,0).\r\n", expects(0)),
-            (
-                "227 Entering Passive Mode (10,0,0,2,195,80,1).\r\n",
-                Dropped(Numbers),
-            ),
+            ("227 Entering Passive Mode (10,0,0,2,195,80,1).\r\n", Dropped(Numbers)),
             ("227 Logout.\r\n", Dropped(Numbers)),
         ],
     );
@@ -109,26 +62,11 @@ fn replies_to_epsv_and_lpsv() {
         Server,
         V4,
         &[
-            (
-                "229 Entering Extended Passive Mode (|||50000|)\r\n",
-                expects(50000),
-            ),
-            (
-                "229 Entering Extended Passive Mode (!!!50000!)\r\n",
-                expects(50000),
-            ),
-            (
-                "229 Entering Extended Passive Mode (|||70000|)\r\n",
-                expects(4464),
-            ),
-            (
-                "229 Entering Extended Passive Mode |||50000|\r\n",
-                Dropped(NoOpening),
-            ),
-            (
-                "229 Extended (v2) Passive Mode (|||50000|)\r\n",
-                Dropped(Numbers),
-            ),
+            ("229 Entering Extended Passive Mode (|||50000|)\r\n", expects(50000)),
+            ("229 Entering Extended Passive Mode (!!!50000!)\r\n", expects(50000)),
+            ("229 Entering Extended Passive Mode (|||70000|)\r\n", expects(4464)),
+            ("229 Entering Extended Passive Mode |||50000|\r\n", Dropped(NoOpening)),
+            ("229 Extended (v2) Passive Mode (|||50000|)\r\n", Dropped(Numbers)),
             ("229 ok (|1|10.0.0.2|50000|)\r\n", Dropped(Numbers)),
             ("229 ok (|||0|)\r\n", Dropped(Numbers)),
             ("229 ok (|||65536|)\r\n", Dropped(Numbers)),
@@ -136,25 +74,12 @@ fn replies_to_epsv_and_lpsv() {
             ("229 ok (||", Dropped(Numbers)),
             ("229 ok (", Dropped(Numbers)),
             ("229 ok (1115001)\r\n", Dropped(Numbers)),
-            (
-                "228 Entering Long Passive Mode (4,4,10,0,0,2,2,195,80)\r\n",
-                Ignored,
-            ),
+            ("228 Entering Long Passive Mode (4,4,10,0,0,2,2,195,80)\r\n", Ignored),
             ("220 Welcome\r\n", Ignored),
-            (
-                "150 Here comes the directory listing.\r\n226 Directory send OK.\r\n",
-                Ignored,
-            ),
+            ("150 Here comes the directory listing.\r\n226 Directory send OK.\r\n", Ignored),
         ],
     );
-    check(
-        Server,
-        v6(),
-        &[(
-            "229 ok (|||50000|)\r\n",
-            super::tests::expects(Server, v6(), 50000),
-        )],
-    );
+    check(Server, v6(), &[("229 ok (|||50000|)\r\n", super::tests::expects(Server, v6(), 50000))]);
 }
 
 #[test]
@@ -181,10 +106,7 @@ fn commands() {
             ("P", Dropped(CutWord)),
             ("e", Dropped(CutWord)),
             ("PORT 192,168,0,7,195,80\r\n", NoExpectation(ForeignAddress)),
-            (
-                "EPRT |1|192.168.0.7|50000|\r\n",
-                NoExpectation(ForeignAddress),
-            ),
+            ("EPRT |1|192.168.0.7|50000|\r\n", NoExpectation(ForeignAddress)),
             ("EPRT |2|2001:db8::1|50000|\r\n", Dropped(Numbers)),
             ("EPRT |1|10.0.0.1|0|\r\n", Dropped(Numbers)),
             ("EPRT |1|10.0.0.1|50000\r\n", Dropped(Numbers)),
@@ -192,10 +114,7 @@ fn commands() {
             ("EPRT .1.10.0.0.1.50000.\r\n", Dropped(Numbers)),
             ("EPRT 010100101500000\r\n", Dropped(Numbers)),
             ("EPRT |1", Dropped(Numbers)),
-            (
-                "TYPE I\r\nPORT 10,0,0,1,195,80\r\n",
-                NoExpectation(NotFirst),
-            ),
+            ("TYPE I\r\nPORT 10,0,0,1,195,80\r\n", NoExpectation(NotFirst)),
             ("PROT P\r\n", Ignored),
             ("PASV\r\n", Ignored),
             ("EPSV ALL\r\n", Ignored),
@@ -216,10 +135,7 @@ fn commands_over_ipv6() {
         &[
             ("EPRT |2|2001:db8::1|50000|\r\n", expects(50000)),
             ("EPRT |2|2001:DB8:0::1|50000|\r\n", expects(50000)),
-            (
-                "EPRT |2|2001:db8::7|50000|\r\n",
-                NoExpectation(ForeignAddress),
-            ),
+            ("EPRT |2|2001:db8::7|50000|\r\n", NoExpectation(ForeignAddress)),
             ("EPRT |1|10.0.0.1|50000|\r\n", Dropped(Numbers)),
             ("EPRT |2|2001:db8::1%eth0|50000|\r\n", Dropped(Numbers)),
             ("EPRT |2|2001:db8::1", Dropped(Numbers)),
@@ -232,20 +148,13 @@ fn commands_over_ipv6() {
 #[test]
 fn out_of_step_segments_pass_unread() {
     for (text, expected) in [
-        (
-            "227 Entering Passive Mode (10,0,0,2,195,80).\r\n",
-            NoExpectation(OutOfStep),
-        ),
+        ("227 Entering Passive Mode (10,0,0,2,195,80).\r\n", NoExpectation(OutOfStep)),
         ("227 Logout.\r\n", NoExpectation(OutOfStep)),
         ("2", Ignored),
         ("27 x\r\n227 (10,0,0,2,195,80)\r\n", NoExpectation(NotFirst)),
         ("226 Done.\r\n", Ignored),
     ] {
-        assert_eq!(
-            ruling(Server, text.as_bytes(), false, V4),
-            expected,
-            "{text}"
-        );
+        assert_eq!(ruling(Server, text.as_bytes(), false, V4), expected, "{text}");
     }
 }
 
@@ -270,27 +179,11 @@ fn follows_segments() {
     let expected = expects(Server, V4, 50000);
     let reply = "227 Entering Passive Mode (10,0,0,2,195,80).\r\n";
     assert_eq!(follow(&[reply]), [expected]);
-    assert_eq!(
-        follow(&["227-x\r\n", "227 (10,0,0,2,195,80)\r\n"]),
-        [Ignored, expected]
-    );
-    assert_eq!(
-        follow(&["227 (10,0,0,2,195,80)", ".\r\n", reply]),
-        [expected, Ignored, expected]
-    );
-    assert_eq!(
-        follow(&["331 Ple", "ase.\r\n", reply]),
-        [Ignored, Ignored, expected]
-    );
-    assert_eq!(
-        follow(&["200 ok", reply]),
-        [Ignored, NoExpectation(OutOfStep)]
-    );
-    assert_eq!(
-        follow(&["22", "22"]),
-        [Dropped(CutWord), Dropped(CutWord)],
-        "a retransmission fares no better"
-    );
+    assert_eq!(follow(&["227-x\r\n", "227 (10,0,0,2,195,80)\r\n"]), [Ignored, expected]);
+    assert_eq!(follow(&["227 (10,0,0,2,195,80)", ".\r\n", reply]), [expected, Ignored, expected]);
+    assert_eq!(follow(&["331 Ple", "ase.\r\n", reply]), [Ignored, Ignored, expected]);
+    assert_eq!(follow(&["200 ok", reply]), [Ignored, NoExpectation(OutOfStep)]);
+    assert_eq!(follow(&["22", "22"]), [Dropped(CutWord), Dropped(CutWord)], "a retransmission fares no better");
 }
 
 #[test]
@@ -307,11 +200,7 @@ fn remembers_the_newest_two_line_ends() {
     line_ends.passed(28, b"\r\n");
     assert_eq!(known(&line_ends), [false, true, true, false]);
     line_ends.passed(8, b"\r\n");
-    assert_eq!(
-        known(&line_ends),
-        [false, true, true, false],
-        "an older one changes nothing"
-    );
+    assert_eq!(known(&line_ends), [false, true, true, false], "an older one changes nothing");
     line_ends.passed(38, b"\r\n");
     assert_eq!(known(&line_ends), [false, false, true, true]);
     line_ends.passed(48, b"xx");
@@ -324,11 +213,7 @@ fn remembers_across_the_wrap() {
     for seq in [u32::MAX - 20, u32::MAX - 10, 5] {
         line_ends.passed(seq, b"\n");
     }
-    assert!(
-        line_ends.in_step(u32::MAX - 9)
-            && line_ends.in_step(6)
-            && !line_ends.in_step(u32::MAX - 19)
-    );
+    assert!(line_ends.in_step(u32::MAX - 9) && line_ends.in_step(6) && !line_ends.in_step(u32::MAX - 19));
 }
 
 proptest! {

@@ -6,17 +6,8 @@ use proptest::prelude::*;
 /// Checks rows of text, expected address (empty for none), port and strictness.
 fn check(read: fn(&[u8]) -> Option<HostPort>, rows: &[(&str, &str, u16, bool)]) {
     for &(text, address, port, strict) in rows {
-        let address =
-            (!address.is_empty()).then(|| address.parse().expect("a row's address is one"));
-        assert_eq!(
-            read(text.as_bytes()),
-            Some(HostPort {
-                address,
-                port,
-                strict
-            }),
-            "{text}"
-        );
+        let address = (!address.is_empty()).then(|| address.parse().expect("a row's address is one"));
+        assert_eq!(read(text.as_bytes()), Some(HostPort { address, port, strict }), "{text}");
     }
 }
 
@@ -31,78 +22,23 @@ fn replies_to_pasv() {
     check(
         pasv_reply,
         &[
-            (
-                "Entering Passive Mode (10,0,0,1,195,80).",
-                "10.0.0.1",
-                50000,
-                true,
-            ),
-            (
-                "Entering Passive Mode (10,0,0,1,195,80)",
-                "10.0.0.1",
-                50000,
-                true,
-            ),
+            ("Entering Passive Mode (10,0,0,1,195,80).", "10.0.0.1", 50000, true),
+            ("Entering Passive Mode (10,0,0,1,195,80)", "10.0.0.1", 50000, true),
             ("(10,0,0,1,195,80)", "10.0.0.1", 50000, true),
-            (
-                "Passive mode OK (192,168,1,2,4,1)",
-                "192.168.1.2",
-                1025,
-                true,
-            ),
+            ("Passive mode OK (192,168,1,2,4,1)", "192.168.1.2", 1025, true),
             ("PASV OK (10,0,0,1,0,21)", "10.0.0.1", 21, true),
             ("Entering Passive Mode (0,0,0,0,4,1)", "0.0.0.0", 1025, true),
             ("Entering Passive Mode (10,0,0,1,0,0)", "10.0.0.1", 0, true),
             ("10,0,0,1,195,80", "10.0.0.1", 50000, false),
-            (
-                "Entering Passive Mode 10,0,0,1,195,80",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "Entering Passive Mode. 10,0,0,1,195,80.",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "Entering passive mode; use h1,h2,h3,h4,p1,p2 = 10,0,0,1,195,80",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
+            ("Entering Passive Mode 10,0,0,1,195,80", "10.0.0.1", 50000, false),
+            ("Entering Passive Mode. 10,0,0,1,195,80.", "10.0.0.1", 50000, false),
+            ("Entering passive mode; use h1,h2,h3,h4,p1,p2 = 10,0,0,1,195,80", "10.0.0.1", 50000, false),
             ("=10,0,0,1,195,80", "10.0.0.1", 50000, false),
-            (
-                "Entering Passive Mode (10, 0, 0, 1, 195, 80).",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "Entering Passive Mode ( 10 ,0 ,0 ,1 ,195 ,80 ).",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "Entering Passive Mode (010,000,000,001,195,080).",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "Passive mode v2 OK (10,0,0,1,195,80)",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "1,2,3 (300,0,0,1,4,5) (10,0,0,1,195,80)",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
+            ("Entering Passive Mode (10, 0, 0, 1, 195, 80).", "10.0.0.1", 50000, false),
+            ("Entering Passive Mode ( 10 ,0 ,0 ,1 ,195 ,80 ).", "10.0.0.1", 50000, false),
+            ("Entering Passive Mode (010,000,000,001,195,080).", "10.0.0.1", 50000, false),
+            ("Passive mode v2 OK (10,0,0,1,195,80)", "10.0.0.1", 50000, false),
+            ("1,2,3 (300,0,0,1,4,5) (10,0,0,1,195,80)", "10.0.0.1", 50000, false),
             ("(10,0,0,1,195,80,7)", "10.0.0.1", 50000, false),
             ("(10,0,0,1,195,80", "10.0.0.1", 50000, false),
             ("(10,0,0,1,195,80,)", "10.0.0.1", 50000, false),
@@ -167,41 +103,20 @@ fn replies_to_lpsv() {
     check(
         lpsv_reply,
         &[
-            (
-                "Entering Long Passive Mode (4,4,10,0,0,1,2,195,80)",
-                "10.0.0.1",
-                50000,
-                true,
-            ),
+            ("Entering Long Passive Mode (4,4,10,0,0,1,2,195,80)", "10.0.0.1", 50000, true),
             (
                 "Entering Long Passive Mode (6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,1,2,195,80)",
                 "2001:db8::1",
                 50000,
                 true,
             ),
-            (
-                "Entering Long Passive Mode (4, 4, 10,0,0,1, 2, 195,80)",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
-            (
-                "mode 4,4 is 4,4,10,0,0,1,2,195,80",
-                "10.0.0.1",
-                50000,
-                false,
-            ),
+            ("Entering Long Passive Mode (4, 4, 10,0,0,1, 2, 195,80)", "10.0.0.1", 50000, false),
+            ("mode 4,4 is 4,4,10,0,0,1,2,195,80", "10.0.0.1", 50000, false),
         ],
     );
     refuses(
         lpsv_reply,
-        &[
-            "",
-            "(10,0,0,1,195,80)",
-            "(4,4,10,0,0,1,3,0,195,80)",
-            "(5,4,10,0,0,1,2,195,80)",
-            "(4,4,10,0,0,1,2,195)",
-        ],
+        &["", "(10,0,0,1,195,80)", "(4,4,10,0,0,1,3,0,195,80)", "(5,4,10,0,0,1,2,195,80)", "(4,4,10,0,0,1,2,195)"],
     );
 }
 
@@ -220,16 +135,7 @@ fn arguments_of_port() {
             ("(172,16,0,99,192,8)", "172.16.0.99", 49160, false),
         ],
     );
-    refuses(
-        port,
-        &[
-            "",
-            "172,16,0,99",
-            "172,16,0,99,256,8",
-            "|1|172.16.0.99|49160|",
-            "a,b,c,d,e,f",
-        ],
-    );
+    refuses(port, &["", "172,16,0,99", "172,16,0,99,256,8", "|1|172.16.0.99|49160|", "a,b,c,d,e,f"]);
 }
 
 #[test]
@@ -238,12 +144,7 @@ fn arguments_of_eprt() {
         eprt,
         &[
             ("|1|132.235.1.2|6275|", "132.235.1.2", 6275, true),
-            (
-                "|2|1080::8:800:200C:417A|5282|",
-                "1080::8:800:200c:417a",
-                5282,
-                true,
-            ),
+            ("|2|1080::8:800:200C:417A|5282|", "1080::8:800:200c:417a", 5282, true),
             ("$1$10.0.0.1$50000$", "10.0.0.1", 50000, true),
             ("|2|2001:DB8::ABCD|1|", "2001:db8::abcd", 1, true),
             ("|2|::ffff:10.0.0.1|50000|", "10.0.0.1", 50000, true),
@@ -284,18 +185,8 @@ fn arguments_of_lprt() {
         lprt,
         &[
             ("4,4,10,0,0,1,2,195,80", "10.0.0.1", 50000, true),
-            (
-                "6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,1,2,195,80",
-                "2001:db8::1",
-                50000,
-                true,
-            ),
-            (
-                "6,16,0,0,0,0,0,0,0,0,0,0,255,255,10,0,0,1,2,195,80",
-                "10.0.0.1",
-                50000,
-                true,
-            ),
+            ("6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,1,2,195,80", "2001:db8::1", 50000, true),
+            ("6,16,0,0,0,0,0,0,0,0,0,0,255,255,10,0,0,1,2,195,80", "10.0.0.1", 50000, true),
             (" 4,4,10,0,0,1,2,195,80", "10.0.0.1", 50000, false),
             ("4,4,10,0,0,1,2,195,80,9", "10.0.0.1", 50000, false),
         ],
@@ -346,11 +237,7 @@ fn scopes() {
         ("255.255.255.255", Scope::Reserved),
         ("ff02::1", Scope::Reserved),
     ] {
-        assert_eq!(
-            scope(address.parse().expect("a row's address is one")),
-            expected,
-            "{address}"
-        );
+        assert_eq!(scope(address.parse().expect("a row's address is one")), expected, "{address}");
     }
 }
 
