@@ -130,15 +130,14 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let hairpin =
         offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
     (!hairpin).then(|| {
-        let stretch = made_foreign(&offers, Side::Server);
-        let mut found =
-            finding(stretch, case.confidence(stretch).min(Confidence::Likely), evidence(case, &offers, "the server"));
-        found.owner = Some(Owner::Server);
-        if case.attempts().is_empty() {
-            found.notes.push(
-                "the client did not connect there: some refuse an address that is not the control connection's"
-                    .to_owned(),
-            );
+        let seen = !case.attempts().is_empty();
+        let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
+        let confidence = case.confidence(stretch).min(if seen { Confidence::Likely } else { Confidence::Possible });
+        let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
+        found.owner = seen.then_some(Owner::Server);
+        if !seen {
+            let note = "no connection to that address was seen: some clients refuse it, others use the control connection's";
+            found.notes.push(note.to_owned());
         }
         with_icmp(case, found)
     })
