@@ -327,6 +327,7 @@ impl Dialogue {
         };
         match code {
             125 | 150 | 226 | 250 | 425 | 426 | 451 | 452 | 552 => places.clone().find(|&p| verb(p).is_transfer()),
+            221 => places.clone().find(|&p| verb(p) == Verb::Quit),
             227..=229 => places.clone().find(|&p| verb(p).is_negotiation()),
             _ if under_way => places.clone().skip(1).find(aside),
             _ => None,

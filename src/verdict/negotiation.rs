@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::ftp::host_port::{Scope, scope};
 use crate::line::{Owner, Point, Side, Stretch};
-use crate::session::view::{Mode, Negotiation};
+use crate::session::view::{Mode, Negotiation, Transfer};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
 use crate::verdict::transfer::refused;
@@ -26,16 +26,19 @@ impl Offer {
     }
 }
 
-/// What every tap read, in line order; taps whose text gives no address (229) say nothing.
+/// What every tap read in the transfer's negotiation, in line order; taps whose text gives no address (229) say nothing.
 fn offers(case: &Case<'_>) -> Vec<Offer> {
+    offers_of(case, |transfer| transfer.negotiation.as_ref())
+}
+
+fn offers_of(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>) -> Vec<Offer> {
     let Some(transfer) = case.transfer else { return Vec::new() };
-    let Some(listener) = case.negotiation().map(|negotiation| negotiation.mode.listener()) else { return Vec::new() };
     let sights = 0..case.session.sights.len();
     sights
         .filter_map(|sight| {
-            let negotiation = case.session.transfer(sight, transfer)?.negotiation.as_ref()?;
+            let negotiation = pick(case.session.transfer(sight, transfer)?)?;
             let announced = negotiation.offered?.address?;
-            Some(Offer { sight, announced, peer: case.address(sight, listener)? })
+            Some(Offer { sight, announced, peer: case.address(sight, negotiation.mode.listener())? })
         })
         .collect()
 }
@@ -104,10 +107,19 @@ fn evidence(case: &Case<'_>, offers: &[Offer], what: &str) -> Vec<Evidence> {
     evidence
 }
 
-/// N1: the client's PORT or EPRT carries an address that the server does not see it at.
+/// N1: the client's PORT or EPRT carries an address that the server does not see it at. Where every way was refused, the
+/// first refusal for its address counts: clients go on to try commands that the server does not know.
 pub(super) fn client_behind_nat(case: &Case<'_>) -> Option<Finding> {
-    let negotiation = active(case)?;
-    let offers = offers(case);
+    let transfer = case.transfer()?;
+    let all_refused = transfer.negotiation.as_ref().is_some_and(|negotiation| !negotiation.stands());
+    let earlier = if all_refused { transfer.superseded.len() } else { 0 };
+    let latest = behind_nat(case, |transfer| transfer.negotiation.as_ref());
+    (0..earlier).find_map(|nth| behind_nat(case, |transfer| transfer.superseded.get(nth))).or(latest)
+}
+
+fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>) -> Option<Finding> {
+    let negotiation = pick(case.transfer()?).filter(|negotiation| negotiation.mode.listener() == Side::Client)?;
+    let offers = offers_of(case, &pick);
     let foreign = offers.iter().any(Offer::is_foreign);
     let refused = !negotiation.stands() && case.attempts().is_empty();
     let by_text = refused && !foreign && speaks_of_address(case, negotiation) && !is_low(negotiation);
@@ -115,9 +127,13 @@ pub(super) fn client_behind_nat(case: &Case<'_>) -> Option<Finding> {
     if !(by_text || by_address) {
         return None;
     }
-    let stretch = made_foreign(&offers, Side::Client);
+    let made = made_foreign(&offers, Side::Client);
+    let stretch = if refused { made } else { or_lost(case, made, Side::Client) };
     let confidence = if by_text { Confidence::Possible } else { case.confidence(stretch) };
     let mut found = finding(stretch, confidence.min(Confidence::Likely), evidence(case, &offers, "the client"));
+    let refusal = [Some(negotiation.command), negotiation.reply];
+    found.evidence.splice(0..0, refusal.into_iter().filter_map(|index| case.quoted(index)));
+    found.evidence.dedup();
     found
         .notes
         .push("the NAT on the way has no FTP helper, or the client is set to announce a wrong address".to_owned());
@@ -136,7 +152,8 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
         let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
         found.owner = seen.then_some(Owner::Server);
         if !seen {
-            let note = "no connection to that address was seen: some clients refuse it, others use the control connection's";
+            let note =
+                "no connection to that address was seen: some clients refuse it, others use the control connection's";
             found.notes.push(note.to_owned());
         }
         with_icmp(case, found)
@@ -239,10 +256,6 @@ pub(super) fn foreign_address_ignored(case: &Case<'_>) -> Option<Finding> {
         lost: None,
         ..finding(Stretch::WHOLE, Confidence::Certain, evidence(case, &offers, "the server"))
     })
-}
-
-fn active<'a>(case: &Case<'a>) -> Option<&'a Negotiation> {
-    case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Client)
 }
 
 fn is_low(negotiation: &Negotiation) -> bool {

@@ -57,7 +57,7 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     if own_host {
         notes.push(never_sent_note(!toward).to_owned());
     }
-    let confidence = if at_once && !own_host { Confidence::Possible } else { case.confidence_unseen(stretch) };
+    let confidence = if at_once { Confidence::Possible } else { case.confidence_unseen(stretch) };
     Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::cite::At;
+use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
@@ -30,9 +30,9 @@ pub(super) fn transfer(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let opening = case.attempts().last().map(|joined| case.opening(Some(*joined)));
     match (case.code(), opening) {
-        (200..=299, Some(Opening::Established)) if transfer::is_stuck(case) => Outcome::Failed,
+        (200..=299, Some(Opening::Established)) if transfer::is_stuck(case) || reply_is_lost(case) => Outcome::Failed,
         (200..=299, _) if transfer.command.is_some() => {
-            if transfer.abort.is_some() {
+            if transfer.abort.is_some() || client_left(case) {
                 Outcome::Aborted
             } else {
                 Outcome::Completed
@@ -69,23 +69,26 @@ fn left_by_client(case: &Case<'_>, joined: &JoinedAttempt, connection: &Connecti
 /// The data connection was up, and no final reply was seen.
 fn established(case: &Case<'_>) -> Outcome {
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
-    let connections = case.connections(Some(joined));
-    let done = connections.iter().any(|(_, connection)| is_done(connection));
-    let view = case.view();
-    if case.transfer().is_some_and(|transfer| transfer.inferred) {
-        return inferred(case, done);
+    let Some(transfer) = case.transfer() else { return Outcome::Unknown };
+    if transfer.inferred {
+        return inferred(case, joined);
     }
-    if transfer::is_stuck(case) || transfer::is_interrupted(case, joined) {
+    if transfer::is_stuck(case) {
         return Outcome::Failed;
     }
-    if case.transfer().is_some_and(|transfer| transfer.abort.is_some()) || client_left(case) {
+    if transfer.abort.is_some() || client_left(case) {
         return Outcome::Aborted;
     }
-    let last =
-        connections.iter().map(|(sight, connection)| case.session.on_main_clock(*sight, connection.last())).max();
-    let waited = last.is_some_and(|last| last.until(view.last_at.time) > STILL);
+    let view = case.view();
+    if transfer.command.is_none() {
+        return if view.control.half(Role::Opener).fin.is_some() { Outcome::Aborted } else { Outcome::Unfinished };
+    }
+    if transfer::is_interrupted(case, joined) {
+        return Outcome::Failed;
+    }
+    let waited = flow_ended(case, joined).is_some_and(|ended| ended.until(view.last_at.time) > STILL);
     let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
-    match (client_is_gone, waited || stood_still(case, joined)) {
+    match (client_is_gone, waited) {
         (true, true) => Outcome::Failed,
         (true, false) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
@@ -93,18 +96,23 @@ fn established(case: &Case<'_>) -> Outcome {
     }
 }
 
-/// No new data came for longer than [`STILL`] before the data connection's end.
-fn stood_still(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
-    let Some(side) = sender(case) else { return false };
-    let role = role_at(side, case.listens(Some(joined)));
-    case.connections(Some(joined)).iter().any(|(_, connection)| {
-        let half = connection.half(role);
-        let since = half.last_new.time.max(connection.established.map_or(Default::default(), |at| at.time));
-        half.fin.is_none() && since.until(connection.last()) > STILL
-    })
+/// When the sender of the data was last heard of with something new, on the main tap's clock.
+pub(super) fn flow_ended(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Time> {
+    let role = sender(case).map(|side| role_at(side, case.listens(Some(joined))));
+    let ended = |connection: &Connection| {
+        let halves = [Role::Opener, Role::Listener].into_iter().filter(|other| role.is_none_or(|role| role == *other));
+        let moments = halves.flat_map(|role| {
+            let half = connection.half(role);
+            [half.last_new.time, half.fin.map(|fin| fin.first.time).unwrap_or_default()]
+        });
+        moments.chain(connection.established.map(|at| at.time)).max()
+    };
+    let connections = case.connections(Some(joined)).into_iter();
+    connections.filter_map(|(sight, c)| Some(case.session.on_main_clock(sight, ended(c)?))).max()
 }
 
-fn inferred(case: &Case<'_>, done: bool) -> Outcome {
+fn inferred(case: &Case<'_>, joined: &JoinedAttempt) -> Outcome {
+    let done = case.connections(Some(joined)).iter().any(|(_, connection)| is_done(connection));
     match () {
         () if transfer::is_stuck(case) => Outcome::Failed,
         () if done => Outcome::Completed,
@@ -173,6 +181,18 @@ pub(super) fn control_is_lost(case: &Case<'_>) -> bool {
     case.views().any(|(_, view)| [Role::Opener, Role::Listener].iter().any(|&role| is_lost(view, role)))
 }
 
+/// The final reply was the server's last word, and it never arrived: it was never acknowledged, or a reset in an end's
+/// name answered it.
+fn reply_is_lost(case: &Case<'_>) -> bool {
+    let view = case.view();
+    let words =
+        view.log.iter().rposition(|event| event.toward == Side::Client && matches!(event.kind, EventKind::Reply(_)));
+    let last_word = words.map(|last| last as u32) == case.transfer().and_then(|transfer| transfer.reply);
+    let half = view.control.half(Role::Listener);
+    let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Opener);
+    last_word && half.unacked() && (half.resent >= 2 || reset)
+}
+
 /// What one end sent was sent again at least twice, and never acknowledged.
 pub(super) fn is_lost(view: &View, role: Role) -> bool {
     let half = view.control.half(role);
@@ -191,7 +211,12 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
         Opening::HalfOpen | Opening::Unanswered => return unopened_control(view),
     }
     let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Listener) && !said_goodbye(view);
-    match (control_is_lost(case) || reset, view.control.is_over()) {
+    let broken = control_is_lost(case) || reset || super::control::forged_reset(case).is_some();
+    let mute = view.greeting.is_none() && view.control.half(Role::Listener).reach == 0;
+    if mute && view.control.half(Role::Opener).fin.is_some() {
+        return ControlOutcome::Failed;
+    }
+    match (broken, view.control.is_over()) {
         (true, _) => ControlOutcome::Interrupted,
         (false, true) => ControlOutcome::Completed,
         (false, false) if view.settled == Settled::Idle => ControlOutcome::Interrupted,
@@ -207,7 +232,7 @@ fn unopened_control(view: &View) -> ControlOutcome {
     if hopeless || over { ControlOutcome::Failed } else { ControlOutcome::Unfinished }
 }
 
-/// QUIT was sent or 221 received: what follows is no accident.
+/// QUIT was sent, or 221 or 421 received: what follows is no accident.
 pub(super) fn said_goodbye(view: &View) -> bool {
-    view.log.iter().any(|event| event.verb == Verb::Quit || event.kind == EventKind::Reply(221))
+    view.log.iter().any(|event| event.verb == Verb::Quit || matches!(event.kind, EventKind::Reply(221 | 421)))
 }

@@ -79,6 +79,9 @@ rules! {
     "N5" "negotiation-refused" Failed negotiation::refused_negotiation, ["A10", "A11", "P20", "P21", "T18"],
         "The server refuses to negotiate a data connection.",
         "The reply is the program's own word; no data connection was agreed upon, so none was dropped.";
+    "C15" "session-already-over" Failed control::already_ended, ["T08"],
+        "The server had ended the session before the transfer was asked for.",
+        "421, or the server's FIN, stands before the client's command.";
     "T6" "refused-by-server" Failed transfer::refused_by_server, ["A09"],
         "The server refuses the transfer itself.",
         "The reply is the program's own word, about files, rights or its own sockets; no firewall speaks FTP.";

@@ -258,7 +258,8 @@ pub(super) fn wrong_source(case: &Case<'_>) -> Option<Finding> {
     let foreign = case.attempts().iter().any(|joined| {
         case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
     });
-    if !(case.code() == 425 && (says_so || foreign)) {
+    let closed = case.code() == 0 && foreign && moved(case) == 0;
+    if !(case.code() == 425 && (says_so || foreign) || closed) {
         return None;
     }
     let mut found = refused(case);
@@ -273,12 +274,19 @@ pub(super) fn tls_refused(case: &Case<'_>) -> Option<Finding> {
     (matches!(case.code(), 425 | 522 | 534) && says_so).then(|| refused(case))
 }
 
+/// Bytes of data that any tap saw on the transfer's latest data connection.
+fn moved(case: &Case<'_>) -> u64 {
+    let attempts = case.attempts();
+    let connections = attempts.last().map(|joined| case.connections(Some(joined))).unwrap_or_default();
+    connections.iter().map(|(_, c)| c.half(Role::Opener).bytes().max(c.half(Role::Listener).bytes())).max().unwrap_or(0)
+}
+
 /// T6: the server answered the transfer command with a refusal of its own.
 pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
     let own_words = match case.code() {
-        425 => case.negotiation().is_none_or(|negotiation| !negotiation.stands()) || is_local(&case.reply_text()),
+        425 if is_local(&case.reply_text()) => true,
         450 | 452 | 500.. => true,
-        _ => false,
+        _ => nothing_agreed(case),
     };
     own_words.then(|| refused(case))
 }
@@ -286,6 +294,13 @@ pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
 /// T7: the server ended a transfer that was under way, and the data connection shows no cause.
 pub(super) fn ended_by_server(case: &Case<'_>) -> Option<Finding> {
     established(case).filter(|_| matches!(case.code(), 421 | 425 | 426 | 451)).map(|_| refused(case))
+}
+
+/// The client asked for a transfer without any way for its data; the capture has the whole conversation.
+fn nothing_agreed(case: &Case<'_>) -> bool {
+    let view = case.view();
+    let agreed = case.negotiation().is_some_and(|negotiation| negotiation.stands());
+    !agreed && case.attempts().is_empty() && view.control.syn.is_some() && view.gaps == 0 && view.encrypted.is_none()
 }
 
 /// 425 for a reason on the server itself.
