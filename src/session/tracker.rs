@@ -98,6 +98,8 @@ pub struct Census {
     pub ended: Time,
     /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
     pub other_traffic: bool,
+    /// Sessions with a transfer that went through though its data connection was not seen: the capture left it out.
+    pub data_unseen: u64,
     /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.
     pub displaced: u64,
 }
@@ -328,9 +330,31 @@ impl Tracker {
         let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
         live.listeners.push(listener);
         self.ports.add(listener.port);
+        self.mark_between_servers(Waiting { slot, transfer }, listener);
         self.expected.entry(listener).or_default().push(Waiting { slot, transfer });
         if let Some((key, connection)) = self.orphans.take_to(listener, self.now) {
             self.adopt(key, Waiting { slot, transfer }, connection);
+        }
+    }
+
+    /// One session listens where another has its server connect to, and neither end there is a client's.
+    fn mark_between_servers(&mut self, new: Waiting, listener: Endpoint) {
+        let Some(others) = self.expected.get(&listener) else { return };
+        let mode = |waiting: &Waiting| {
+            let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+            let negotiation = view.transfers.get(usize::from(waiting.transfer))?.negotiation.as_ref()?;
+            Some((negotiation.mode.listener(), view.client.ip))
+        };
+        let Some((side, client)) = mode(&new).filter(|(_, client)| *client != listener.ip) else { return };
+        let pair = others.iter().find(|other| {
+            other.slot != new.slot && mode(other).is_some_and(|(other, ip)| other != side && ip == client)
+        });
+        let Some(pair) = pair.copied() else { return };
+        for waiting in [pair, new] {
+            let live = self.slots[waiting.slot as usize].as_deref_mut();
+            if let Some(transfer) = live.and_then(|live| live.view.transfers.get_mut(usize::from(waiting.transfer))) {
+                transfer.between_servers = true;
+            }
         }
     }
 
@@ -422,6 +446,7 @@ impl Tracker {
             }
         }
         view.settled = why;
+        self.census.data_unseen += u64::from(view.lacks_data());
         if !candidate {
             self.settled.push_back(view);
         }

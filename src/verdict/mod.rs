@@ -12,6 +12,7 @@ mod outcome;
 mod passage;
 pub mod remedy;
 mod rules;
+mod stuck;
 mod transfer;
 mod view;
 
@@ -198,7 +199,8 @@ impl Judgement {
 /// Judges a session. `taps` are the facts of the taps, by the order in which they were given.
 pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
     let case = Case { session, taps, transfer: None };
-    let control = (outcome::control(&case), rules::for_control(&case).map(|found| verdict(&case, found)));
+    let outcome = outcome::control(&case);
+    let control = (outcome, rules::for_control(&case, outcome).map(|found| verdict(&case, found)));
     let transfers = (0..session.main().transfers.len())
         .map(|transfer| {
             let case = Case { session, taps, transfer: Some(transfer) };

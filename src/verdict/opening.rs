@@ -12,7 +12,7 @@ use crate::session::place::hops;
 use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
-use crate::verdict::passage::Passage;
+use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
@@ -35,7 +35,7 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let negotiation = case.negotiation().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some())?;
     let due = case.due().filter(|_| case.attempts().is_empty())?;
     let toward = negotiation.mode.listener();
-    let passage = case.passage(toward, Some(due.time), |_| false);
+    let passage = case.passage(Transit { toward, since: due.time, data: true }, |_| false);
     passage.next?;
     let stretch = passage.stretch();
     let own_host = stretch_is_host(case, stretch, !toward);
@@ -51,13 +51,10 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
     evidence.sort_by_key(|evidence| (evidence.sight != case.session.main_sight(), evidence.at));
     let mut notes = helper_notes(case, stretch);
-    if case.views().any(|(sight, _)| !case.facts(sight).census.other_traffic) {
-        notes.push("the capture holds nothing but the control connection: if its filter kept only that port, take it again without".to_owned());
-    }
     if own_host {
         notes.push(never_sent_note(!toward).to_owned());
     }
-    let confidence = if at_once { Confidence::Possible } else { case.confidence_unseen(stretch) };
+    let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
     Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
 }
 
@@ -88,8 +85,8 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let (sight, error) = first_icmp(case, which, Role::Opener)?;
     let listens = case.listens(which);
     let toward = listens;
-    let mut passage = case
-        .connection_passage(which, toward, None, |connection| connection.syn.is_some() || connection.icmp.is_some());
+    let mut passage =
+        case.connection_passage(which, toward, |connection| connection.syn.is_some() || connection.icmp.is_some());
     if is_host_unreachable(error) {
         passage.next = None;
     }
@@ -150,8 +147,8 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     if (distance != Some(false)) != genuine {
         return None;
     }
-    let passage = case
-        .connection_passage(which, listens, None, |connection| connection.syn.is_some() || connection.reset.is_some());
+    let passage =
+        case.connection_passage(which, listens, |connection| connection.syn.is_some() || connection.reset.is_some());
     let stretch = passage.stretch();
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
     let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);
@@ -180,9 +177,8 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     let which = unanswered.or_else(|| failed(case, which, Opening::Reset))?;
     let connections = case.connections(which);
     let listens = case.listens(which);
-    let syn = connections.iter().find_map(|(sight, connection)| Some((*sight, connection.syn?)))?;
-    let since = case.session.on_main_clock(syn.0, syn.1.first.time);
-    let passage = case.connection_passage(which, listens, Some(since), |connection| connection.syn.is_some());
+    connections.iter().find(|(_, connection)| connection.syn.is_some())?;
+    let passage = case.connection_passage(which, listens, |connection| connection.syn.is_some());
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.extend(unseen_behind(case, which, &passage, listens));
@@ -210,7 +206,7 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     let toward = !case.listens(which);
     let refusal = first_icmp(case, which, Role::Listener);
     let reset = nearest_reset(case, which, Role::Opener, toward);
-    let passage = case.connection_passage(which, toward, None, |connection| {
+    let passage = case.connection_passage(which, toward, |connection| {
         connection.syn_ack.is_some() || connection.reset.is_some_and(|reset| reset.from == Role::Opener)
     });
     let stretch = passage.stretch();

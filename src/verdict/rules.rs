@@ -3,7 +3,7 @@
 //! To add a rule: a row here, a function in the family's file, a capture in `captures/`.
 
 use crate::verdict::case::Case;
-use crate::verdict::{Finding, Outcome, control, negotiation, opening, transfer, view};
+use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, view};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -67,6 +67,9 @@ rules! {
     "C11" "control-no-greeting" Control control::no_greeting, ["T10"],
         "The control connection opens and the server says nothing.",
         "The handshake passed, so the port is open; the greeting was never sent, or lost.";
+    "V9" "between-servers" Failed view::between_servers, [],
+        "The data connection runs between two servers.",
+        "Two sessions of one client name the same listener (RFC 959 5.2); their data does not pass between client and server.";
     "N1" "active-address-behind-nat" Failed negotiation::client_behind_nat, ["A01", "H09"],
         "The client announces an address at which the server does not see it.",
         "PORT and EPRT carry the client's own address in the text; a NAT that does not rewrite it leaves a wrong one.";
@@ -169,8 +172,13 @@ rules! {
 }
 
 /// The first rule that holds for the control connection.
-pub(super) fn for_control(case: &Case<'_>) -> Option<(&'static Rule, Finding)> {
-    first(case, &[Asked::Control, Asked::Both])
+pub(super) fn for_control(case: &Case<'_>, outcome: ControlOutcome) -> Option<(&'static Rule, Finding)> {
+    match outcome {
+        ControlOutcome::Unfinished => None,
+        ControlOutcome::Completed | ControlOutcome::Failed | ControlOutcome::Interrupted => {
+            first(case, &[Asked::Control, Asked::Both])
+        }
+    }
 }
 
 /// The first rule that holds for a transfer that ended so.

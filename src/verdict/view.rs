@@ -88,6 +88,14 @@ pub(super) fn encrypted(case: &Case<'_>) -> Option<Finding> {
     ))
 }
 
+/// V9: the data connection runs between two servers, and this line is not its path.
+pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
+    case.transfer().filter(|transfer| transfer.between_servers)?;
+    let text =
+        "another session names the same listener: the data connection runs between two servers, not on this line";
+    Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))
+}
+
 /// V8: an encrypted session without any data connection in sight.
 pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
