@@ -337,6 +337,12 @@ impl View {
         self.text.get(event.span()).unwrap_or_default()
     }
 
+    /// Two events are as close in time as packets that a capture may have put in the wrong order.
+    pub fn is_close(&self, one: u32, other: u32) -> bool {
+        let time = |index| self.event(index).map_or(i64::MIN, |event| event.at.time.0);
+        time(one).abs_diff(time(other)) < 50_000_000
+    }
+
     /// The event at `index`.
     pub fn event(&self, index: u32) -> Option<&Event> {
         self.log.get(index as usize)

@@ -106,27 +106,37 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     Some(Finding { owner, device: Some(error.source), notes, ..found })
 }
 
-/// O7, C6: the opener's own host refused its SYN: the error never left it.
+/// O7, C6: the opener's own host refused its SYN, which never left it: the answer was captured on another interface than
+/// the session, or goes from the host's address to itself.
 pub(super) fn own_output_rejected<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
-    let which = failed(case, which, Opening::IcmpError)?;
-    let (sight, error) = first_icmp(case, which, Role::Opener)?;
-    let opener = error.quoted.source.ip;
-    if error.source != opener || error.destination != opener {
-        return None;
-    }
+    let (sight, mechanism, answer) = own_icmp(case, which).or_else(|| own_reset(case, which))?;
     let toward = case.listens(which);
     let stretch = Passage { toward, last: None, next: Some(sight) }.stretch();
     let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
-    evidence.push(case.seen(sight, error.at, icmp_words(error)));
-    let found = finding(
-        stretch,
-        Mechanism::IcmpReject,
-        lost(which, Lost::ControlSyn, Lost::DataSyn),
-        Confidence::Certain,
-        evidence,
-    );
+    evidence.push(answer);
+    let lost = lost(which, Lost::ControlSyn, Lost::DataSyn);
+    let found = finding(stretch, mechanism, lost, Confidence::Certain, evidence);
     let owner = if toward == Side::Server { Owner::Client } else { Owner::Server };
-    Some(Finding { owner: Some(owner), device: Some(error.source), ..found })
+    Some(Finding { owner: Some(owner), ..found })
+}
+
+fn own_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
+    let which = failed(case, which, Opening::IcmpError)?;
+    let (sight, error) = first_icmp(case, which, Role::Opener)?;
+    let opener = error.quoted.source.ip;
+    let own = error.source == opener && error.destination == opener;
+    own.then(|| (sight, Mechanism::IcmpReject, case.seen(sight, error.at, icmp_words(error))))
+}
+
+fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
+    let which = failed(case, which, Opening::Reset).filter(Option::is_some)?;
+    let (sight, connection) = *case.connections(which).first()?;
+    let reset = connection.reset.filter(|reset| reset.from == Role::Listener && connection.syn.is_none())?;
+    let elsewhere = reset.interface != case.session.view(sight)?.control.interface;
+    elsewhere.then(|| {
+        let text = "RST in the listener's name on another interface than the session's, and no SYN on the wire";
+        (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
+    })
 }
 
 /// O3, C3: the listener's host answered the SYN with RST.
@@ -149,7 +159,7 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     }
     let passage =
         case.connection_passage(which, listens, |connection| connection.syn.is_some() || connection.reset.is_some());
-    let stretch = passage.stretch();
+    let stretch = or_before(case, which, sight, passage);
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
     let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);
     let owner = (distance == Some(true) && !spans_one_box(case, stretch)).then_some(host);
@@ -164,6 +174,14 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     let found =
         finding(stretch, Mechanism::TcpReset, lost(which, Lost::ControlSyn, Lost::DataSyn), confidence, evidence);
     Some(Finding { owner: owner.filter(|_| genuine), notes, ..found })
+}
+
+/// A refusal whose SYN no tap saw may come from before the taps too: a host's own reject is seen on its loopback only,
+/// with the other end's address on it.
+fn or_before<'a>(case: &Case<'a>, which: Which<'a>, sight: usize, passage: Passage) -> Stretch {
+    let syn_seen = case.connections(which).iter().any(|(_, connection)| connection.syn.is_some());
+    let before = Passage { last: None, next: Some(sight), ..passage };
+    if syn_seen { passage.stretch() } else { passage.stretch().hull(before.stretch()) }
 }
 
 /// Taps on both sides leave nothing for the address to narrow.

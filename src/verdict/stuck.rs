@@ -37,15 +37,22 @@ fn is_given_up(case: &Case<'_>, sight: usize, half: &Half) -> bool {
 }
 
 fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
-    let again = connections.iter().any(|(_, c)| c.half(role).fin.is_some_and(|fin| fin.count >= 2));
+    let again = connections.iter().any(|(_, c)| {
+        c.half(role).fin.is_some_and(|fin| fin.count >= 2 && fin.first.time.until(fin.last.time) > GOES_ON)
+    });
     again && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
 }
 
-/// A bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they were lost.
+/// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
+/// were lost. Without the silence it is the capture that may have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
     let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
-    halves().any(|half| half.from_syn && half.stood > reach)
+    connections.iter().any(|(_, connection)| {
+        let half = connection.half(role);
+        let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
+        half.from_syn && half.stood > reach && heard.until(half.last.time) > STILL
+    })
 }
 
 /// Sequence number behind the bytes that a tap saw of one end.
@@ -74,7 +81,8 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     };
     let furthest = model.start.map(|start| start.wrapping_add(sent(model) as u32));
     let only_fin = !model.unacked() && model.fin.is_some();
-    let since = case.session.on_main_clock(sight, model.last_new.time);
+    let heard = if model.stood > model.reach { model.last.time } else { model.last_new.time };
+    let since = case.session.on_main_clock(sight, heard);
     case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
         connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {
             let half = c.half(role);

@@ -43,7 +43,10 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     };
     let connections = case.connections(Some(joined));
     let reset = connections.iter().any(|(_, connection)| connection.reset.is_some());
-    reset && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
+    let under_way = case.transfer().is_some_and(|transfer| transfer.preliminary.is_some()) || moved(case) > 0;
+    reset
+        && under_way
+        && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
 }
 
 /// A reset of the data connection whose TTL is not that of its address's other packets.
