@@ -31,20 +31,38 @@ pub(super) fn transfer(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let opening = case.attempts().last().map(|joined| case.opening(Some(*joined)));
     match (case.code(), opening) {
-        (200..=299, Some(Opening::Established)) if transfer::is_stuck(case) || reply_is_lost(case) => Outcome::Failed,
-        (200..=299, _) if transfer.command.is_some() => {
-            if transfer.abort.is_some() || client_left(case) {
-                Outcome::Aborted
-            } else {
-                Outcome::Completed
-            }
-        }
+        (200..=399, _) if transfer.command.is_some() => match opening {
+            _ if transfer.abort.is_some() || client_left(case) => Outcome::Aborted,
+            Some(Opening::Established) if is_disproved(case) => Outcome::Failed,
+            _ => Outcome::Completed,
+        },
         (400.., Some(Opening::Established)) if client_left(case) => Outcome::Aborted,
         (400.., _) => Outcome::Failed,
         (_, Some(Opening::Established)) => established(case),
         (_, Some(opening)) => unopened(case, opening),
         (_, None) => without_connection(case),
     }
+}
+
+/// The server says that all went well, and the data connection or the reply's own fate says otherwise.
+fn is_disproved(case: &Case<'_>) -> bool {
+    let Some(joined) = case.attempts().last().copied() else { return false };
+    let cut_off = transfer::is_interrupted(case, joined) && transfer::is_forged(case, joined);
+    cut_off || transfer::is_stuck(case) || reply_is_lost(case) || lacks_end(case, joined)
+}
+
+/// The sender of the data never closed, long after the server said that all was sent.
+fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let view = case.view();
+    let reply = case.transfer().and_then(|transfer| transfer.reply).and_then(|reply| view.event(reply));
+    let Some(reply) = reply.filter(|_| sender(case) == Some(Side::Server)) else { return false };
+    let role = role_at(Side::Server, case.listens(Some(joined)));
+    let open = case.connections(Some(joined)).iter().all(|(_, connection)| {
+        let half = connection.half(role);
+        let reset = connection.reset.is_some_and(|reset| reset.from == role);
+        half.from_syn && half.fin.is_none() && half.acked <= half.reach && !reset
+    });
+    open && reply.at.time.until(view.last_at.time) > STILL
 }
 
 /// The client ended the data connection while the server still sent and everything arrived, or asked to abort.
