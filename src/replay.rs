@@ -55,8 +55,17 @@ pub trait Sink {
 pub struct Summary {
     /// The taps.
     pub taps: Vec<TapFacts>,
-    /// What was wrong with the captures, for people; the flag says that a file could not be read.
-    pub notes: Vec<(String, bool)>,
+    /// What was wrong with the captures.
+    pub notes: Vec<Note>,
+}
+
+/// Something that was wrong with a capture.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// What, where, and what to do about it, for people.
+    pub text: String,
+    /// A file could not be read at all.
+    pub unreadable: bool,
 }
 
 /// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
@@ -121,7 +130,7 @@ fn hand_out<S: Sink>(follower: &mut Follower, place: Option<Place>, sink: &mut S
 
 /// Several taps: each is followed by itself, then the views are joined.
 fn together<S: Sink>(replay: &Replay, readers: Vec<TapReader>, sink: &mut S) -> Result<Summary, S::Error> {
-    let followed: Vec<(Vec<Leg>, Vec<(String, bool)>)> = thread::scope(|scope| {
+    let followed: Vec<(Vec<Leg>, Vec<Note>)> = thread::scope(|scope| {
         let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
         let threads: Vec<_> = readers.into_iter().enumerate().map(follow).collect();
         threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
@@ -149,7 +158,7 @@ struct Leg {
 }
 
 /// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
-fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<(String, bool)>) {
+fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<Note>) {
     let mut follower = Follower::new(replay, reader, capture);
     while follower.read_some() {}
     follower.finish();
@@ -237,10 +246,18 @@ impl Follower {
         }
     }
 
-    fn notes(&self) -> Vec<(String, bool)> {
-        let files = self.reader.facts().notes.iter().map(|note| (note.text.clone(), note.kind == NoteKind::Unreadable));
-        let mut kinds: Vec<_> =
-            self.undecoded.iter().map(|(why, count)| (format!("{count} frames not decoded: {why}"), false)).collect();
+    fn notes(&self) -> Vec<Note> {
+        let files = self
+            .reader
+            .facts()
+            .notes
+            .iter()
+            .map(|note| Note { text: note.text.clone(), unreadable: note.kind == NoteKind::Unreadable });
+        let count = |(why, count): (&Undecoded, &u64)| Note {
+            text: format!("{}: {count} frames not decoded: {why}", self.facts(0).name),
+            unreadable: false,
+        };
+        let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
         kinds.sort();
         files.chain(kinds).collect()
     }

@@ -211,7 +211,12 @@ pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
     Judgement { control, transfers }
 }
 
-fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
+fn verdict(case: &Case<'_>, (rule, mut finding): (&'static Rule, Finding)) -> Verdict {
+    let moment = |evidence: &Evidence| {
+        let time = evidence.at.map(|at| at.time).or(evidence.until).unwrap_or_default();
+        case.session.on_main_clock(evidence.sight, time)
+    };
+    finding.evidence.sort_by_key(moment);
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);

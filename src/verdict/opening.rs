@@ -49,7 +49,6 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
     evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
-    evidence.sort_by_key(|evidence| (evidence.sight != case.session.main_sight(), evidence.at));
     let mut notes = helper_notes(case, stretch);
     if own_host {
         notes.push(never_sent_note(!toward).to_owned());
