@@ -164,7 +164,12 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
 
 /// Public addresses announced to a client that reaches the server at a private one.
 fn is_hairpin(offers: &[Offer]) -> bool {
-    offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public)
+    offers.iter().all(|offer| is_public(offer.announced) && !is_public(offer.peer))
+}
+
+/// Documentation addresses (RFC 5737, 3849) stand for public ones.
+fn is_public(ip: IpAddr) -> bool {
+    matches!(scope(ip), Scope::Public | Scope::Documentation)
 }
 
 /// N3: the server's 227 carries its public address to a client inside.
@@ -204,8 +209,7 @@ fn foreign_passive(case: &Case<'_>) -> Option<Vec<Offer>> {
 /// A private address is announced to a peer with a public one, which cannot reach it.
 fn is_private_to_public(case: &Case<'_>, offer: &Offer) -> bool {
     let private = matches!(scope(offer.announced), Scope::Private | Scope::Shared | Scope::LinkLocal | Scope::Loopback);
-    let client = case.address(offer.sight, Side::Client).map(scope);
-    private && matches!(client, Some(Scope::Public | Scope::Documentation))
+    private && case.address(offer.sight, Side::Client).is_some_and(is_public)
 }
 
 /// A foreign address is meant that way where two servers exchange a file: its data connection has a foreign opener too.
