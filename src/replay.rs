@@ -240,6 +240,7 @@ impl Follower {
             files,
             capture: self.capture,
             packets: self.packets,
+            filter: facts.interfaces.iter().find_map(|interface| interface.filter.clone()),
             cut: facts.notes.iter().any(|note| note.kind != NoteKind::Skipped),
             lost: facts.lost().unwrap_or(0),
             census: self.trackers[leg].census(),

@@ -106,7 +106,8 @@ impl<'a> Case<'a> {
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
     /// others; or a data connection that was up is missing here.
     pub fn may_be_filtered(&self, sight: usize) -> bool {
-        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic);
+        let open = |filter: &String| !filter.contains("port");
+        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic && !tap.filter.as_ref().is_some_and(open));
         let missing = self.session.attempts.iter().any(|joined| {
             self.session.attempt(sight, joined).is_none() && self.opening(Some(joined)) == Opening::Established
         });
