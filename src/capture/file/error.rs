@@ -20,6 +20,19 @@ pub enum FileError {
         "{0} files for one tap are too many (at most 65536); merge them first: mergecap -w all.pcapng FILES"
     )]
     TooMany(usize),
+    /// A pattern that matches nothing.
+    #[error("{0}: no file matches this pattern; look at what is there with: ls -d {0}")]
+    NoMatch(String),
+    /// A pattern that is none.
+    #[error(
+        "{pattern}: not a file and not a pattern ({why}); write [[] for a bracket in a file name"
+    )]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// No such file.
     #[error("{}: no such file; check the name and the directory", .0.display())]
     Missing(PathBuf),

@@ -10,6 +10,7 @@
 
 mod buffer;
 mod error;
+mod expand;
 mod facts;
 mod input;
 mod interface;
@@ -24,6 +25,7 @@ mod zstd;
 mod samples;
 
 pub use error::FileError;
+pub use expand::expand;
 pub use facts::{Compression, Facts, FileFacts, Format, Interface, Note, NoteKind};
 pub use record::MAX_PACKET;
 pub use tap::TapReader;

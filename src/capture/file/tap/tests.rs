@@ -304,4 +304,24 @@ fn public_captures_have_the_packets_that_others_count() {
         assert_eq!(tap.facts().files[0].packets, seen.len() as u64);
         assert_eq!(notes(tap.facts()), [""; 0], "{truth}");
     }
+    for path in super::super::expand(&[format!("{}/*/*.pcap*", folder.display())]).unwrap() {
+        match Command::new("capinfos").args(["-cMTr"]).arg(&path).output() {
+            Ok(done) if done.status.success() => {
+                let count = String::from_utf8(done.stdout)
+                    .unwrap()
+                    .trim()
+                    .rsplit('\t')
+                    .next()
+                    .unwrap()
+                    .to_owned();
+                assert_eq!(
+                    read(std::slice::from_ref(&path)).0.len().to_string(),
+                    count,
+                    "{}",
+                    path.display()
+                );
+            }
+            done => eprintln!("skipped: capinfos {}: {done:?}", path.display()),
+        }
+    }
 }
