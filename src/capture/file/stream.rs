@@ -1,5 +1,6 @@
 //! One capture file: finds out its format, counts its frames, tells how it ended.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cite::{At, Time};
@@ -39,7 +40,12 @@ struct Told {
 
 impl Stream {
     /// Opens the file at `path`, which is number `file` of the tap, to be read by `read` bytes at once.
-    pub(super) fn open(path: &Path, read: usize, file: u16, facts: &mut Facts) -> Result<Stream, FileError> {
+    pub(super) fn open(
+        path: &Path,
+        read: usize,
+        file: u16,
+        facts: &mut Facts,
+    ) -> Result<Stream, FileError> {
         Stream::new(path, Input::open(path)?, read, file, facts)
     }
 
@@ -53,11 +59,22 @@ impl Stream {
     ) -> Result<Stream, FileError> {
         facts.files[usize::from(file)].compression = input.compression();
         let mut buffer = Buffer::new(input, read);
-        let walker = match walker(path, &mut buffer, file, facts) {
-            Err(_) if buffer.fault().is_some() => Err(unpacking(path, &buffer)),
-            walker => walker,
-        }?;
-        Ok(Stream { file, buffer, walker, record: Record::default(), frame: 0, told: Told::default() })
+        let walker =
+            walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
+                Some(why) => FileError::Header {
+                    path: path.to_owned(),
+                    why: why.to_string(),
+                },
+                None => error,
+            })?;
+        Ok(Stream {
+            file,
+            buffer,
+            walker,
+            record: Record::default(),
+            frame: 0,
+            told: Told::default(),
+        })
     }
 
     /// Finds the next packet. False at the end of the file, for whatever reason, and `facts` has a note then unless
@@ -71,21 +88,20 @@ impl Stream {
             };
             let about = &mut facts.files[usize::from(self.file)];
             about.packets += u64::from(step.is_ok());
+            self.frame = u32::try_from(about.packets).unwrap_or(u32::MAX);
             match step {
-                Ok(Step::Packet) => break,
+                Ok(Step::Packet) => return true,
                 Ok(Step::Untimed) => {
                     about.untimed += 1;
-                    break;
+                    return true;
                 }
                 Ok(Step::Skipped(skip)) => self.tell_skip(skip, facts),
                 Err(end) => {
-                    self.tell_end(end, facts);
+                    self.tell_end(&end, facts);
                     return false;
                 }
             }
         }
-        self.frame = u32::try_from(facts.files[usize::from(self.file)].packets).unwrap_or(u32::MAX);
-        true
     }
 
     /// The time of the packet that was found last.
@@ -99,7 +115,11 @@ impl Stream {
     pub(super) fn frame(&self) -> Frame<'_> {
         let record = &self.record;
         Frame {
-            at: At { time: record.time, frame: self.frame, file: self.file },
+            at: At {
+                time: record.time,
+                frame: self.frame,
+                file: self.file,
+            },
             link_type: record.link_type,
             interface: record.interface,
             direction: record.direction,
@@ -115,30 +135,41 @@ impl Stream {
 
     #[cold]
     fn tell_skip(&mut self, skip: Skip, facts: &mut Facts) {
-        let (told, why) = match skip {
+        let told = match skip {
+            Skip::TooLong(_) => &mut self.told.too_long,
+            Skip::NoInterface(_) => &mut self.told.no_interface,
+        };
+        if std::mem::replace(told, true) {
+            return;
+        }
+        let why = match skip {
             Skip::TooLong(len) => {
-                (&mut self.told.too_long, format!("has {len} bytes, more than the {MAX_PACKET} that are read"))
+                format!("has {len} bytes, more than the {MAX_PACKET} that are read")
             }
             Skip::NoInterface(number) => {
-                (&mut self.told.no_interface, format!("names interface {number}, which the file does not describe"))
+                format!("names interface {number}, which the file does not describe")
             }
         };
-        if !std::mem::replace(told, true) {
-            let about = &facts.files[usize::from(self.file)];
-            let text = format!("{}: frame {} {why}; it and others like it are passed over", about.name, about.packets);
-            facts.note(self.file, NoteKind::Skipped, text);
-        }
+        let about = &facts.files[usize::from(self.file)];
+        let text = format!(
+            "{}: frame {} {why}; it and others like it are passed over",
+            about.name, about.packets
+        );
+        facts.note(self.file, NoteKind::Skipped, text);
     }
 
     #[cold]
-    fn tell_end(&self, end: End, facts: &mut Facts) {
+    fn tell_end(&self, end: &End, facts: &mut Facts) {
         let about = &facts.files[usize::from(self.file)];
         let after = format!("after frame {}", about.packets);
         let what = match (self.buffer.fault(), end) {
+            (Some(fault), _) if fault.kind() == ErrorKind::UnexpectedEof => {
+                format!("cut off {after}: the packed data ends early")
+            }
             (Some(fault), _) => format!("cannot be read on {after}: {fault}"),
             (None, End::Finished) => return,
             (None, End::Cut { who, says, has }) => {
-                format!("cut off {after}: {who} says {says} bytes, {has} are there")
+                format!("cut off {after}: {who} {says} bytes, {has} are there")
             }
             (None, End::Damaged(why)) => format!("damaged {after}: {why}; the rest is not read"),
         };
@@ -148,8 +179,16 @@ impl Stream {
 }
 
 /// Finds out the format and keeps what the file header declares.
-fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Result<Walker, FileError> {
-    let header = |why| FileError::Header { path: path.to_owned(), why };
+fn walker(
+    path: &Path,
+    buffer: &mut Buffer,
+    file: u16,
+    facts: &mut Facts,
+) -> Result<Walker, FileError> {
+    let header = |why| FileError::Header {
+        path: path.to_owned(),
+        why,
+    };
     let magic = buffer.peek::<4>().copied().unwrap_or_default();
     if u32::from_be_bytes(magic) == pcapng::SECTION {
         let pcapng = Pcapng::open(buffer, file).map_err(header)?;
@@ -163,13 +202,14 @@ fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Res
     let about = &mut facts.files[usize::from(file)];
     about.format = Some(format);
     about.declare(pcap.link_type, pcap.snaplen);
-    let interface = Interface { link_type: pcap.link_type, snaplen: pcap.snaplen, ..Interface::default() };
+    let interface = Interface {
+        link_type: pcap.link_type,
+        snaplen: pcap.snaplen,
+        ..Interface::default()
+    };
     pcap.interface = facts.number(interface).unwrap_or_default();
     Ok(Walker::Pcap(pcap))
 }
 
-/// What kept `buffer` from getting a file header.
-fn unpacking(path: &Path, buffer: &Buffer) -> FileError {
-    let why = buffer.fault().map_or_else(String::new, ToString::to_string);
-    FileError::Header { path: path.to_owned(), why }
-}
+#[cfg(test)]
+mod tests;
