@@ -36,15 +36,7 @@ impl Buffer {
     pub(super) fn new(input: Input, read: usize) -> Buffer {
         let bytes = vec![0; HEADROOM + LINE + read].into_boxed_slice();
         let landing = HEADROOM + bytes[HEADROOM..].as_ptr().align_offset(LINE).min(LINE);
-        Buffer {
-            input,
-            bytes,
-            landing,
-            start: landing,
-            end: landing,
-            ended: false,
-            fault: None,
-        }
+        Buffer { input, bytes, landing, start: landing, end: landing, ended: false, fault: None }
     }
 
     /// The next `N` bytes, or none if the input ends before.
@@ -83,8 +75,7 @@ impl Buffer {
     pub(super) fn skip(&mut self, len: u64) -> u64 {
         let mut left = len;
         while left > 0 && self.ensure(1) {
-            let step =
-                usize::try_from(left).map_or(self.available(), |left| left.min(self.available()));
+            let step = usize::try_from(left).map_or(self.available(), |left| left.min(self.available()));
             self.start += step;
             left -= step as u64;
         }
@@ -124,10 +115,7 @@ impl Buffer {
     #[cold]
     fn fill(&mut self, len: usize) -> bool {
         debug_assert!(len <= HEADROOM, "no walker asks for more");
-        if self.start == self.end
-            || self.end == self.bytes.len()
-            || self.start + len > self.bytes.len()
-        {
+        if self.start == self.end || self.end == self.bytes.len() || self.start + len > self.bytes.len() {
             self.move_to_headroom(len);
         }
         while self.available() < len && !self.ended {

@@ -11,22 +11,16 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum FileError {
     /// No file at all was named.
-    #[error(
-        "no capture file given; name at least one pcap or pcapng file, or - for standard input"
-    )]
+    #[error("no capture file given; name at least one pcap or pcapng file, or - for standard input")]
     NoFiles,
     /// More files than [`At::file`](crate::cite::At::file) can number.
-    #[error(
-        "{0} files for one tap are too many (at most 65536); merge them first: mergecap -w all.pcapng FILES"
-    )]
+    #[error("{0} files for one tap are too many (at most 65536); merge them first: mergecap -w all.pcapng FILES")]
     TooMany(usize),
     /// A pattern that matches nothing.
     #[error("{0}: no file matches this pattern; look at what is there with: ls -d {0}")]
     NoMatch(String),
     /// A pattern that is none.
-    #[error(
-        "{pattern}: not a file and not a pattern ({why}); write [[] for a bracket in a file name"
-    )]
+    #[error("{pattern}: not a file and not a pattern ({why}); write [[] for a bracket in a file name")]
     Pattern {
         /// The pattern as given.
         pattern: String,
@@ -79,10 +73,7 @@ pub enum FileError {
         starts: String,
     },
     /// A capture file whose header makes no sense.
-    #[error(
-        "{}: damaged file header: {why}; copy the file again from where it was captured",
-        shown(path)
-    )]
+    #[error("{}: damaged file header: {why}; copy the file again from where it was captured", shown(path))]
     Header {
         /// The file.
         path: PathBuf,
@@ -129,11 +120,7 @@ const CONVERT: &str = "convert it with: editcap -F pcapng IN OUT";
 
 /// Formats that people have and that are not read: how they begin, what they are, what to do.
 const FOREIGN: [(&[u8], &str, &str); 16] = [
-    (
-        b"snoop\0\0\0",
-        "a snoop capture (Solaris, RFC 1761)",
-        CONVERT,
-    ),
+    (b"snoop\0\0\0", "a snoop capture (Solaris, RFC 1761)", CONVERT),
     (b"GMBU", "a Microsoft Network Monitor 2 capture", CONVERT),
     (b"RTSS", "a Microsoft Network Monitor 1 capture", CONVERT),
     (b"iptrace 1.0", "an AIX iptrace capture", CONVERT),
@@ -142,37 +129,13 @@ const FOREIGN: [(&[u8], &str, &str); 16] = [
     (b"TRSNIFF data", "a Sniffer (DOS) capture", CONVERT),
     (b"XCP\0", "a NetXRay or Sniffer (Windows) capture", CONVERT),
     (b"\x05VNF", "a Visual Networks capture", CONVERT),
-    (
-        b"ObserverPktBuffe",
-        "a Network Instruments Observer capture",
-        CONVERT,
-    ),
+    (b"ObserverPktBuffe", "a Network Instruments Observer capture", CONVERT),
     (b"\x54\x52\x00\x64\x00", "an HP-UX nettl trace", CONVERT),
-    (
-        b"\xfd7zXZ\0",
-        "packed with xz",
-        "unpack it first: xz -dk FILE",
-    ),
-    (
-        b"BZh",
-        "packed with bzip2",
-        "unpack it first: bzip2 -dk FILE",
-    ),
-    (
-        b"\x04\x22\x4d\x18",
-        "packed with lz4",
-        "unpack it first: lz4 -d FILE",
-    ),
-    (
-        b"PK\x03\x04",
-        "a zip archive",
-        "unpack it first: unzip FILE",
-    ),
-    (
-        b"7z\xbc\xaf\x27\x1c",
-        "a 7-Zip archive",
-        "unpack it first: 7z x FILE",
-    ),
+    (b"\xfd7zXZ\0", "packed with xz", "unpack it first: xz -dk FILE"),
+    (b"BZh", "packed with bzip2", "unpack it first: bzip2 -dk FILE"),
+    (b"\x04\x22\x4d\x18", "packed with lz4", "unpack it first: lz4 -d FILE"),
+    (b"PK\x03\x04", "a zip archive", "unpack it first: unzip FILE"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first: 7z x FILE"),
 ];
 
 /// How a path is shown; `-` is standard input.
@@ -200,14 +163,8 @@ mod tests {
     }
 
     fn said_of(path: PathBuf) -> String {
-        let error = TapReader::open(std::slice::from_ref(&path))
-            .err()
-            .unwrap()
-            .to_string();
-        error
-            .strip_prefix(&format!("{}: ", path.display()))
-            .unwrap()
-            .to_owned()
+        let error = TapReader::open(std::slice::from_ref(&path)).err().unwrap().to_string();
+        error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
     }
 
     #[test]
@@ -224,42 +181,22 @@ mod tests {
         let folder = Folder::new();
         assert!(said_of(folder.path("")).starts_with("is a directory; "));
         assert!(said_of(folder.path("absent")).starts_with("no such file; "));
-        assert!(
-            TapReader::open(&[])
-                .err()
-                .unwrap()
-                .to_string()
-                .starts_with("no capture file given; ")
-        );
-        let many = TapReader::open(&vec![folder.path("absent"); 65537])
-            .err()
-            .unwrap();
-        assert!(
-            many.to_string()
-                .starts_with("65537 files for one tap are too many")
-        );
+        assert!(TapReader::open(&[]).err().unwrap().to_string().starts_with("no capture file given; "));
+        let many = TapReader::open(&vec![folder.path("absent"); 65537]).err().unwrap();
+        assert!(many.to_string().starts_with("65537 files for one tap are too many"));
     }
 
     #[test]
     fn what_the_system_says_is_sorted() {
         let said = |kind: io::ErrorKind| FileError::from_io(Path::new("x"), io::Error::from(kind));
-        assert!(matches!(
-            said(io::ErrorKind::PermissionDenied),
-            FileError::Denied(_)
-        ));
-        assert!(
-            said(io::ErrorKind::TimedOut)
-                .to_string()
-                .starts_with("x: cannot be read (timed out); ")
-        );
+        assert!(matches!(said(io::ErrorKind::PermissionDenied), FileError::Denied(_)));
+        assert!(said(io::ErrorKind::TimedOut).to_string().starts_with("x: cannot be read (timed out); "));
     }
 
     #[test]
     fn foreign_captures_are_named() {
         let folder = Folder::new();
-        let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1)
-            .record(1, 0, 60, &[0; 60])
-            .bytes;
+        let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1).record(1, 0, 60, &[0; 60]).bytes;
         let pcap = folder.write("x.pcap", &file);
         let formats = [
             ("snoop", "a snoop capture"),
@@ -272,12 +209,7 @@ mod tests {
         ];
         for (format, name) in formats {
             let out = folder.path(format);
-            match Command::new("editcap")
-                .arg("-F")
-                .arg(format)
-                .args([&pcap, &out])
-                .output()
-            {
+            match Command::new("editcap").arg("-F").arg(format).args([&pcap, &out]).output() {
                 Ok(done) if done.status.success() => {
                     assert!(said_of(out).starts_with(name), "{format}")
                 }

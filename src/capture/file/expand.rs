@@ -39,11 +39,7 @@ fn files_of(value: &str) -> Result<Vec<PathBuf>, FileError> {
             files.extend(matches(part)?);
         }
     }
-    if files.is_empty() {
-        Err(FileError::NoMatch(value.to_owned()))
-    } else {
-        Ok(files)
-    }
+    if files.is_empty() { Err(FileError::NoMatch(value.to_owned())) } else { Ok(files) }
 }
 
 fn is_file_name(value: &str) -> bool {
@@ -52,10 +48,7 @@ fn is_file_name(value: &str) -> bool {
 }
 
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, FileError> {
-    let found = glob::glob(pattern).map_err(|why| FileError::Pattern {
-        pattern: pattern.to_owned(),
-        why: why.msg,
-    })?;
+    let found = glob::glob(pattern).map_err(|why| FileError::Pattern { pattern: pattern.to_owned(), why: why.msg })?;
     let mut files = Vec::new();
     for path in found {
         let path = path.map_err(|why| {
@@ -66,11 +59,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, FileError> {
             files.push(path);
         }
     }
-    if files.is_empty() {
-        Err(FileError::NoMatch(pattern.to_owned()))
-    } else {
-        Ok(files)
-    }
+    if files.is_empty() { Err(FileError::NoMatch(pattern.to_owned())) } else { Ok(files) }
 }
 
 #[cfg(test)]
@@ -83,10 +72,7 @@ mod tests {
         let inside = |value: &str| folder.path(value).to_str().unwrap().to_owned();
         let values: Vec<String> = values.iter().map(|value| inside(value)).collect();
         let files = expand(&values)?;
-        Ok(files
-            .iter()
-            .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
-            .collect())
+        Ok(files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
 
     fn folder() -> Folder {
@@ -102,12 +88,7 @@ mod tests {
     fn a_pattern_gives_files_in_order_and_no_directories() {
         assert_eq!(names(&folder(), &["[ab].*"]).unwrap(), ["a.pcap", "b.pcap"]);
         assert_eq!(
-            names(&folder(), &["d*.pcap", "a*"])
-                .unwrap_err()
-                .to_string()
-                .split(": ")
-                .nth(1)
-                .unwrap(),
+            names(&folder(), &["d*.pcap", "a*"]).unwrap_err().to_string().split(": ").nth(1).unwrap(),
             "no file matches this pattern; look at what is there with"
         );
     }
@@ -123,12 +104,7 @@ mod tests {
         let folder = folder();
         let b = folder.path("b.pcap").to_str().unwrap().to_owned();
         let value = format!("{b},,{},-,absent", folder.path("?.pcap").to_str().unwrap());
-        let want = [
-            PathBuf::from(&b),
-            folder.path("a.pcap"),
-            PathBuf::from("-"),
-            PathBuf::from("absent"),
-        ];
+        let want = [PathBuf::from(&b), folder.path("a.pcap"), PathBuf::from("-"), PathBuf::from("absent")];
         assert_eq!(expand(&[value, b, "-".to_owned()]).unwrap(), want);
     }
 

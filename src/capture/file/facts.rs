@@ -23,34 +23,19 @@ pub(super) const MAX_INTERFACES: usize = 1024;
 impl Facts {
     /// Facts about files with these names, before anything is read.
     pub(super) fn new(names: Vec<String>) -> Facts {
-        let files = names
-            .into_iter()
-            .map(|name| FileFacts {
-                name,
-                ..FileFacts::default()
-            })
-            .collect();
-        Facts {
-            files,
-            ..Facts::default()
-        }
+        let files = names.into_iter().map(|name| FileFacts { name, ..FileFacts::default() }).collect();
+        Facts { files, ..Facts::default() }
     }
 
     /// Packets that the capturing host lost (pcapng `isb_ifdrop` and `isb_osdrop`), summed over the interfaces; none
     /// if no file says. `Some(0)` means the capture is complete.
     pub fn lost(&self) -> Option<u64> {
-        self.interfaces
-            .iter()
-            .filter_map(Interface::lost)
-            .reduce(u64::saturating_add)
+        self.interfaces.iter().filter_map(Interface::lost).reduce(u64::saturating_add)
     }
 
     /// The number of `interface` in the tap; none if there are too many.
     pub(super) fn number(&mut self, interface: Interface) -> Option<u32> {
-        let known = self
-            .interfaces
-            .iter()
-            .position(|known| known.is(&interface));
+        let known = self.interfaces.iter().position(|known| known.is(&interface));
         if known.is_none() && self.interfaces.len() < MAX_INTERFACES {
             self.interfaces.push(interface);
             return u32::try_from(self.interfaces.len() - 1).ok();
@@ -61,12 +46,7 @@ impl Facts {
     /// Tells something of `file`, met after as many packets as it has given.
     pub(super) fn note(&mut self, file: u16, kind: NoteKind, text: String) {
         let after = self.files[usize::from(file)].packets;
-        self.notes.push(Note {
-            file,
-            after,
-            kind,
-            text,
-        });
+        self.notes.push(Note { file, after, kind, text });
     }
 }
 
@@ -154,36 +134,21 @@ pub struct Interface {
 impl Interface {
     /// Packets lost on this interface; none if no file says.
     pub fn lost(&self) -> Option<u64> {
-        self.drops
-            .map(|drops| drops.settled.saturating_add(drops.running))
+        self.drops.map(|drops| drops.settled.saturating_add(drops.running))
     }
 
     /// Keeps a count of lost packets that has been running since `start`.
     pub(super) fn count_lost(&mut self, start: u64, lost: u64) {
-        let drops = self.drops.get_or_insert(Drops {
-            start,
-            ..Drops::default()
-        });
+        let drops = self.drops.get_or_insert(Drops { start, ..Drops::default() });
         if drops.start != start {
             drops.settled = drops.settled.saturating_add(drops.running);
-            *drops = Drops {
-                settled: drops.settled,
-                start,
-                running: 0,
-            };
+            *drops = Drops { settled: drops.settled, start, running: 0 };
         }
         drops.running = drops.running.max(lost);
     }
 
     fn is(&self, other: &Interface) -> bool {
-        let Interface {
-            number,
-            name,
-            filter,
-            link_type,
-            snaplen,
-            drops: _,
-        } = self;
+        let Interface { number, name, filter, link_type, snaplen, drops: _ } = self;
         (number, name, filter) == (&other.number, &other.name, &other.filter)
             && (link_type, snaplen) == (&other.link_type, &other.snaplen)
     }

@@ -34,12 +34,7 @@ impl Raw {
                 read => end += read,
             }
         }
-        Ok(Raw {
-            inner,
-            magic,
-            ahead: 0..end,
-            read: 0,
-        })
+        Ok(Raw { inner, magic, ahead: 0..end, read: 0 })
     }
 }
 
@@ -92,9 +87,7 @@ impl Input {
     pub(super) fn new(inner: Box<dyn Read + Send>) -> io::Result<Input> {
         let raw = Raw::new(inner)?;
         Ok(match raw.magic {
-            [0x1f, 0x8b, ..] => Input::Gzip(Box::new(MultiGzDecoder::new(
-                BufReader::with_capacity(PACKED, raw),
-            ))),
+            [0x1f, 0x8b, ..] => Input::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(PACKED, raw)))),
             magic if Zstd::<Raw>::recognises(magic) => {
                 Input::Zstd(Box::new(Zstd::new(BufReader::with_capacity(PACKED, raw))))
             }
@@ -168,23 +161,15 @@ mod tests {
     fn bytes_are_recognised_unpacked_and_counted_as_they_are_stored() {
         let plain = b"some bytes, some bytes, some bytes".to_vec();
         let members = [gzip(&plain[..10]), gzip(&plain[10..])].concat();
-        let frame = ruzstd::encoding::compress_to_vec(
-            &plain[..],
-            ruzstd::encoding::CompressionLevel::Fastest,
-        );
-        for (stored, compression) in [
-            (plain.clone(), Compression::None),
-            (members, Compression::Gzip),
-            (frame, Compression::Zstd),
-        ] {
+        let frame = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
+        for (stored, compression) in
+            [(plain.clone(), Compression::None), (members, Compression::Gzip), (frame, Compression::Zstd)]
+        {
             let len = stored.len() as u64;
             for size in [1, 3, stored.len()] {
                 let pieces = Pieces::new(stored.chunks(size).map(<[u8]>::to_vec));
                 let (bytes, input) = read(pieces);
-                assert_eq!(
-                    (bytes, input.compression(), input.bytes_read()),
-                    (plain.clone(), compression, len)
-                );
+                assert_eq!((bytes, input.compression(), input.bytes_read()), (plain.clone(), compression, len));
             }
         }
     }
@@ -193,10 +178,7 @@ mod tests {
     fn few_bytes_are_bytes() {
         for stored in [&b""[..], b"a", b"\x28\xb5\x2f"] {
             let (bytes, input) = read(Cursor::new(stored));
-            assert_eq!(
-                (&bytes[..], input.compression()),
-                (stored, Compression::None)
-            );
+            assert_eq!((&bytes[..], input.compression()), (stored, Compression::None));
         }
     }
 
@@ -221,10 +203,7 @@ mod tests {
         let folder = Folder::new();
         assert!(comes_once(Path::new("-")));
         assert!(!comes_once(&folder.write("x", b"")) && !comes_once(&folder.path("")));
-        assert!(
-            !comes_once(&folder.path("absent")),
-            "so that it is told at once"
-        );
+        assert!(!comes_once(&folder.path("absent")), "so that it is told at once");
         #[cfg(unix)]
         assert!(comes_once(Path::new("/dev/null")));
     }

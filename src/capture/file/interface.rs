@@ -17,12 +17,7 @@ const IF_TSOFFSET: u16 = 14;
 /// snap length.
 pub(super) fn describe(order: Order, number: u32, block: &[u8]) -> (Interface, Clock) {
     let (link_type, snaplen) = (u32::from(order.u16(block, 8)), order.u32(block, 12));
-    let mut interface = Interface {
-        number,
-        link_type,
-        snaplen,
-        ..Interface::default()
-    };
+    let mut interface = Interface { number, link_type, snaplen, ..Interface::default() };
     let mut clock = Clock::default();
     for (code, value) in options(order, &block[16..]) {
         match (code, value) {
@@ -38,9 +33,7 @@ pub(super) fn describe(order: Order, number: u32, block: &[u8]) -> (Interface, C
 
 fn text(bytes: &[u8]) -> String {
     let bytes = &bytes[..bytes.len().min(MAX_TEXT)];
-    String::from_utf8_lossy(bytes)
-        .trim_end_matches('\0')
-        .to_owned()
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
 }
 
 /// The options in `bytes`, code and value, up to the end mark or to the first that does not fit.
@@ -69,9 +62,7 @@ impl Clock {
         let nanoseconds = match self.resolution {
             Resolution::Times(factor) => ticks.saturating_mul(factor),
             Resolution::Over(divisor) => ticks / divisor,
-            Resolution::Shifted(bits) => {
-                u64::try_from((u128::from(ticks) * 1_000_000_000) >> bits).unwrap_or(u64::MAX)
-            }
+            Resolution::Shifted(bits) => u64::try_from((u128::from(ticks) * 1_000_000_000) >> bits).unwrap_or(u64::MAX),
         };
         let nanoseconds = i64::try_from(nanoseconds).unwrap_or(i64::MAX);
         Time(nanoseconds.saturating_add(self.offset.saturating_mul(1_000_000_000)))
@@ -113,12 +104,7 @@ mod tests {
     use super::*;
 
     fn time(if_tsresol: u8, offset: i64, ticks: u64) -> i64 {
-        Clock {
-            resolution: Resolution::new(if_tsresol),
-            offset,
-        }
-        .time(ticks)
-        .0
+        Clock { resolution: Resolution::new(if_tsresol), offset }.time(ticks).0
     }
 
     #[test]
@@ -150,10 +136,7 @@ mod tests {
     #[test]
     fn options_end_at_the_mark_and_where_they_do_not_fit() {
         let list = |bytes: &'static [u8]| options(Order::Big, bytes).collect::<Vec<_>>();
-        assert_eq!(
-            list(b"\0\x02\0\x02ab\0\0\0\x09\0\x01\x06"),
-            [(2, &b"ab"[..]), (9, &b"\x06"[..])]
-        );
+        assert_eq!(list(b"\0\x02\0\x02ab\0\0\0\x09\0\x01\x06"), [(2, &b"ab"[..]), (9, &b"\x06"[..])]);
         assert_eq!(list(b"\0\x01\0\0\0\0\0\0\0\x02\0\0"), [(1, &b""[..])]);
         assert_eq!(list(b"\0\x02\0\x09abcd"), []);
         assert_eq!(list(b"\0\x02\0"), []);

@@ -56,10 +56,7 @@ impl Pcap {
         let version = (order.u16(header, 4), order.u16(header, 6));
         let (snaplen, link_type) = (order.u32(header, 16), order.u32(header, 20) & LINK_TYPE);
         if version.0 != 2 {
-            return Err(format!(
-                "version {}.{} of pcap is none",
-                version.0, version.1
-            ));
+            return Err(format!("version {}.{} of pcap is none", version.0, version.1));
         }
         buffer.take(24);
         let old = version.1 <= 3;
@@ -69,18 +66,10 @@ impl Pcap {
             link_type,
             snaplen,
             interface: 0,
-            unit: if format == Format::PcapNanosecond {
-                1
-            } else {
-                1000
-            },
+            unit: if format == Format::PcapNanosecond { 1 } else { 1000 },
             old,
             odd: old || order == Order::Big,
-            record_header: if format == Format::PcapModified {
-                MODIFIED_HEADER
-            } else {
-                16
-            },
+            record_header: if format == Format::PcapModified { MODIFIED_HEADER } else { 16 },
         })
     }
 
@@ -157,11 +146,7 @@ impl Pcap {
 
 /// The end within a record of which `has` bytes are there; it tells lengths of the packet, as the record header does.
 fn cut(header: usize, captured: u32, has: u64) -> Found<Step> {
-    End::cut(
-        "record header says",
-        u64::from(captured),
-        has.saturating_sub(header as u64),
-    )
+    End::cut("record header says", u64::from(captured), has.saturating_sub(header as u64))
 }
 
 #[cfg(test)]

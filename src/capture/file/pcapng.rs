@@ -61,30 +61,19 @@ impl Pcapng {
     /// Looks at the first section header, whose type was recognised; says what is wrong with it.
     pub(super) fn open(buffer: &mut Buffer, file: u16) -> Result<Pcapng, String> {
         let (order, _) = section(buffer)?;
-        Ok(Pcapng {
-            file,
-            order,
-            interfaces: Vec::new(),
-        })
+        Ok(Pcapng { file, order, interfaces: Vec::new() })
     }
 
     /// Finds the next packet and writes its `record`; tells `facts` what the blocks before it say.
     #[inline]
-    pub(super) fn next(
-        &mut self,
-        buffer: &mut Buffer,
-        facts: &mut Facts,
-        record: &mut Record,
-    ) -> Found<Step> {
+    pub(super) fn next(&mut self, buffer: &mut Buffer, facts: &mut Facts, record: &mut Record) -> Found<Step> {
         loop {
             let Some(header) = buffer.peek::<12>() else {
                 return buffer.short("a block has at least", 12);
             };
             let (kind, total) = (self.order.u32(header, 0), self.order.u32(header, 4));
             match (kind, self.order) {
-                (ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET, _)
-                    if total as usize > HEADROOM =>
-                {
+                (ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET, _) if total as usize > HEADROOM => {
                     pass(buffer, self.order, total)?;
                     return Ok(Step::Skipped(Skip::TooLong(total)));
                 }
@@ -102,13 +91,7 @@ impl Pcapng {
 
     /// Reads, or passes over, a block that is not a packet.
     #[cold]
-    fn describe(
-        &mut self,
-        buffer: &mut Buffer,
-        facts: &mut Facts,
-        kind: u32,
-        total: u32,
-    ) -> Found<()> {
+    fn describe(&mut self, buffer: &mut Buffer, facts: &mut Facts, kind: u32, total: u32) -> Found<()> {
         match kind {
             SECTION => {
                 let (order, total) = section(buffer).or_else(End::damaged)?;
@@ -138,12 +121,7 @@ impl Pcapng {
         let (link_type, snaplen) = (interface.link_type, interface.snaplen);
         facts.files[usize::from(self.file)].declare(link_type, snaplen);
         let number = facts.number(interface);
-        self.interfaces.push(number.map(|number| Source {
-            number,
-            link_type,
-            snaplen,
-            clock,
-        }));
+        self.interfaces.push(number.map(|number| Source { number, link_type, snaplen, clock }));
     }
 
     /// Keeps the count of lost packets; all ones mean that it is not known.
@@ -174,18 +152,9 @@ impl Pcapng {
 
     /// An enhanced packet block or its forerunner. Inlined once for each byte order, which then costs nothing.
     #[inline(always)]
-    fn packet(
-        &self,
-        order: Order,
-        buffer: &mut Buffer,
-        record: &mut Record,
-        kind: u32,
-        total: u32,
-    ) -> Found<Step> {
+    fn packet(&self, order: Order, buffer: &mut Buffer, record: &mut Record, kind: u32, total: u32) -> Found<Step> {
         let (offset, block) = hold(buffer, order, total, PACKET_HEADER)?;
-        let (header, data) = block
-            .split_first_chunk::<PACKET_HEADER>()
-            .expect("hold has seen to it");
+        let (header, data) = block.split_first_chunk::<PACKET_HEADER>().expect("hold has seen to it");
         let number = match kind {
             OBSOLETE_PACKET => u32::from(order.u16(header, 8)),
             _ => order.u32(header, 8),
@@ -197,9 +166,7 @@ impl Pcapng {
         let len = captured as usize;
         if len > data.len() {
             let room = data.len();
-            return End::damaged(format!(
-                "a packet of {len} bytes in a block with room for {room}"
-            ));
+            return End::damaged(format!("a packet of {len} bytes in a block with room for {room}"));
         }
         if captured > MAX_PACKET {
             return Ok(Step::Skipped(Skip::TooLong(captured)));
@@ -221,11 +188,7 @@ impl Pcapng {
             return Ok(Step::Skipped(Skip::NoInterface(0)));
         };
         let original = self.order.u32(block, 8);
-        let limit = if source.snaplen == 0 {
-            original
-        } else {
-            original.min(source.snaplen)
-        };
+        let limit = if source.snaplen == 0 { original } else { original.min(source.snaplen) };
         let len = (block.len() - SIMPLE_HEADER).min(limit as usize);
         if len > MAX_PACKET as usize {
             return Ok(Step::Skipped(Skip::TooLong(original)));
@@ -252,13 +215,9 @@ impl Source {
 fn section(buffer: &mut Buffer) -> Result<(Order, u32), String> {
     let has = buffer.prefix(SECTION_HEADER).len();
     let Some(header) = buffer.peek::<SECTION_HEADER>() else {
-        return Err(format!(
-            "a section header has {has} of its {SECTION_HEADER} bytes"
-        ));
+        return Err(format!("a section header has {has} of its {SECTION_HEADER} bytes"));
     };
-    let order = [Order::Little, Order::Big]
-        .into_iter()
-        .find(|order| order.u32(header, 8) == BYTE_ORDER);
+    let order = [Order::Little, Order::Big].into_iter().find(|order| order.u32(header, 8) == BYTE_ORDER);
     let order = order.ok_or("a section header's byte-order magic is wrong")?;
     match order.u16(header, 12) {
         1 => Ok((order, order.u32(header, 4))),
@@ -304,9 +263,7 @@ fn pass(buffer: &mut Buffer, order: Order, total: u32) -> Found<()> {
 fn same_length(order: Order, total: u32, trailer: &[u8]) -> Found<()> {
     match order.u32(trailer, 0) {
         end if end == total || end == total.next_multiple_of(4) => Ok(()),
-        end => End::damaged(format!(
-            "a block says {total} bytes at its start and {end} at its end"
-        )),
+        end => End::damaged(format!("a block says {total} bytes at its start and {end} at its end")),
     }
 }
 

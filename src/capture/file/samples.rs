@@ -26,10 +26,7 @@ pub(super) struct Bytes {
 
 impl Bytes {
     pub(super) fn new(order: Order) -> Bytes {
-        Bytes {
-            order,
-            bytes: Vec::new(),
-        }
+        Bytes { order, bytes: Vec::new() }
     }
 
     pub(super) fn u16(mut self, number: u16) -> Bytes {
@@ -49,9 +46,7 @@ impl Bytes {
     }
 
     pub(super) fn u32s(self, numbers: &[u32]) -> Bytes {
-        numbers
-            .iter()
-            .fold(self, |bytes, number| bytes.u32(*number))
+        numbers.iter().fold(self, |bytes, number| bytes.u32(*number))
     }
 
     pub(super) fn data(mut self, data: &[u8]) -> Bytes {
@@ -66,17 +61,12 @@ impl Bytes {
 
     /// The header of a pcap file of version 2.4.
     pub(super) fn pcap(order: Order, magic: u32, snaplen: u32, link_type: u32) -> Bytes {
-        Bytes::new(order)
-            .u32(magic)
-            .u16(2)
-            .u16(4)
-            .u32s(&[0, 0, snaplen, link_type])
+        Bytes::new(order).u32(magic).u16(2).u16(4).u32s(&[0, 0, snaplen, link_type])
     }
 
     /// A record of a pcap file: seconds, fraction, original length, packet.
     pub(super) fn record(self, seconds: u32, fraction: u32, original: u32, packet: &[u8]) -> Bytes {
-        self.u32s(&[seconds, fraction, packet.len() as u32, original])
-            .data(packet)
+        self.u32s(&[seconds, fraction, packet.len() as u32, original]).data(packet)
     }
 
     /// Whatever body between two lengths.
@@ -89,12 +79,7 @@ impl Bytes {
     /// A section of a byte order of its own.
     pub(super) fn section(mut self, order: Order) -> Bytes {
         self.order = order;
-        self.block(0x0a0d_0d0a, |it| {
-            it.u32(0x1a2b_3c4d)
-                .u16(1)
-                .u16(0)
-                .u32s(&[u32::MAX, u32::MAX])
-        })
+        self.block(0x0a0d_0d0a, |it| it.u32(0x1a2b_3c4d).u16(1).u16(0).u32s(&[u32::MAX, u32::MAX]))
     }
 
     pub(super) fn option(self, code: u16, value: &[u8]) -> Bytes {
@@ -102,30 +87,18 @@ impl Bytes {
     }
 
     pub(super) fn interface(self, link_type: u16, snaplen: u32, options: &[(u16, &[u8])]) -> Bytes {
-        self.block(1, |it| {
-            it.u16(link_type).u16(0).u32(snaplen).options(options)
-        })
+        self.block(1, |it| it.u16(link_type).u16(0).u32(snaplen).options(options))
     }
 
     /// An enhanced packet block.
-    pub(super) fn packet(
-        self,
-        interface: u32,
-        ticks: u64,
-        packet: &[u8],
-        options: &[(u16, &[u8])],
-    ) -> Bytes {
+    pub(super) fn packet(self, interface: u32, ticks: u64, packet: &[u8], options: &[(u16, &[u8])]) -> Bytes {
         let len = packet.len() as u32;
         let numbers = [interface, (ticks >> 32) as u32, ticks as u32, len, len];
-        self.block(6, |it| {
-            it.u32s(&numbers).data(packet).pad().options(options)
-        })
+        self.block(6, |it| it.u32s(&numbers).data(packet).pad().options(options))
     }
 
     pub(super) fn options(self, options: &[(u16, &[u8])]) -> Bytes {
-        options
-            .iter()
-            .fold(self, |bytes, (code, value)| bytes.option(*code, value))
+        options.iter().fold(self, |bytes, (code, value)| bytes.option(*code, value))
     }
 }
 
@@ -165,10 +138,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     pub(super) fn new(pieces: impl IntoIterator<Item = Vec<u8>>) -> Pieces {
-        Pieces {
-            pieces: pieces.into_iter().collect(),
-            reads: Arc::default(),
-        }
+        Pieces { pieces: pieces.into_iter().collect(), reads: Arc::default() }
     }
 }
 
@@ -188,19 +158,14 @@ impl Read for Pieces {
 }
 
 /// Opens what `source` gives as the file `x.pcap`.
-pub(super) fn stream(
-    source: impl Read + Send + 'static,
-    facts: &mut Facts,
-) -> Result<Stream, FileError> {
+pub(super) fn stream(source: impl Read + Send + 'static, facts: &mut Facts) -> Result<Stream, FileError> {
     *facts = Facts::new(vec!["x.pcap".to_owned()]);
     let input = Input::new(Box::new(source)).unwrap();
     Stream::new(Path::new("x.pcap"), input, 4096, 0, facts)
 }
 
 /// Reads all that `source` gives.
-pub(super) fn read_from(
-    source: impl Read + Send + 'static,
-) -> Result<(Vec<Seen>, Facts), FileError> {
+pub(super) fn read_from(source: impl Read + Send + 'static) -> Result<(Vec<Seen>, Facts), FileError> {
     let (mut facts, mut seen) = (Facts::default(), Vec::new());
     let mut stream = stream(source, &mut facts)?;
     while stream.next(&mut facts) {

@@ -40,12 +40,7 @@ struct Told {
 
 impl Stream {
     /// Opens the file at `path`, which is number `file` of the tap, to be read by `read` bytes at once.
-    pub(super) fn open(
-        path: &Path,
-        read: usize,
-        file: u16,
-        facts: &mut Facts,
-    ) -> Result<Stream, FileError> {
+    pub(super) fn open(path: &Path, read: usize, file: u16, facts: &mut Facts) -> Result<Stream, FileError> {
         Stream::new(path, Input::open(path)?, read, file, facts)
     }
 
@@ -59,22 +54,11 @@ impl Stream {
     ) -> Result<Stream, FileError> {
         facts.files[usize::from(file)].compression = input.compression();
         let mut buffer = Buffer::new(input, read);
-        let walker =
-            walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
-                Some(why) => FileError::Header {
-                    path: path.to_owned(),
-                    why: why.to_string(),
-                },
-                None => error,
-            })?;
-        Ok(Stream {
-            file,
-            buffer,
-            walker,
-            record: Record::default(),
-            frame: 0,
-            told: Told::default(),
-        })
+        let walker = walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
+            Some(why) => FileError::Header { path: path.to_owned(), why: why.to_string() },
+            None => error,
+        })?;
+        Ok(Stream { file, buffer, walker, record: Record::default(), frame: 0, told: Told::default() })
     }
 
     /// Finds the next packet. False at the end of the file, for whatever reason, and `facts` has a note then unless
@@ -115,11 +99,7 @@ impl Stream {
     pub(super) fn frame(&self) -> Frame<'_> {
         let record = &self.record;
         Frame {
-            at: At {
-                time: record.time,
-                frame: self.frame,
-                file: self.file,
-            },
+            at: At { time: record.time, frame: self.frame, file: self.file },
             link_type: record.link_type,
             interface: record.interface,
             direction: record.direction,
@@ -151,10 +131,7 @@ impl Stream {
             }
         };
         let about = &facts.files[usize::from(self.file)];
-        let text = format!(
-            "{}: frame {} {why}; it and others like it are passed over",
-            about.name, about.packets
-        );
+        let text = format!("{}: frame {} {why}; it and others like it are passed over", about.name, about.packets);
         facts.note(self.file, NoteKind::Skipped, text);
     }
 
@@ -179,16 +156,8 @@ impl Stream {
 }
 
 /// Finds out the format and keeps what the file header declares.
-fn walker(
-    path: &Path,
-    buffer: &mut Buffer,
-    file: u16,
-    facts: &mut Facts,
-) -> Result<Walker, FileError> {
-    let header = |why| FileError::Header {
-        path: path.to_owned(),
-        why,
-    };
+fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Result<Walker, FileError> {
+    let header = |why| FileError::Header { path: path.to_owned(), why };
     let magic = buffer.peek::<4>().copied().unwrap_or_default();
     if u32::from_be_bytes(magic) == pcapng::SECTION {
         let pcapng = Pcapng::open(buffer, file).map_err(header)?;
@@ -202,11 +171,7 @@ fn walker(
     let about = &mut facts.files[usize::from(file)];
     about.format = Some(format);
     about.declare(pcap.link_type, pcap.snaplen);
-    let interface = Interface {
-        link_type: pcap.link_type,
-        snaplen: pcap.snaplen,
-        ..Interface::default()
-    };
+    let interface = Interface { link_type: pcap.link_type, snaplen: pcap.snaplen, ..Interface::default() };
     pcap.interface = facts.number(interface).unwrap_or_default();
     Ok(Walker::Pcap(pcap))
 }

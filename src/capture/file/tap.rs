@@ -89,10 +89,7 @@ impl TapReader {
     }
 
     fn of_several(paths: &[PathBuf]) -> Result<TapReader, FileError> {
-        let mut glances: Vec<_> = paths
-            .iter()
-            .map(|path| (path.as_path(), first_time(path)))
-            .collect();
+        let mut glances: Vec<_> = paths.iter().map(|path| (path.as_path(), first_time(path))).collect();
         if glances.iter().all(|(_, time)| time.is_err()) {
             return Err(glances.swap_remove(0).1.expect_err("all are errors"));
         }
@@ -139,16 +136,8 @@ impl TapReader {
     /// if packets come through a pipe.
     pub fn position(&self) -> (u64, Option<u64>) {
         let others: u64 = self.sources.iter().map(Source::bytes_read).sum();
-        let read = others
-            + self
-                .current
-                .as_ref()
-                .map_or(0, |stream| stream.bytes_read());
-        let total = self
-            .sources
-            .iter()
-            .map(|source| source.len)
-            .sum::<Option<u64>>();
+        let read = others + self.current.as_ref().map_or(0, |stream| stream.bytes_read());
+        let total = self.sources.iter().map(|source| source.len).sum::<Option<u64>>();
         (read, total.map(|total| total.max(read)))
     }
 
@@ -213,24 +202,15 @@ impl TapReader {
     }
 
     fn give_up(&mut self, file: u16, error: &FileError) {
-        self.facts
-            .note(file, NoteKind::Unreadable, error.to_string());
+        self.facts.note(file, NoteKind::Unreadable, error.to_string());
         self.sources[usize::from(file)].state = State::Closed(0);
     }
 }
 
 impl Source {
     fn new(path: &Path) -> Source {
-        let len = if comes_once(path) {
-            None
-        } else {
-            Some(fs::metadata(path).map_or(0, |it| it.len()))
-        };
-        Source {
-            path: path.to_owned(),
-            len,
-            state: State::Unopened,
-        }
+        let len = if comes_once(path) { None } else { Some(fs::metadata(path).map_or(0, |it| it.len())) };
+        Source { path: path.to_owned(), len, state: State::Unopened }
     }
 
     /// Bytes read while it did not have the turn.
@@ -251,33 +231,17 @@ fn first_time(path: &Path) -> Result<Time, FileError> {
     }
     let mut facts = Facts::new(names(&[path]));
     let mut stream = Stream::open(path, GLANCE, 0, &mut facts)?;
-    Ok(if stream.next(&mut facts) {
-        stream.time()
-    } else {
-        LAST
-    })
+    Ok(if stream.next(&mut facts) { stream.time() } else { LAST })
 }
 
 /// What to call the files: by their file names, or by their paths where two have the same.
 fn names(paths: &[&Path]) -> Vec<String> {
-    let short = |path: &Path| {
-        path.file_name()
-            .map_or_else(|| shown(path), |name| shown(Path::new(name)))
-    };
+    let short = |path: &Path| path.file_name().map_or_else(|| shown(path), |name| shown(Path::new(name)));
     let mut uses = HashMap::new();
     for path in paths {
         *uses.entry(short(path)).or_insert(0_usize) += 1;
     }
-    paths
-        .iter()
-        .map(|path| {
-            if uses[&short(path)] > 1 {
-                shown(path)
-            } else {
-                short(path)
-            }
-        })
-        .collect()
+    paths.iter().map(|path| if uses[&short(path)] > 1 { shown(path) } else { short(path) }).collect()
 }
 
 #[cfg(test)]

@@ -33,22 +33,14 @@ pub(super) struct Zstd<R> {
 impl<R: Read> Zstd<R> {
     /// Whether `magic` begins a frame or a frame to be skipped.
     pub(super) fn recognises(magic: [u8; 4]) -> bool {
-        matches!(
-            u32::from_le_bytes(magic),
-            0xfd2f_b528 | 0x184d_2a50..=0x184d_2a5f
-        )
+        matches!(u32::from_le_bytes(magic), 0xfd2f_b528 | 0x184d_2a50..=0x184d_2a5f)
     }
 
     /// Unpacks what `source` gives.
     pub(super) fn new(source: BufReader<R>) -> Zstd<R> {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW);
-        Zstd {
-            source,
-            decoder,
-            block: Vec::new(),
-            fault: None,
-        }
+        Zstd { source, decoder, block: Vec::new(), fault: None }
     }
 
     /// Where the packed bytes come from.
@@ -70,14 +62,9 @@ impl<R: Read> Zstd<R> {
 
     fn begin_frame(&mut self) -> io::Result<()> {
         match self.decoder.reset(&mut self.source) {
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                length,
-                ..
-            })) => io::copy(
-                &mut (&mut self.source).take(u64::from(length)),
-                &mut io::sink(),
-            )
-            .map(|_| ()),
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink()).map(|_| ())
+            }
             begun => begun.map_err(io::Error::other),
         }
     }
@@ -85,9 +72,7 @@ impl<R: Read> Zstd<R> {
     fn decode_block(&mut self) -> io::Result<()> {
         self.read_block()?;
         let source = self.block.chain(&mut self.source);
-        self.decoder
-            .decode_blocks(source, BlockDecodingStrategy::UptoBlocks(1))
-            .map_err(io::Error::other)?;
+        self.decoder.decode_blocks(source, BlockDecodingStrategy::UptoBlocks(1)).map_err(io::Error::other)?;
         Ok(())
     }
 
@@ -119,9 +104,7 @@ impl<R: Read> Zstd<R> {
     fn release(&mut self) {
         if !self.decoder.is_finished() {
             let strategy = BlockDecodingStrategy::UptoBlocks(1);
-            self.decoder
-                .decode_blocks(&EMPTY_LAST_BLOCK[..], strategy)
-                .ok();
+            self.decoder.decode_blocks(&EMPTY_LAST_BLOCK[..], strategy).ok();
         }
     }
 }
@@ -167,33 +150,16 @@ mod tests {
 
     /// Three blocks' worth that can be packed, but not to nothing.
     fn bytes() -> Vec<u8> {
-        (0..100_000_u32)
-            .flat_map(|number| (number.wrapping_mul(0x9e37_79b9) >> 20).to_le_bytes())
-            .collect()
+        (0..100_000_u32).flat_map(|number| (number.wrapping_mul(0x9e37_79b9) >> 20).to_le_bytes()).collect()
     }
 
     #[test]
     fn frames_follow_each_other_with_others_to_be_skipped() {
-        let skip = [
-            &0x184d_2a57_u32.to_le_bytes()[..],
-            &3_u32.to_le_bytes(),
-            b"abc",
-        ]
-        .concat();
-        let packed = [
-            &skip[..],
-            &pack(b"one "),
-            &pack(b""),
-            &skip,
-            &pack(b"two"),
-            &skip,
-        ]
-        .concat();
+        let skip = [&0x184d_2a57_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), b"abc"].concat();
+        let packed = [&skip[..], &pack(b"one "), &pack(b""), &skip, &pack(b"two"), &skip].concat();
         assert_eq!(unpack(&packed), (b"one two".to_vec(), None));
         assert!(Zstd::<&[u8]>::recognises([0x57, 0x2a, 0x4d, 0x18]));
-        assert!(Zstd::<&[u8]>::recognises(
-            *pack(b"x").first_chunk().unwrap()
-        ));
+        assert!(Zstd::<&[u8]>::recognises(*pack(b"x").first_chunk().unwrap()));
         assert!(!Zstd::<&[u8]>::recognises(*b"\x1f\x8b\x08\0"));
     }
 
@@ -207,10 +173,7 @@ mod tests {
             assert!(bytes.starts_with(&got) && fault.is_some(), "cut at {len}");
             longest = longest.max(got.len());
         }
-        assert!(
-            longest >= bytes.len() / 2,
-            "the window is larger than all of it, and yet it is given"
-        );
+        assert!(longest >= bytes.len() / 2, "the window is larger than all of it, and yet it is given");
     }
 
     #[test]
@@ -224,12 +187,7 @@ mod tests {
         let huge_window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0, 0, 0];
         assert!(unpack(&huge_window).1.unwrap().contains("Window"));
         let large_window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x90, 1, 0, 0];
-        assert!(
-            unpack(&large_window)
-                .1
-                .unwrap()
-                .contains(&MAX_WINDOW.to_string())
-        );
+        assert!(unpack(&large_window).1.unwrap().contains(&MAX_WINDOW.to_string()));
         let huge_block = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0xff, 0xff, 0xff];
         assert!(unpack(&huge_block).1.is_some());
         assert_eq!(unpack(b"\x28\xb5\x2f\xfd").0, b"");

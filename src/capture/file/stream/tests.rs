@@ -14,32 +14,22 @@ use super::*;
 
 /// Files with a bit of everything, of both formats.
 fn any_file() -> impl Strategy<Value = Vec<u8>> {
-    let packet = (
-        any::<u32>(),
-        any::<u32>(),
-        prop::collection::vec(any::<u8>(), 0..50),
-    );
+    let packet = (any::<u32>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..50));
     let order = prop_oneof![Just(Order::Little), Just(Order::Big)];
-    (order, any::<bool>(), prop::collection::vec(packet, 0..12)).prop_map(
-        |(order, pcap, packets)| {
-            let file = match pcap {
-                true => Bytes::pcap(order, 0xa1b2_3c4d, 65535, 1),
-                false => {
-                    Bytes::new(order)
-                        .section(order)
-                        .interface(1, 40, &[(2, b"eth0"), (9, &[9])])
-                }
-            };
-            let add = |file: Bytes, (a, b, bytes): (u32, u32, Vec<u8>)| match (pcap, a % 8) {
-                (true, _) => file.record(a, b, 60, &bytes),
-                (false, 0) => file.block(3, |it| it.u32(bytes.len() as u32).data(&bytes)),
-                (false, 1) => file.block(b | 0x8000_0000, |it| it.data(&bytes)),
-                (false, 2) => file.section(order).interface(113, 0, &[(2, &bytes)]),
-                (false, _) => file.packet(0, u64::from(b), &bytes, &[(2, &[1, 0, 0, 1])]),
-            };
-            packets.into_iter().fold(file, add).bytes
-        },
-    )
+    (order, any::<bool>(), prop::collection::vec(packet, 0..12)).prop_map(|(order, pcap, packets)| {
+        let file = match pcap {
+            true => Bytes::pcap(order, 0xa1b2_3c4d, 65535, 1),
+            false => Bytes::new(order).section(order).interface(1, 40, &[(2, b"eth0"), (9, &[9])]),
+        };
+        let add = |file: Bytes, (a, b, bytes): (u32, u32, Vec<u8>)| match (pcap, a % 8) {
+            (true, _) => file.record(a, b, 60, &bytes),
+            (false, 0) => file.block(3, |it| it.u32(bytes.len() as u32).data(&bytes)),
+            (false, 1) => file.block(b | 0x8000_0000, |it| it.data(&bytes)),
+            (false, 2) => file.section(order).interface(113, 0, &[(2, &bytes)]),
+            (false, _) => file.packet(0, u64::from(b), &bytes, &[(2, &[1, 0, 0, 1])]),
+        };
+        packets.into_iter().fold(file, add).bytes
+    })
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -128,11 +118,7 @@ fn a_packet_is_seen_before_the_next_one_is_asked_for() {
         let (reads, mut facts) = (pieces.reads.clone(), Facts::default());
         let mut stream = stream(pieces, &mut facts).unwrap();
         for frame in 0..9 {
-            assert_eq!(
-                reads.load(Ordering::Relaxed),
-                first + frame,
-                "packed: {packed}"
-            );
+            assert_eq!(reads.load(Ordering::Relaxed), first + frame, "packed: {packed}");
             assert!(stream.next(&mut facts));
         }
     }
@@ -149,26 +135,15 @@ fn a_read_that_fails_keeps_what_is_before() {
             }
         }
     }
-    let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1)
-        .record(1, 0, 60, b"x")
-        .bytes;
+    let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1).record(1, 0, 60, b"x").bytes;
     let (seen, facts) = read_from(Fails(Cursor::new(file))).unwrap();
-    assert_eq!(
-        (seen.len(), notes(&facts)),
-        (
-            1,
-            vec!["x.pcap: cannot be read on after frame 1: disk on fire"]
-        )
-    );
+    assert_eq!((seen.len(), notes(&facts)), (1, vec!["x.pcap: cannot be read on after frame 1: disk on fire"]));
 }
 
 #[test]
 fn packed_data_that_is_cut_off_is_told() {
-    let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1)
-        .record(1, 0, 60, b"x")
-        .bytes;
-    let zstd =
-        ruzstd::encoding::compress_to_vec(&file[..], ruzstd::encoding::CompressionLevel::Fastest);
+    let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1).record(1, 0, 60, b"x").bytes;
+    let zstd = ruzstd::encoding::compress_to_vec(&file[..], ruzstd::encoding::CompressionLevel::Fastest);
     let two_frames = [&zstd[..], &zstd[..6]].concat();
     let gzip = gzip(&file);
     for cut in [&gzip[..gzip.len() - 1], &two_frames] {
