@@ -124,7 +124,7 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
     let foreign = offers.iter().any(Offer::is_foreign);
     let refused = !negotiation.stands() && case.attempts().is_empty();
     let by_text = refused && !foreign && speaks_of_address(case, negotiation) && !is_low(negotiation);
-    let by_address = foreign && (refused || went_to_announced(case, &offers)) && !is_proxy_transfer(case, &offers);
+    let by_address = foreign && (refused || went_to_announced(case, &offers));
     if !(by_text || by_address) {
         return None;
     }
@@ -203,21 +203,13 @@ fn foreign_passive(case: &Case<'_>) -> Option<Vec<Offer>> {
     let offers = offers(case);
     let foreign = offers.iter().any(Offer::is_foreign) && went_to_announced(case, &offers);
     let unreachable = case.attempts().is_empty() && offers.iter().any(|offer| is_private_to_public(case, offer));
-    ((foreign || unreachable) && !is_proxy_transfer(case, &offers)).then_some(offers)
+    (foreign || unreachable).then_some(offers)
 }
 
 /// A private address is announced to a peer with a public one, which cannot reach it.
 fn is_private_to_public(case: &Case<'_>, offer: &Offer) -> bool {
     let private = matches!(scope(offer.announced), Scope::Private | Scope::Shared | Scope::LinkLocal | Scope::Loopback);
     private && case.address(offer.sight, Side::Client).is_some_and(is_public)
-}
-
-/// A foreign address is meant that way where two servers exchange a file: its data connection has a foreign opener too.
-fn is_proxy_transfer(case: &Case<'_>, offers: &[Offer]) -> bool {
-    let foreign_opener = case.attempts().iter().any(|joined| {
-        case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
-    });
-    foreign_opener && offers.iter().any(Offer::is_foreign)
 }
 
 /// N4: two taps read different listeners, though the addresses of the control connection are the same at both.
