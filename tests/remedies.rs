@@ -47,9 +47,8 @@ fn iptables_and_nft_take_every_command() {
             return;
         }
     }
-    let chains = ["input", "forward", "output"].map(|hook| {
-        format!("nft 'add chain inet filter {hook} {{ type filter hook {hook} priority 0; }}'")
-    });
+    let chains = ["input", "forward", "output"]
+        .map(|hook| format!("nft 'add chain inet filter {hook} {{ type filter hook {hook} priority 0; }}'"));
     for command in std::iter::once("nft add table inet filter".to_owned()).chain(chains) {
         assert!(namespace.run(&command).status.success(), "{command}");
     }
@@ -66,7 +65,8 @@ fn iptables_and_nft_take_every_command() {
 /// All packet filter commands, each once, in the order of the reports.
 fn commands() -> Vec<String> {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
-    let mut folders: Vec<_> = fs::read_dir(captures).expect("captures is there").flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(captures).expect("captures is there").flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let mut seen = BTreeSet::new();
     let mut commands = Vec::new();

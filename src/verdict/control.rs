@@ -7,7 +7,7 @@ use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Opening, Reset, Role};
 use crate::verdict::case::{Case, seconds};
 use crate::verdict::opening::reason_words;
-use crate::verdict::outcome::{STILL, flow_ended, said_goodbye};
+use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
 use crate::verdict::passage::Transit;
 use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
@@ -222,11 +222,8 @@ pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
 
 /// C14: the server's host ended the conversation before its end.
 pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
-    let reset = case.view().control.reset.filter(|reset| reset.from == Role::Listener && is_up(case))?;
-    let client_left = case.view().control.half(Role::Opener).fin.is_some_and(|fin| fin.first < reset.at);
-    if client_left || case.view().encrypted.is_some() || said_goodbye(case.view()) {
-        return None;
-    }
+    let view = case.view();
+    let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
     let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];

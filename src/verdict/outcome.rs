@@ -250,7 +250,7 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
         Opening::Reset | Opening::IcmpError => return ControlOutcome::Failed,
         Opening::HalfOpen | Opening::Unanswered => return unopened_control(case),
     }
-    let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Listener) && !said_goodbye(view);
+    let reset = is_reset_by_server(view);
     let broken = control_is_lost(case) || reset || super::control::forged_reset(case).is_some();
     let mute = view.greeting.is_none() && view.control.half(Role::Listener).reach == 0;
     if mute && view.control.half(Role::Opener).fin.is_some() {
@@ -270,7 +270,16 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
     if hopeless || over { ControlOutcome::Failed } else { ControlOutcome::Unfinished }
 }
 
+/// The server's address reset the conversation before either end had closed it.
+pub(super) fn is_reset_by_server(view: &View) -> bool {
+    let Some(reset) = view.control.reset.filter(|reset| reset.from == Role::Listener) else { return false };
+    let closed = [Role::Opener, Role::Listener]
+        .iter()
+        .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
+    !closed && !said_goodbye(view)
+}
+
 /// QUIT was sent, or 221 or 421 received: what follows is no accident.
-pub(super) fn said_goodbye(view: &View) -> bool {
+fn said_goodbye(view: &View) -> bool {
     view.log.iter().any(|event| event.verb == Verb::Quit || matches!(event.kind, EventKind::Reply(221 | 421)))
 }
