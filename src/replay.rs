@@ -77,24 +77,34 @@ const AT_ONCE: u64 = 1 << 16;
 /// Different reasons for not decoding a frame that are counted apart.
 const MAX_KINDS: usize = 256;
 
-/// Replays captures into `sink`.
+/// Replays captures into `sink`. A capture that cannot be opened is told in the summary, and the run goes on with the
+/// others.
 ///
 /// # Errors
-/// A capture that cannot be opened at all, or the sink's own error.
+/// No capture can be opened (the first one's error), or the sink's own error.
 pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, S::Error>, FileError> {
     let mut readers = Vec::new();
-    for capture in &replay.captures {
-        readers.push(TapReader::open(&capture.paths)?);
-    }
-    let cooked = readers.iter().any(|reader| is_cooked(reader.facts()));
-    Ok(match (readers.pop(), readers.is_empty() && !cooked) {
-        (Some(reader), true) => stream(replay, reader, sink),
-        (Some(reader), false) => {
-            readers.push(reader);
-            together(replay, readers, sink)
+    let mut errors = Vec::new();
+    for (capture, of) in replay.captures.iter().enumerate() {
+        match TapReader::open(&of.paths) {
+            Ok(reader) => readers.push((capture, reader)),
+            Err(error) => errors.push(error),
         }
-        (None, _) => Ok(Summary::default()),
-    })
+    }
+    if readers.is_empty() {
+        return errors.into_iter().next().map_or(Ok(Ok(Summary::default())), Err);
+    }
+    let cooked = readers.iter().any(|(_, reader)| is_cooked(reader.facts()));
+    let alone = readers.len() == 1 && !cooked;
+    let found = match readers.pop_if(|_| alone) {
+        Some((capture, reader)) => stream(replay, capture, reader, sink),
+        None => together(replay, readers, sink),
+    };
+    let unopened = errors.iter().map(|error| Note { text: error.to_string(), unreadable: true });
+    Ok(found.map(|mut summary| {
+        summary.notes.extend(unopened);
+        summary
+    }))
 }
 
 fn is_cooked(facts: &Facts) -> bool {
@@ -102,9 +112,9 @@ fn is_cooked(facts: &Facts) -> bool {
 }
 
 /// One tap: every session is handed out as soon as it is settled.
-fn stream<S: Sink>(replay: &Replay, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
-    let place = replay.captures[0].place;
-    let mut follower = Follower::new(replay, reader, 0);
+fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
+    let place = replay.captures[capture].place;
+    let mut follower = Follower::new(replay, reader, capture);
     while follower.read_some() {
         hand_out(&mut follower, place, sink)?;
         let (read, total) = follower.reader.position();
@@ -129,10 +139,10 @@ fn hand_out<S: Sink>(follower: &mut Follower, place: Option<Place>, sink: &mut S
 }
 
 /// Several taps: each is followed by itself, then the views are joined.
-fn together<S: Sink>(replay: &Replay, readers: Vec<TapReader>, sink: &mut S) -> Result<Summary, S::Error> {
+fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &mut S) -> Result<Summary, S::Error> {
     let followed: Vec<(Vec<Leg>, Vec<Note>)> = thread::scope(|scope| {
         let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
-        let threads: Vec<_> = readers.into_iter().enumerate().map(follow).collect();
+        let threads: Vec<_> = readers.into_iter().map(follow).collect();
         threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
     });
     let mut summary = Summary::default();
