@@ -44,7 +44,7 @@ impl Tracker {
         };
         match owner {
             Some(owner) => self.owned(owner, segment),
-            None => self.orphans.add(key, opener, listener, segment),
+            None => self.orphans.add(key, self.keys.end(listener), [opener, listener], segment),
         }
     }
 
@@ -91,7 +91,7 @@ impl Tracker {
 
     /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
     fn waiting_for(&self, listener: Endpoint, opener: IpAddr) -> Option<Waiting> {
-        let all = self.expected.get(&listener)?;
+        let all = self.expected.get(&self.keys.end(listener))?;
         let fits = |waiting: &&Waiting| self.expected_opener(waiting, listener.ip) == Some(opener);
         all.iter().rev().find(fits).or(all.last()).copied()
     }
@@ -126,7 +126,7 @@ impl Tracker {
     /// In a transfer between two servers (RFC 959 section 5.2) the connection that one session opens is the one that
     /// another session listens for.
     fn twin_of(&self, waiting: &Waiting, connection: &Connection) -> Option<Waiting> {
-        let all = self.expected.get(&connection.listener)?;
+        let all = self.expected.get(&self.keys.end(connection.listener))?;
         let view = &self.slots[waiting.slot as usize].as_deref()?.view;
         let between_servers = listening_side(view, waiting.transfer, connection.listener.ip) == Side::Client
             && connection.listener.ip != view.client.ip;
@@ -200,7 +200,7 @@ impl Tracker {
     pub(super) fn icmp(&mut self, error: &IcmpError) {
         self.census.other_traffic = true;
         let (from, to) = (error.quoted.source, error.quoted.destination);
-        let key = FlowKey::new(from, to);
+        let key = self.keys.flow(from, to);
         if let Some(owner) = self.flows.get(&key).copied() {
             return self.owned_icmp(owner, error);
         }

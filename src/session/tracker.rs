@@ -17,9 +17,9 @@ use foldhash::fast::RandomState;
 use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Direction, Endpoint, Flags, Packet, Segment};
+use crate::packet::{Direction, Endpoint, Flags, Glance, Packet, Segment};
 use crate::session::dialogue::{Dialogue, Effect};
-use crate::session::flow::{FlowKey, Ports};
+use crate::session::flow::{EndKey, FlowKey, Keys, Ports, Table};
 use crate::session::orphans::Orphans;
 use crate::session::timers::Timers;
 use crate::session::view::{CONTROL, EventKind, KnownBy, Settled, View};
@@ -59,6 +59,10 @@ impl Leg {
 
 /// Sessions alive at once; more displace the ones that were silent longest.
 pub const MAX_SESSIONS: usize = 65_536;
+/// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
+const MAX_SPARE: usize = 64;
+/// Events a view may have room for and still be kept: more than almost every session needs.
+const MAX_SPARE_EVENTS: usize = 256;
 /// After both ends have closed, late packets of the session are still taken for this long.
 const LINGER: Duration = Duration::from_secs(2);
 /// The same where a data connection is still open or unanswered: a refusal may take an ARP timeout of 3 s.
@@ -72,16 +76,18 @@ const IDLE: Duration = Duration::from_secs(2 * 3600);
 pub struct Tracker {
     pub(super) config: Config,
     pub(super) ports: Ports,
-    pub(super) flows: HashMap<FlowKey, Owner, RandomState>,
+    pub(super) keys: Keys,
+    pub(super) flows: Table<FlowKey, Owner>,
     /// Second owner of a data connection between two servers (FXP).
-    pub(super) twins: HashMap<FlowKey, Owner, RandomState>,
-    pub(super) expected: HashMap<Endpoint, Vec<Waiting>, RandomState>,
+    pub(super) twins: Table<FlowKey, Owner>,
+    pub(super) expected: Table<EndKey, Vec<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
     pub(super) slots: Vec<Option<Box<Live>>>,
     free: Vec<u32>,
     pub(super) orphans: Orphans,
     timers: Timers,
     settled: VecDeque<View>,
+    spare: Vec<View>,
     effects: Vec<Effect>,
     pub(super) now: Time,
     numbered: u64,
@@ -141,6 +147,7 @@ impl Tracker {
         Tracker {
             config,
             ports,
+            keys: Keys::default(),
             flows: HashMap::default(),
             twins: HashMap::default(),
             expected: HashMap::default(),
@@ -150,6 +157,7 @@ impl Tracker {
             orphans: Orphans::default(),
             timers: Timers::default(),
             settled: VecDeque::new(),
+            spare: Vec::new(),
             effects: Vec::new(),
             now: Time(i64::MIN),
             numbered: 0,
@@ -158,13 +166,25 @@ impl Tracker {
         }
     }
 
+    /// Whether a segment is worth being read and observed; any other is [`Packet::Other`] to the tracker.
+    #[inline]
+    pub fn wants(&self, glance: &Glance<'_>) -> bool {
+        self.is_interesting([glance.source_port(), glance.destination_port()], glance.flags(), glance.text())
+    }
+
     /// Takes one packet into account. Its time advances the tracker's.
     #[inline]
     pub fn observe(&mut self, packet: &Packet<'_>) {
         match packet {
-            Packet::Segment(segment) if self.is_interesting(segment) => self.segment(segment),
+            Packet::Segment(segment) => {
+                let ports = [segment.source.port, segment.destination.port];
+                match self.is_interesting(ports, segment.flags, segment.text) {
+                    true => self.segment(segment),
+                    false => self.census.other_traffic = true,
+                }
+            }
             Packet::IcmpError(error) => self.icmp(error),
-            Packet::Segment(_) | Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
+            Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
         }
     }
 
@@ -196,6 +216,13 @@ impl Tracker {
         self.settled.pop_front()
     }
 
+    /// Takes back a view that was handed out, whose memory a next session can use.
+    pub fn recycle(&mut self, view: View) {
+        if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
+            self.spare.push(view);
+        }
+    }
+
     /// Whether [`Tracker::poll`] has something.
     #[inline]
     pub fn has_settled(&self) -> bool {
@@ -208,11 +235,11 @@ impl Tracker {
     }
 
     #[inline]
-    fn is_interesting(&self, segment: &Segment<'_>) -> bool {
-        self.ports.has(segment.source.port)
-            || self.ports.has(segment.destination.port)
-            || segment.flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
-            || segment.text.starts_with(b"220")
+    fn is_interesting(&self, [from, to]: [u16; 2], flags: Flags, text: &[u8]) -> bool {
+        self.ports.has(from)
+            || self.ports.has(to)
+            || flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
+            || text.starts_with(b"220")
     }
 
     pub(super) fn is_control(&self, port: u16) -> bool {
@@ -220,7 +247,7 @@ impl Tracker {
     }
 
     fn segment(&mut self, segment: &Segment<'_>) {
-        let key = FlowKey::new(segment.source, segment.destination);
+        let key = self.keys.flow(segment.source, segment.destination);
         match self.flows.get(&key).copied() {
             Some(owner) if !self.reopens(owner, segment) => {
                 self.owned(owner, segment);
@@ -328,8 +355,9 @@ impl Tracker {
         let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
         live.listeners.push(listener);
         self.ports.add(listener.port);
-        self.expected.entry(listener).or_default().push(Waiting { slot, transfer });
-        if let Some((key, connection)) = self.orphans.take_to(listener, self.now) {
+        let end = self.keys.end(listener);
+        self.expected.entry(end).or_default().push(Waiting { slot, transfer });
+        if let Some((key, connection)) = self.orphans.take_to(end, self.now) {
             self.adopt(key, Waiting { slot, transfer }, connection);
         }
     }
@@ -366,9 +394,12 @@ impl Tracker {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
+        if let Some(old) = self.spare.pop() {
+            view.reuse(old);
+        }
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Dialogue::new(), listeners: Vec::new(), stamp: self.stamp, candidate };
+        let live = Live { view, dialogue: Dialogue::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
         self.slots[slot as usize] = Some(Box::new(live));
         slot
     }
@@ -428,7 +459,7 @@ impl Tracker {
     }
 
     fn forget_flow(&mut self, one: Endpoint, other: Endpoint, slot: u32) {
-        let key = FlowKey::new(one, other);
+        let key = self.keys.flow(one, other);
         for table in [&mut self.flows, &mut self.twins] {
             if let Entry::Occupied(entry) = table.entry(key)
                 && entry.get().slot == slot
@@ -439,7 +470,7 @@ impl Tracker {
     }
 
     fn forget_listener(&mut self, listener: Endpoint, slot: u32) {
-        if let Entry::Occupied(mut entry) = self.expected.entry(listener) {
+        if let Entry::Occupied(mut entry) = self.expected.entry(self.keys.end(listener)) {
             entry.get_mut().retain(|waiting| waiting.slot != slot);
             if entry.get().is_empty() {
                 entry.remove();
