@@ -205,19 +205,20 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             self.packets += 1;
-            let packet = match frame.glance() {
-                Some(glance) if !self.trackers.iter().any(|tracker| tracker.wants(&glance)) => Packet::Other,
-                Some(glance) => Packet::Segment(glance.segment(&frame)),
-                None => self.decoder.decode(&frame),
-            };
-            if let Packet::Undecoded(why) = packet
-                && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
-            {
-                *self.undecoded.entry(why).or_default() += 1;
-            }
             for tracker in &mut self.trackers {
                 tracker.advance(frame.at.time);
-                tracker.observe(&packet);
+            }
+            match frame.glance() {
+                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                None => {
+                    let packet = self.decoder.decode(&frame);
+                    if let Packet::Undecoded(why) = packet
+                        && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
+                    {
+                        *self.undecoded.entry(why).or_default() += 1;
+                    }
+                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                }
             }
             if self.has_settled() {
                 break;

@@ -30,6 +30,15 @@ enum Ip<'a> {
     V6(&'a [u8; 40]),
 }
 
+/// The addresses of a packet as numbers: source and destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// Two of IPv4.
+    V4([u32; 2]),
+    /// Two of IPv6.
+    V6([u128; 2]),
+}
+
 impl<'a> Frame<'a> {
     /// The TCP segment that this frame certainly carries whole; None if in any doubt.
     #[inline]
@@ -79,6 +88,15 @@ impl<'a> Glance<'a> {
         u16::from_be_bytes([self.tcp[2], self.tcp[3]])
     }
 
+    /// Source and destination.
+    #[inline]
+    pub fn addresses(&self) -> Addresses {
+        match self.ip {
+            Ip::V4(header) => Addresses::V4([12, 16].map(|at| u32::from_be_bytes(field(header, at)))),
+            Ip::V6(header) => Addresses::V6([8, 24].map(|at| u128::from_be_bytes(field(header, at)))),
+        }
+    }
+
     /// Control bits.
     #[inline]
     pub fn flags(&self) -> Flags {
@@ -122,15 +140,22 @@ impl Ip<'_> {
     #[inline]
     fn read(&self) -> (IpAddr, IpAddr, u8, u16) {
         match *self {
-            Ip::V4(&[.., i0, i1, _, _, ttl, _, _, _, s0, s1, s2, s3, d0, d1, d2, d3]) => {
-                ([s0, s1, s2, s3].into(), [d0, d1, d2, d3].into(), ttl, u16::from_be_bytes([i0, i1]))
+            Ip::V4(header) => {
+                let [source, destination] = [12, 16].map(|at| field::<4>(header, at).into());
+                (source, destination, header[8], u16::from_be_bytes(field(header, 4)))
             }
             Ip::V6(header) => {
-                let address = |from| header[from..].first_chunk::<16>().copied().unwrap_or_default().into();
-                (address(8), address(24), header[7], 0)
+                let [source, destination] = [8, 24].map(|at| field::<16>(header, at).into());
+                (source, destination, header[7], 0)
             }
         }
     }
+}
+
+/// The field at `at`, which lies within every header that is asked for it.
+#[inline]
+fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
+    header[at..].first_chunk().copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
 
-use crate::packet::Endpoint;
+use crate::packet::{Addresses, Endpoint, Glance};
 
 /// Makes keys of addresses, with a random secret that a hostile sender would need to make keys collide.
 ///
@@ -19,28 +19,61 @@ impl Keys {
     /// The key of an end.
     #[inline]
     pub(super) fn end(&self, end: Endpoint) -> EndKey {
-        EndKey(match end.ip {
-            IpAddr::V4(ip) => self.0.hash_one(u128::from(ip.to_bits()) << 16 | u128::from(end.port)),
-            IpAddr::V6(ip) => self.0.hash_one((ip.to_bits(), end.port)),
-        })
+        match end.ip {
+            IpAddr::V4(ip) => self.v4(ip.to_bits(), end.port),
+            IpAddr::V6(ip) => self.v6(ip.to_bits(), end.port),
+        }
     }
 
-    /// The key of the connection between two ends.
+    /// The ends of a packet on its way between two ends.
     #[inline]
-    pub(super) fn flow(&self, one: Endpoint, other: Endpoint) -> FlowKey {
-        self.end(one).and(self.end(other))
+    pub(super) fn ends(&self, from: Endpoint, to: Endpoint) -> Ends {
+        Ends { from: self.end(from), to: self.end(to) }
+    }
+
+    /// The ends of a packet, straight from its headers.
+    #[inline]
+    pub(super) fn glanced(&self, glance: &Glance<'_>) -> Ends {
+        let (source, destination) = (glance.source_port(), glance.destination_port());
+        match glance.addresses() {
+            Addresses::V4([from, to]) => Ends { from: self.v4(from, source), to: self.v4(to, destination) },
+            Addresses::V6([from, to]) => Ends { from: self.v6(from, source), to: self.v6(to, destination) },
+        }
+    }
+
+    #[inline]
+    fn v4(&self, address: u32, port: u16) -> EndKey {
+        EndKey(self.0.hash_one(u128::from(address) << 16 | u128::from(port)))
+    }
+
+    #[inline]
+    fn v6(&self, address: u128, port: u16) -> EndKey {
+        EndKey(self.0.hash_one((address, port)))
     }
 }
 
 /// Stands for an address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EndKey(u64);
 
-impl EndKey {
-    /// The key of the connection between this end and another, in whichever order.
+/// Sender and receiver of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) from: EndKey,
+    pub(super) to: EndKey,
+}
+
+impl Ends {
+    /// The key of the connection, the same for both directions.
     #[inline]
-    pub(super) fn and(self, other: EndKey) -> FlowKey {
-        FlowKey(self.0.wrapping_add(other.0))
+    pub(super) fn key(self) -> FlowKey {
+        FlowKey(self.from.0.wrapping_add(self.to.0))
+    }
+
+    /// Tells the two directions apart.
+    #[inline]
+    pub(super) fn is_rising(self) -> bool {
+        self.from < self.to
     }
 }
 
@@ -115,10 +148,12 @@ mod tests {
     #[test]
     fn both_directions_give_one_key() {
         let keys = Keys::default();
+        let key = |one, other| keys.ends(one, other).key();
         let (one, other) = (at([10, 0, 0, 1], 40000), at([10, 0, 0, 2], 21));
-        assert_eq!(keys.flow(one, other), keys.flow(other, one));
-        assert_ne!(keys.flow(one, other), keys.flow(one, at([10, 0, 0, 3], 21)));
-        assert_ne!(keys.flow(one, other), keys.flow(at([10, 0, 0, 1], 21), at([10, 0, 0, 2], 40000)));
+        assert_eq!(key(one, other), key(other, one));
+        assert_ne!(keys.ends(one, other).is_rising(), keys.ends(other, one).is_rising());
+        assert_ne!(key(one, other), key(one, at([10, 0, 0, 3], 21)));
+        assert_ne!(key(one, other), key(at([10, 0, 0, 1], 21), at([10, 0, 0, 2], 40000)));
     }
 
     #[test]

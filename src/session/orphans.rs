@@ -24,8 +24,9 @@ pub(super) struct Orphans {
     order: VecDeque<FlowKey>,
 }
 
-struct Orphan {
-    connection: Connection,
+/// A connection without an owner.
+pub(super) struct Orphan {
+    pub(super) connection: Connection,
     listener: EndKey,
 }
 
@@ -39,7 +40,7 @@ impl Orphans {
         if orphan.listener != listener {
             *orphan = Orphan::new(ends, listener);
         }
-        orphan.connection.observe(segment);
+        orphan.observe(segment);
         self.by_listener.insert(listener, key);
         if self.order.len() > MAX_ORPHANS
             && let Some(oldest) = self.order.pop_front()
@@ -48,8 +49,8 @@ impl Orphans {
         }
     }
 
-    pub(super) fn get(&mut self, key: FlowKey) -> Option<&mut Connection> {
-        self.by_flow.get_mut(&key).map(|orphan| &mut orphan.connection)
+    pub(super) fn get(&mut self, key: FlowKey) -> Option<&mut Orphan> {
+        self.by_flow.get_mut(&key)
     }
 
     pub(super) fn take(&mut self, key: FlowKey) -> Option<Connection> {
@@ -61,15 +62,19 @@ impl Orphans {
     }
 
     /// The latest orphan that goes to `listener`, unless it began too long before `now` to be the announced one.
-    pub(super) fn take_to(&mut self, listener: EndKey, now: Time) -> Option<(FlowKey, Connection)> {
+    pub(super) fn take_to(&mut self, listener: EndKey, now: Time) -> Option<Connection> {
         let key = *self.by_listener.get(&listener)?;
         let began = self.by_flow.get(&key)?.connection.began()?;
-        if began.time.until(now) > OUT_OF_ORDER { None } else { self.take(key).map(|connection| (key, connection)) }
+        if began.time.until(now) > OUT_OF_ORDER { None } else { self.take(key) }
     }
 }
 
 impl Orphan {
     fn new([opener, at]: [Endpoint; 2], listener: EndKey) -> Orphan {
         Orphan { connection: Connection::new(opener, at), listener }
+    }
+
+    pub(super) fn observe(&mut self, segment: &Segment<'_>) {
+        self.connection.observe(self.connection.role_of(segment.source), segment);
     }
 }

@@ -17,12 +17,12 @@ use foldhash::fast::RandomState;
 use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Direction, Endpoint, Flags, Glance, Packet, Segment};
+use crate::packet::{Direction, Endpoint, Flags, Frame, Glance, Packet, Segment};
 use crate::session::dialogue::{Dialogue, Effect};
-use crate::session::flow::{EndKey, FlowKey, Keys, Ports, Table};
+use crate::session::flow::{EndKey, Ends, FlowKey, Keys, Ports, Table};
 use crate::session::orphans::Orphans;
 use crate::session::timers::Timers;
-use crate::session::view::{CONTROL, EventKind, KnownBy, Settled, View};
+use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, Settled, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
 
 /// What the tracker is to look for.
@@ -112,6 +112,16 @@ pub struct Census {
 pub(super) struct Owner {
     pub(super) slot: u32,
     pub(super) attempt: u16,
+    /// Whether packets of the opener are rising.
+    pub(super) rising: bool,
+}
+
+impl Owner {
+    /// Whose packet it is.
+    #[inline]
+    fn role(self, ends: Ends) -> Role {
+        if ends.is_rising() == self.rising { Role::Opener } else { Role::Listener }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,12 +176,6 @@ impl Tracker {
         }
     }
 
-    /// Whether a segment is worth being read and observed; any other is [`Packet::Other`] to the tracker.
-    #[inline]
-    pub fn wants(&self, glance: &Glance<'_>) -> bool {
-        self.is_interesting([glance.source_port(), glance.destination_port()], glance.flags(), glance.text())
-    }
-
     /// Takes one packet into account. Its time advances the tracker's.
     #[inline]
     pub fn observe(&mut self, packet: &Packet<'_>) {
@@ -179,12 +183,22 @@ impl Tracker {
             Packet::Segment(segment) => {
                 let ports = [segment.source.port, segment.destination.port];
                 match self.is_interesting(ports, segment.flags, segment.text) {
-                    true => self.segment(segment),
+                    true => self.segment(self.keys.ends(segment.source, segment.destination), segment),
                     false => self.census.other_traffic = true,
                 }
             }
             Packet::IcmpError(error) => self.icmp(error),
             Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
+        }
+    }
+
+    /// The same for a segment that was only glanced at and is read no further than it has to be.
+    #[inline]
+    pub fn observe_glance(&mut self, glance: &Glance<'_>, frame: &Frame<'_>) {
+        let ports = [glance.source_port(), glance.destination_port()];
+        match self.is_interesting(ports, glance.flags(), glance.text()) {
+            true => self.segment(self.keys.glanced(glance), &glance.segment(frame)),
+            false => self.census.other_traffic = true,
         }
     }
 
@@ -246,24 +260,24 @@ impl Tracker {
         self.config.control_ports.contains(&port)
     }
 
-    fn segment(&mut self, segment: &Segment<'_>) {
-        let key = self.keys.flow(segment.source, segment.destination);
-        match self.flows.get(&key).copied() {
+    #[inline]
+    fn segment(&mut self, ends: Ends, segment: &Segment<'_>) {
+        match self.flows.get(&ends.key()).copied() {
             Some(owner) if !self.reopens(owner, segment) => {
-                self.owned(owner, segment);
+                self.owned(owner, ends, segment);
                 if !self.twins.is_empty()
-                    && let Some(&twin) = self.twins.get(&key)
+                    && let Some(&twin) = self.twins.get(&ends.key())
                 {
-                    self.owned(twin, segment);
+                    self.owned(twin, ends, segment);
                 }
             }
             Some(owner) => {
                 if owner.attempt == CONTROL {
                     self.settle(owner.slot, Settled::Displaced);
                 }
-                self.stranger(key, segment);
+                self.stranger(ends, segment);
             }
-            None => self.stranger(key, segment),
+            None => self.stranger(ends, segment),
         }
     }
 
@@ -285,26 +299,25 @@ impl Tracker {
         }
     }
 
-    pub(super) fn owned(&mut self, owner: Owner, segment: &Segment<'_>) {
-        if owner.attempt == CONTROL {
-            self.control_segment(owner.slot, segment)
-        } else {
-            self.data_segment(owner, segment)
+    pub(super) fn owned(&mut self, owner: Owner, ends: Ends, segment: &Segment<'_>) {
+        let role = owner.role(ends);
+        match owner.attempt {
+            CONTROL => self.control_segment(owner.slot, role, segment),
+            attempt => self.data_segment(owner.slot, attempt, role, segment),
         }
     }
 
-    pub(super) fn control_segment(&mut self, slot: u32, segment: &Segment<'_>) {
+    pub(super) fn control_segment(&mut self, slot: u32, role: Role, segment: &Segment<'_>) {
         let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
         let Live { view, dialogue, .. } = live;
-        let toward = if segment.source == view.client { Side::Server } else { Side::Client };
+        let toward = if role == Role::Opener { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
         view.last_at = segment.at;
-        let was_over = view.control.is_over();
-        let role = view.control.role_of(segment.source);
+        let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
         let resent = view.control.half(role).resent;
-        let noticed = view.control.observe(segment);
+        let noticed = view.control.observe(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
@@ -318,25 +331,26 @@ impl Tracker {
         if segment.text_len > 0 {
             dialogue.text(view, toward, segment, &mut self.effects);
         }
-        if !was_over && view.control.is_over() {
+        if ends && view.control.is_over() {
             self.timers.set(segment.at.time.plus(LINGER), slot, live.stamp);
         }
-        self.apply_effects(slot);
+        if !self.effects.is_empty() {
+            self.apply_effects(slot);
+        }
     }
 
-    fn data_segment(&mut self, owner: Owner, segment: &Segment<'_>) {
-        let Some(live) = self.slots[owner.slot as usize].as_deref_mut() else { return };
-        let Some(attempt) = live.view.attempts.get_mut(usize::from(owner.attempt)) else { return };
-        let role = attempt.connection.role_of(segment.source);
-        let toward = if role == Role::Opener { attempt.listens } else { !attempt.listens };
+    fn data_segment(&mut self, slot: u32, attempt: u16, role: Role, segment: &Segment<'_>) {
+        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(Attempt { connection, listens, .. }) = live.view.attempts.get_mut(usize::from(attempt)) else {
+            return;
+        };
+        let toward = if role == Role::Opener { *listens } else { !*listens };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let noticed = attempt.connection.observe(segment);
+        let noticed = connection.observe(role, segment);
         live.view.last_at = segment.at;
-        if noticed != Noticed::Nothing {
-            record(&mut live.view, segment.at, owner.attempt, noticed, toward);
-        }
+        record(&mut live.view, segment.at, attempt, noticed, toward);
     }
 
     fn apply_effects(&mut self, slot: u32) {
@@ -357,8 +371,8 @@ impl Tracker {
         self.ports.add(listener.port);
         let end = self.keys.end(listener);
         self.expected.entry(end).or_default().push(Waiting { slot, transfer });
-        if let Some((key, connection)) = self.orphans.take_to(end, self.now) {
-            self.adopt(key, Waiting { slot, transfer }, connection);
+        if let Some(connection) = self.orphans.take_to(end, self.now) {
+            self.adopt(Waiting { slot, transfer }, connection);
         }
     }
 
@@ -459,7 +473,7 @@ impl Tracker {
     }
 
     fn forget_flow(&mut self, one: Endpoint, other: Endpoint, slot: u32) {
-        let key = self.keys.flow(one, other);
+        let key = self.keys.ends(one, other).key();
         for table in [&mut self.flows, &mut self.twins] {
             if let Entry::Occupied(entry) = table.entry(key)
                 && entry.get().slot == slot
@@ -480,6 +494,7 @@ impl Tracker {
 }
 
 /// Puts what a segment meant into the log.
+#[inline]
 pub(super) fn record(view: &mut View, at: At, attempt: u16, noticed: Noticed, toward: Side) {
     let kind = match noticed {
         Noticed::Syn => EventKind::Syn,
