@@ -158,11 +158,11 @@ impl ReplayArgs {
                 TimeStyle::Local => report::TimeStyle::Local,
             },
             color: match self.color {
-                When::Auto => report::terminal::wants_color(),
+                When::Auto => report::wants_color(&std::io::stdout()),
                 When::Always => true,
                 When::Never => false,
             },
-            width: report::terminal::width(),
+            width: report::width(),
             session: self.session,
             host: self.host,
         }

@@ -55,8 +55,17 @@ pub trait Sink {
 pub struct Summary {
     /// The taps.
     pub taps: Vec<TapFacts>,
-    /// What was wrong with the captures, for people; the flag says that a file could not be read.
-    pub notes: Vec<(String, bool)>,
+    /// What was wrong with the captures.
+    pub notes: Vec<Note>,
+}
+
+/// Something that was wrong with a capture.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// What, where, and what to do about it, for people.
+    pub text: String,
+    /// A file could not be read at all.
+    pub unreadable: bool,
 }
 
 /// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
@@ -68,24 +77,34 @@ const AT_ONCE: u64 = 1 << 16;
 /// Different reasons for not decoding a frame that are counted apart.
 const MAX_KINDS: usize = 256;
 
-/// Replays captures into `sink`.
+/// Replays captures into `sink`. A capture that cannot be opened is told in the summary, and the run goes on with the
+/// others.
 ///
 /// # Errors
-/// A capture that cannot be opened at all, or the sink's own error.
+/// No capture can be opened (the first one's error), or the sink's own error.
 pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, S::Error>, FileError> {
     let mut readers = Vec::new();
-    for capture in &replay.captures {
-        readers.push(TapReader::open(&capture.paths)?);
-    }
-    let cooked = readers.iter().any(|reader| is_cooked(reader.facts()));
-    Ok(match (readers.pop(), readers.is_empty() && !cooked) {
-        (Some(reader), true) => stream(replay, reader, sink),
-        (Some(reader), false) => {
-            readers.push(reader);
-            together(replay, readers, sink)
+    let mut errors = Vec::new();
+    for (capture, of) in replay.captures.iter().enumerate() {
+        match TapReader::open(&of.paths) {
+            Ok(reader) => readers.push((capture, reader)),
+            Err(error) => errors.push(error),
         }
-        (None, _) => Ok(Summary::default()),
-    })
+    }
+    if readers.is_empty() {
+        return errors.into_iter().next().map_or(Ok(Ok(Summary::default())), Err);
+    }
+    let cooked = readers.iter().any(|(_, reader)| is_cooked(reader.facts()));
+    let alone = readers.len() == 1 && !cooked;
+    let found = match readers.pop_if(|_| alone) {
+        Some((capture, reader)) => stream(replay, capture, reader, sink),
+        None => together(replay, readers, sink),
+    };
+    let unopened = errors.iter().map(|error| Note { text: error.to_string(), unreadable: true });
+    Ok(found.map(|mut summary| {
+        summary.notes.extend(unopened);
+        summary
+    }))
 }
 
 fn is_cooked(facts: &Facts) -> bool {
@@ -93,9 +112,9 @@ fn is_cooked(facts: &Facts) -> bool {
 }
 
 /// One tap: every session is handed out as soon as it is settled.
-fn stream<S: Sink>(replay: &Replay, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
-    let place = replay.captures[0].place;
-    let mut follower = Follower::new(replay, reader, 0);
+fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
+    let place = replay.captures[capture].place;
+    let mut follower = Follower::new(replay, reader, capture);
     let mut taps = vec![TapFacts::default()];
     while follower.read_some() {
         hand_out(&mut follower, &mut taps, place, sink)?;
@@ -127,10 +146,10 @@ fn hand_out<S: Sink>(
 }
 
 /// Several taps: each is followed by itself, then the views are joined.
-fn together<S: Sink>(replay: &Replay, readers: Vec<TapReader>, sink: &mut S) -> Result<Summary, S::Error> {
-    let followed: Vec<(Vec<Leg>, Vec<(String, bool)>)> = thread::scope(|scope| {
+fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &mut S) -> Result<Summary, S::Error> {
+    let followed: Vec<(Vec<Leg>, Vec<Note>)> = thread::scope(|scope| {
         let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
-        let threads: Vec<_> = readers.into_iter().enumerate().map(follow).collect();
+        let threads: Vec<_> = readers.into_iter().map(follow).collect();
         threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
     });
     let mut summary = Summary::default();
@@ -156,7 +175,7 @@ struct Leg {
 }
 
 /// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
-fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<(String, bool)>) {
+fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<Note>) {
     let mut follower = Follower::new(replay, reader, capture);
     while follower.read_some() {}
     follower.finish();
@@ -250,15 +269,24 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.packets;
+        known.filter = facts.interfaces.iter().find_map(|interface| interface.filter.clone());
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
         known.census = self.trackers[leg].census();
     }
 
-    fn notes(&self) -> Vec<(String, bool)> {
-        let files = self.reader.facts().notes.iter().map(|note| (note.text.clone(), note.kind == NoteKind::Unreadable));
-        let mut kinds: Vec<_> =
-            self.undecoded.iter().map(|(why, count)| (format!("{count} frames not decoded: {why}"), false)).collect();
+    fn notes(&self) -> Vec<Note> {
+        let files = self
+            .reader
+            .facts()
+            .notes
+            .iter()
+            .map(|note| Note { text: note.text.clone(), unreadable: note.kind == NoteKind::Unreadable });
+        let count = |(why, count): (&Undecoded, &u64)| Note {
+            text: format!("{}: {count} frames not decoded: {why}", self.facts(0).name),
+            unreadable: false,
+        };
+        let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
         kinds.sort();
         files.chain(kinds).collect()
     }

@@ -22,16 +22,27 @@ const TAPS: [(&str, Place); 4] =
 /// Control ports of the cases besides 21.
 const PORTS: [u16; 5] = [2121, 2122, 2123, 2124, 2126];
 
-/// Case, taps, and why the stretch is wider than the truth's neighbours.
-const WIDER: &[(&str, &[&[usize]], &str)] = &[
+/// Case, the taps of which any subset gives a wider stretch than the truth's neighbours, and why.
+const WIDER: &[(&str, &[usize], &str)] = &[
+    ("cli-out-drop", &[0, 1, 2, 3], BARE),
+    ("cli-out-reject", &[0, 1, 2, 3], BARE),
+    ("act-srv-out-drop", &[0, 1, 2, 3], BARE),
+    ("rtr-drop", &[2, 3], BARE),
+    ("rtr-reject", &[2, 3], BARE),
+    ("rtr-rst", &[2, 3], BARE),
+    ("act-rtr-drop", &[0, 1], BARE),
+    ("act-rtr-reject", &[0, 1], BARE),
     (
         "pasv-private",
-        &[&[2], &[3], &[2, 3]],
+        &[2, 3],
         "no SYN is seen here: the client went to the announced address, or to the control peer and was dropped",
     ),
-    ("pasv-private-helper", &[&[2], &[3], &[2, 3]], "the same from the other side: nothing tells the two apart"),
-    ("tls-helper", &[&[2], &[3], &[2, 3]], "encrypted, and no SYN is seen here: whether one was sent cannot be known"),
+    ("pasv-private-helper", &[2, 3], "the same from the other side: nothing tells the two apart"),
+    ("tls-helper", &[2, 3], "encrypted, and no SYN is seen here: whether one was sent cannot be known"),
 ];
+
+/// These files hold nothing but the control connection, as a capture with the filter `port 21` would of any failure.
+const BARE: &str = "nothing shows that data connections were captured at all";
 
 /// Points of the line by number: 0 the client, 1 to 4 the taps, 5 the server.
 type Interval = (usize, usize);
@@ -121,7 +132,7 @@ fn grade(id: &str, place: Option<Interval>, taps: &[usize], given: bool, judged:
         return "wrong";
     }
     let narrowest = judged.stretches.iter().all(|named| *named == smallest(place, taps));
-    let excused = WIDER.iter().any(|row| row.0 == id && row.1.contains(&taps));
+    let excused = WIDER.iter().any(|row| row.0 == id && taps.iter().all(|tap| row.1.contains(tap)));
     match (narrowest, given, excused) {
         (true, true, true) => "no longer wide",
         (true, ..) => "right",

@@ -58,6 +58,8 @@ struct Talk {
     /// 230 was seen: a line that is no command is no password.
     logged_in: bool,
     any_command: bool,
+    /// A negative reply that answers nothing seen so far (index into the log).
+    early: Option<u32>,
 }
 
 /// One direction.
@@ -231,14 +233,36 @@ impl Hearing<'_> {
             Verb::User => self.view.user = Some(index),
             Verb::Abor => abort(self.view, index),
             Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(line.last),
-            verb if verb.is_transfer() => begin_transfer(self.view, index),
+            verb if verb.is_transfer() => {
+                begin_transfer(self.view, index);
+                self.answered_before(index);
+            }
             verb => {
                 if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
-                    let offered = offered_by_command(mode, &command.argument);
-                    begin_negotiation(self.view, mode, index, offered, *self.helper);
-                    expect(self.view, self.effects);
+                    self.negotiate(mode, index, &command.argument);
                 }
             }
+        }
+    }
+
+    fn negotiate(&mut self, mode: Mode, index: u32, argument: &[u8]) {
+        if answers_before(self.view, index) {
+            self.talk.outstanding.pop();
+            return;
+        }
+        let offered = offered_by_command(mode, argument);
+        begin_negotiation(self.view, mode, index, offered, *self.helper);
+        expect(self.view, self.effects);
+    }
+
+    /// A refusal that was captured right before its command, as captures out of order by a packet show it.
+    fn answered_before(&mut self, command: u32) {
+        let early = self.talk.early.take().filter(|&early| self.view.is_close(early, command));
+        if let Some(early) = early
+            && let Some(EventKind::Reply(code)) = self.view.event(early).map(|event| event.kind)
+        {
+            self.talk.outstanding.pop();
+            transferred(self.view, Some(command), early, code);
         }
     }
 
@@ -295,7 +319,7 @@ impl Hearing<'_> {
         if code < 200 {
             return preliminary(self.view, answered.map(|place| self.talk.outstanding[place]), index);
         }
-        let command = answered.map(|place| self.talk.outstanding.remove(place));
+        let command = answered.map(|place| self.talk.take(self.view, place));
         let verb = command.and_then(|command| self.view.event(command)).map(|event| event.verb);
         if verb == Some(Verb::Auth) && code == 234 {
             self.talk.secrecy = Secrecy::Agreed;
@@ -316,34 +340,68 @@ impl Hearing<'_> {
                 expect(self.view, self.effects);
             }
             (Some(verb), _) if verb.is_transfer() => transferred(self.view, command, index, code),
-            (None, None) => unasked(self.view, index, code),
+            (None, None) => {
+                self.talk.early = (code >= 400).then_some(index);
+                unasked(self.view, index, code);
+            }
             _ => {}
         }
     }
 }
 
 impl Talk {
-    /// Which of the outstanding commands a reply answers.
-    fn answered(&self, view: &View, code: u16) -> Option<usize> {
-        let verb = |place: usize| view.event(self.outstanding[place]).map_or(Verb::Unknown, |event| event.verb);
-        let under_way = self.outstanding.first().is_some_and(|&first| {
-            view.transfers.iter().rev().any(|t| t.command == Some(first) && t.preliminary.is_some())
+    /// Takes a command that was answered out of the queue. Replies keep the order of their commands, so older ones were
+    /// answered unseen; only a transfer under way may wait longer.
+    fn take(&mut self, view: &View, place: usize) -> u32 {
+        let command = self.outstanding[place];
+        let mut older = place;
+        self.outstanding.retain(|&other| {
+            let keep = other != command && (older == 0 || is_under_way(view, other));
+            older = older.saturating_sub(1);
+            keep
         });
-        let places = 0..self.outstanding.len();
-        let aside = |place: &usize| match code {
-            225 => verb(*place) == Verb::Abor,
-            200 | 211..=215 => true,
-            _ => false,
-        };
-        match code {
-            125 | 150 | 226 | 250 | 425 | 426 | 451 | 452 | 552 => places.clone().find(|&p| verb(p).is_transfer()),
-            221 => places.clone().find(|&p| verb(p) == Verb::Quit),
-            227..=229 => places.clone().find(|&p| verb(p).is_negotiation()),
-            _ if under_way => places.clone().skip(1).find(aside),
-            _ => None,
-        }
-        .or(places.into_iter().next())
+        command
     }
+
+    /// Which of the outstanding commands a reply answers: the oldest that it fits. ABOR, STAT and NOOP may be answered
+    /// while a transfer is under way.
+    fn answered(&self, view: &View, code: u16) -> Option<usize> {
+        let verb = |place: &usize| view.event(self.outstanding[*place]).map_or(Verb::Unknown, |event| event.verb);
+        let under_way = self.outstanding.first().is_some_and(|&first| is_under_way(view, first));
+        let mut places = 0..self.outstanding.len();
+        match code {
+            125 | 150 => places.find(|place| verb(place).is_transfer()),
+            226 => places.find(|place| verb(place).is_transfer() || verb(place) == Verb::Abor),
+            425 | 426 => places.find(|place| {
+                let verb = verb(place);
+                verb.is_transfer() || verb.is_negotiation() || verb == Verb::Abor
+            }),
+            221 => places.find(|place| verb(place) == Verb::Quit),
+            225 => places.clone().find(|place| verb(place) == Verb::Abor).or(places.next()),
+            227..=229 => places.find(|place| verb(place).is_negotiation()),
+            200 | 211..=215 if under_way => places.nth(1),
+            _ => places.next(),
+        }
+    }
+}
+
+/// This command is a transfer whose preliminary reply came and whose final one has not.
+fn is_under_way(view: &View, command: u32) -> bool {
+    let transfer = view.transfers.iter().rev().find(|transfer| transfer.command == Some(command));
+    transfer.is_some_and(|transfer| transfer.preliminary.is_some() && transfer.reply.is_none())
+}
+
+/// The reply that announces a listener was captured right before its command: the two belong together.
+fn answers_before(view: &mut View, command: u32) -> bool {
+    let close = view.transfers.last().and_then(|transfer| transfer.negotiation.as_ref()).is_some_and(|negotiation| {
+        negotiation.reply == Some(negotiation.command) && view.is_close(negotiation.command, command)
+    });
+    if let Some(negotiation) = view.transfers.last_mut().and_then(|transfer| transfer.negotiation.as_mut())
+        && close
+    {
+        negotiation.command = command;
+    }
+    close
 }
 
 fn mode_of(verb: Verb) -> Option<Mode> {

@@ -25,11 +25,26 @@ impl Tracker {
             }
         }
         match (segment.flags.syn(), segment.flags.ack()) {
-            _ if segment.flags.rst() => {}
+            _ if segment.flags.rst() => self.refusal(ends, segment),
             (true, false) => self.opening(ends, from, to, segment),
             (true, true) => self.opening(ends, to, from, segment),
             (false, _) if segment.text_len > 0 || segment.flags.fin() => self.middle(ends, segment),
             (false, _) => {}
+        }
+    }
+
+    /// A reset of a connection whose SYN was not captured: an answer to a SYN (sequence number 0, RFC 9293 3.10.7.1) by a
+    /// control port, or by a listener that is waited for and was not reached otherwise.
+    fn refusal(&mut self, ends: Ends, segment: &Segment<'_>) {
+        let (opener, listener) = (segment.destination, segment.source);
+        if self.is_control(listener.port) && segment.flags.ack() && segment.seq == 0 {
+            return self.begin(ends, opener, listener, KnownBy::Port, segment);
+        }
+        let Some(waiting) = self.waiting_for(listener, opener.ip).filter(|_| segment.flags.ack()) else { return };
+        let live = self.slots[waiting.slot as usize].as_deref();
+        let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
+        if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
+            self.owned(owner, ends, segment);
         }
     }
 

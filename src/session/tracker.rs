@@ -104,6 +104,8 @@ pub struct Census {
     pub ended: Time,
     /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
     pub other_traffic: bool,
+    /// Sessions with a transfer that went through though its data connection was not seen: the capture left it out.
+    pub data_unseen: u64,
     /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.
     pub displaced: u64,
 }
@@ -370,9 +372,31 @@ impl Tracker {
         live.listeners.push(listener);
         self.ports.add(listener.port);
         let end = self.keys.end(listener);
+        self.mark_between_servers(Waiting { slot, transfer }, listener.ip, end);
         self.expected.entry(end).or_default().push(Waiting { slot, transfer });
         if let Some(connection) = self.orphans.take_to(end, self.now) {
             self.adopt(Waiting { slot, transfer }, connection);
+        }
+    }
+
+    /// One session listens where another has its server connect to, and neither end there is a client's.
+    fn mark_between_servers(&mut self, new: Waiting, listener: IpAddr, end: EndKey) {
+        let Some(others) = self.expected.get(&end) else { return };
+        let mode = |waiting: &Waiting| {
+            let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+            let negotiation = view.transfers.get(usize::from(waiting.transfer))?.negotiation.as_ref()?;
+            Some((negotiation.mode.listener(), view.client.ip))
+        };
+        let Some((side, client)) = mode(&new).filter(|(_, client)| *client != listener) else { return };
+        let pair = others.iter().find(|other| {
+            other.slot != new.slot && mode(other).is_some_and(|(other, ip)| other != side && ip == client)
+        });
+        let Some(pair) = pair.copied() else { return };
+        for waiting in [pair, new] {
+            let live = self.slots[waiting.slot as usize].as_deref_mut();
+            if let Some(transfer) = live.and_then(|live| live.view.transfers.get_mut(usize::from(waiting.transfer))) {
+                transfer.between_servers = true;
+            }
         }
     }
 
@@ -467,6 +491,7 @@ impl Tracker {
             }
         }
         view.settled = why;
+        self.census.data_unseen += u64::from(view.lacks_data());
         if !candidate {
             self.settled.push_back(view);
         }

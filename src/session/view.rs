@@ -243,6 +243,9 @@ pub struct Transfer {
     pub negotiation: Option<Negotiation>,
     /// The control connection was encrypted: this transfer is inferred from its data connection.
     pub inferred: bool,
+    /// Another session at this tap agreed upon the same listener from the other side: the data connection runs between two
+    /// servers (RFC 959 section 5.2).
+    pub between_servers: bool,
     /// Transfer command (index into `log`).
     pub command: Option<u32>,
     /// Its preliminary reply, 1yz (index into `log`).
@@ -330,9 +333,24 @@ impl View {
         }
     }
 
+    /// A transfer went through, and the data connection that was agreed for it was not seen.
+    pub fn lacks_data(&self) -> bool {
+        (0..).zip(&self.transfers).any(|(index, transfer)| {
+            let through =
+                matches!(transfer.code, 226 | 250) && transfer.negotiation.is_some() && transfer.abort.is_none();
+            through && self.attempts_of(index).next().is_none()
+        })
+    }
+
     /// The text of an event.
     pub fn text_of(&self, event: &Event) -> &[u8] {
         self.text.get(event.span()).unwrap_or_default()
+    }
+
+    /// Two events are as close in time as packets that a capture may have put in the wrong order.
+    pub fn is_close(&self, one: u32, other: u32) -> bool {
+        let time = |index| self.event(index).map_or(i64::MIN, |event| event.at.time.0);
+        time(one).abs_diff(time(other)) < 50_000_000
     }
 
     /// The event at `index`.

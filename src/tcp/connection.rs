@@ -68,6 +68,8 @@ pub struct Reset {
     pub from: Role,
     /// TTL or hop limit as captured.
     pub ttl: u8,
+    /// Interface that it was captured on.
+    pub interface: u32,
     /// Number of resets from that address.
     pub count: u16,
 }
@@ -89,7 +91,7 @@ pub struct Half {
     pub stood: u64,
     /// Furthest offset that the other end acknowledged.
     pub acked: u64,
-    /// Segments that carried nothing new.
+    /// Segments that carried nothing new, sent after a pause.
     pub resent: u32,
     /// Length of the segment at `acked` when it was last sent again.
     pub stuck_len: u32,
@@ -184,7 +186,8 @@ impl Half {
     }
 
     fn text_again(&mut self, at: At, from: u64, to: u64, len: u32) {
-        if to > self.acked {
+        let since = self.last_new.time.max(self.last_resent.time);
+        if to > self.acked && at.time.0 - since.0 >= SAME_PACKET {
             self.resent += 1;
             self.last_resent = at;
             if from <= self.acked {
@@ -269,6 +272,8 @@ pub struct Connection {
     pub opener: Endpoint,
     /// The end that listens.
     pub listener: Endpoint,
+    /// Interface of the latest packet that was no reset.
+    pub interface: u32,
     /// SYN.
     pub syn: Option<Leg>,
     /// SYN-ACK.
@@ -290,6 +295,7 @@ impl Connection {
         Connection {
             opener,
             listener,
+            interface: 0,
             syn: None,
             syn_ack: None,
             established: None,
@@ -315,6 +321,7 @@ impl Connection {
         if segment.flags.rst() {
             return self.reset_seen(segment, role);
         }
+        self.interface = segment.interface;
         let noticed = match (segment.flags.syn(), role) {
             (true, Role::Opener) => self.syn_seen(segment),
             (true, Role::Listener) => self.syn_ack_seen(segment),
@@ -374,7 +381,8 @@ impl Connection {
     fn reset_seen(&mut self, segment: &Segment<'_>, from: Role) -> Noticed {
         match &mut self.reset {
             None => {
-                self.reset = Some(Reset { at: segment.at, from, ttl: segment.ttl, count: 1 });
+                self.reset =
+                    Some(Reset { at: segment.at, from, ttl: segment.ttl, interface: segment.interface, count: 1 });
                 Noticed::Reset
             }
             Some(reset) => {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
-use crate::tcp::connection::{Half, Opening, Reset, Role};
+use crate::tcp::connection::{Opening, Reset, Role};
 use crate::verdict::case::{Case, seconds};
 use crate::verdict::opening::reason_words;
-use crate::verdict::outcome::{STILL, flow_ended, is_lost, said_goodbye};
+use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
+use crate::verdict::passage::Transit;
+use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// A control connection that was silent for longer than this while data ran may have been forgotten by a box on the way;
@@ -54,15 +56,9 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     if !is_up(case) {
         return None;
     }
-    let role =
-        [Role::Listener, Role::Opener].into_iter().find(|&role| case.views().any(|(_, view)| is_lost(view, role)))?;
-    let toward = if role == Role::Opener { Side::Server } else { Side::Client };
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let furthest = case
-        .views()
-        .max_by_key(|(_, view)| view.control.half(role).reach)
-        .and_then(|(_, view)| end(view.control.half(role)));
-    let passage = case.connection_passage(None, toward, None, |connection| end(connection.half(role)) == furthest);
+    let role = stuck::role(case, None)?;
+    let toward = stuck::toward(case, None, role);
+    let passage = stuck::passage(case, None, role);
     let evidence = case.views().filter_map(|(sight, view)| lost_evidence(case, sight, view, role)).collect();
     let stretch = passage.stretch();
     Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
@@ -98,9 +94,8 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     }
     let (sight, reset) = forged_reset(case)?;
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
-    let passage = case.connection_passage(None, from, None, |connection| {
-        connection.reset.is_some_and(|other| other.from == reset.from)
-    });
+    let passage = case
+        .connection_passage(None, from, |connection| connection.reset.is_some_and(|other| other.from == reset.from));
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
     let who = if from == Side::Client { "client" } else { "server" };
@@ -155,7 +150,7 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let command = case.view().event(transfer.command?)?;
-    let passage = case.passage(Side::Client, Some(ended), |_| false);
+    let passage = case.passage(Transit { toward: Side::Client, since: ended, data: false }, |_| false);
     let stretch = passage.stretch();
     let silence = command.at.time.until(ended);
     let mechanism = if silence > FORGOTTEN { Mechanism::IdleExpiry } else { Mechanism::Stalled };
@@ -174,7 +169,7 @@ pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     if since.time.until(view.last_at.time) < STILL {
         return None;
     }
-    let passage = case.passage(Side::Client, Some(since.time), |_| false);
+    let passage = case.passage(Transit { toward: Side::Client, since: since.time, data: false }, |_| false);
     let until = view.last_at.time;
     let text = format!("connected, and not one byte from the server for {}", seconds(since.time, until));
     let evidence = vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), text }];
@@ -227,11 +222,9 @@ pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
 
 /// C14: the server's host ended the conversation before its end.
 pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
-    let reset = case.view().control.reset.filter(|reset| reset.from == Role::Listener && is_up(case))?;
-    if said_goodbye(case.view()) {
-        return None;
-    }
-    let passage = case.connection_passage(None, Side::Server, None, |connection| connection.reset.is_some());
+    let view = case.view();
+    let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
+    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
     let stretch = passage.stretch();

@@ -10,6 +10,7 @@ use crate::line::{Owner, Point, Side, Stretch};
 use crate::session::view::{Mode, Negotiation, Transfer};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
+use crate::verdict::passage::Transit;
 use crate::verdict::transfer::refused;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
@@ -59,8 +60,8 @@ fn or_lost(case: &Case<'_>, stretch: Stretch, listener: Side) -> Stretch {
     if !case.attempts().is_empty() {
         return stretch;
     }
-    let since = case.due().map(|due| due.time);
-    stretch.hull(case.passage(listener, since, |_| false).stretch())
+    let since = case.due().map_or(case.view().began.time, |due| due.time);
+    stretch.hull(case.passage(Transit { toward: listener, since, data: true }, |_| false).stretch())
 }
 
 /// The stretch in which an address became foreign. It travels from the listener: nearer to the listener than the first
@@ -123,7 +124,7 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
     let foreign = offers.iter().any(Offer::is_foreign);
     let refused = !negotiation.stands() && case.attempts().is_empty();
     let by_text = refused && !foreign && speaks_of_address(case, negotiation) && !is_low(negotiation);
-    let by_address = foreign && (refused || went_to_announced(case, &offers)) && !is_proxy_transfer(case, &offers);
+    let by_address = foreign && (refused || went_to_announced(case, &offers));
     if !(by_text || by_address) {
         return None;
     }
@@ -140,35 +141,42 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
     Some(found)
 }
 
-/// N2: the server's 227 carries an address that the client does not reach it at.
+/// N2: the server's 227 carries an address that the client does not reach it at. Whether the server is set up wrongly or a
+/// NAT before it lacks a helper, packets cannot tell; the stretch always reaches to the server.
 pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let offers = foreign_passive(case)?;
-    let hairpin =
-        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
-    (!hairpin).then(|| {
-        let seen = !case.attempts().is_empty();
-        let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
-        let confidence = case.confidence(stretch).min(if seen { Confidence::Likely } else { Confidence::Possible });
-        let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
-        found.owner = seen.then_some(Owner::Server);
-        if !seen {
-            let note =
-                "no connection to that address was seen: some clients refuse it, others use the control connection's";
-            found.notes.push(note.to_owned());
-        }
-        with_icmp(case, found)
-    })
+    if is_hairpin(&offers) {
+        return None;
+    }
+    let seen = !case.attempts().is_empty();
+    let made = Stretch { to: Point::Server, ..made_foreign(&offers, Side::Server) };
+    let stretch = or_lost(case, made, Side::Server);
+    let confidence = case.confidence(stretch).min(if seen { Confidence::Likely } else { Confidence::Possible });
+    let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
+    found.owner = seen.then_some(Owner::Server);
+    if !seen {
+        let note =
+            "no connection to that address was seen: some clients refuse it, others use the control connection's";
+        found.notes.push(note.to_owned());
+    }
+    Some(with_icmp(case, found))
+}
+
+/// Public addresses announced to a client that reaches the server at a private one.
+fn is_hairpin(offers: &[Offer]) -> bool {
+    offers.iter().all(|offer| is_public(offer.announced) && !is_public(offer.peer))
+}
+
+/// Documentation addresses (RFC 5737, 3849) stand for public ones.
+fn is_public(ip: IpAddr) -> bool {
+    matches!(scope(ip), Scope::Public | Scope::Documentation)
 }
 
 /// N3: the server's 227 carries its public address to a client inside.
 pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
-    let offers = foreign_passive(case)?;
-    let public =
-        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
-    public.then(|| {
-        let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
-        with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server")))
-    })
+    let offers = foreign_passive(case).filter(|offers| is_hairpin(offers))?;
+    let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
+    Some(with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server"))))
 }
 
 fn with_icmp(case: &Case<'_>, mut found: Finding) -> Finding {
@@ -194,15 +202,14 @@ fn foreign_passive(case: &Case<'_>) -> Option<Vec<Offer>> {
     case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Server && negotiation.stands())?;
     let offers = offers(case);
     let foreign = offers.iter().any(Offer::is_foreign) && went_to_announced(case, &offers);
-    (foreign && !is_proxy_transfer(case, &offers)).then_some(offers)
+    let unreachable = case.attempts().is_empty() && offers.iter().any(|offer| is_private_to_public(case, offer));
+    (foreign || unreachable).then_some(offers)
 }
 
-/// A foreign address is meant that way where two servers exchange a file: its data connection has a foreign opener too.
-fn is_proxy_transfer(case: &Case<'_>, offers: &[Offer]) -> bool {
-    let foreign_opener = case.attempts().iter().any(|joined| {
-        case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
-    });
-    foreign_opener && offers.iter().any(Offer::is_foreign)
+/// A private address is announced to a peer with a public one, which cannot reach it.
+fn is_private_to_public(case: &Case<'_>, offer: &Offer) -> bool {
+    let private = matches!(scope(offer.announced), Scope::Private | Scope::Shared | Scope::LinkLocal | Scope::Loopback);
+    private && case.address(offer.sight, Side::Client).is_some_and(is_public)
 }
 
 /// N4: two taps read different listeners, though the addresses of the control connection are the same at both.

@@ -7,6 +7,8 @@ use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::outcome::STILL;
+use crate::verdict::passage::Transit;
+use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// Segments longer than this are full-size ones: no path carries less than 1280 bytes in IPv6, and 1,000 bytes of text
@@ -29,43 +31,7 @@ fn established<'a>(case: &Case<'a>) -> Option<&'a JoinedAttempt> {
 
 /// Bytes or a FIN were sent again and never acknowledged at any tap.
 pub(super) fn is_stuck(case: &Case<'_>) -> bool {
-    established(case).is_some_and(|joined| stuck_role(case, joined).is_some())
-}
-
-/// The role whose bytes are lost; bytes before a mere FIN.
-fn stuck_role(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Role> {
-    let connections = case.connections(Some(joined));
-    let roles = [Role::Listener, Role::Opener];
-    let bytes = |&role: &Role| {
-        connections
-            .iter()
-            .any(|(_, c)| c.half(role).unacked() && c.half(role).resent >= 2 && unanswered(&connections, role))
-    };
-    let fin = |&role: &Role| {
-        connections.iter().any(|(_, c)| c.half(role).fin.is_some_and(|fin| fin.count >= 2) && !c.half(role).fin_acked())
-            && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
-    };
-    let ahead = |&role: &Role| stood_ahead(&connections, role);
-    roles.into_iter().find(bytes).or(roles.into_iter().find(fin)).or(roles.into_iter().find(ahead))
-}
-
-/// A bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they were lost.
-fn stood_ahead(connections: &[(usize, &Connection)], role: Role) -> bool {
-    let halves = || connections.iter().map(|(_, connection)| connection.half(role));
-    let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
-    halves().any(|half| half.from_syn && half.stood > reach)
-}
-
-/// No tap saw an acknowledgement of all that any tap saw.
-fn unanswered(connections: &[(usize, &Connection)], role: Role) -> bool {
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
-    let acked = |half: &Half| half.start.map(|start| start.wrapping_add(half.acked as u32));
-    furthest.is_some_and(|furthest| {
-        connections
-            .iter()
-            .all(|(_, c)| acked(c.half(role)).is_none_or(|acked| (acked.wrapping_sub(furthest) as i32) < 0))
-    })
+    established(case).is_some_and(|joined| stuck::role(case, Some(joined)).is_some())
 }
 
 /// A reset ended the data connection before its sender's FIN was acknowledged.
@@ -77,7 +43,10 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     };
     let connections = case.connections(Some(joined));
     let reset = connections.iter().any(|(_, connection)| connection.reset.is_some());
-    reset && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
+    let under_way = case.transfer().is_some_and(|transfer| transfer.preliminary.is_some()) || moved(case) > 0;
+    reset
+        && under_way
+        && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
 }
 
 /// A reset of the data connection whose TTL is not that of its address's other packets.
@@ -116,7 +85,7 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         let from = if role == Role::Listener { listens } else { !listens };
         let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
         if connections.iter().any(|(_, connection)| shows(connection)) {
-            let passage = case.connection_passage(Some(joined), from, None, shows);
+            let passage = case.connection_passage(Some(joined), from, shows);
             stretch = stretch.meet(passage.stretch());
         }
         for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
@@ -138,7 +107,7 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
 /// T2: only full-size segments vanish.
 pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case)?;
-    let role = stuck_role(case, joined)?;
+    let role = stuck::role(case, Some(joined))?;
     let connections = case.connections(Some(joined));
     let half =
         connections.iter().map(|(_, c)| c.half(role)).find(|half| half.stuck_len >= FULL_SIZE && half.unacked())?;
@@ -174,24 +143,14 @@ pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
 /// T1: bytes are sent again and again, and never acknowledged.
 pub(super) fn data_lost(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case)?;
-    let role = stuck_role(case, joined)?;
+    let role = stuck::role(case, Some(joined))?;
     Some(segments_lost(case, joined, role, Mechanism::Stalled))
 }
 
-fn segments_lost(case: &Case<'_>, joined: &JoinedAttempt, role: Role, mechanism: Mechanism) -> Finding {
+fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mechanism: Mechanism) -> Finding {
     let connections = case.connections(Some(joined));
-    let listens = case.listens(Some(joined));
-    let toward = if role == Role::Opener { listens } else { !listens };
-    let sent = |half: &Half| half.reach.max(half.stood);
-    let end = |half: &Half, sent: u64| half.start.map(|start| start.wrapping_add(sent as u32));
-    let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
-    let furthest = model.and_then(|(_, c)| end(c.half(role), sent(c.half(role))));
-    let only_fin = model.is_some_and(|(_, c)| !c.half(role).unacked() && c.half(role).fin.is_some());
-    let passage = case.connection_passage(Some(joined), toward, None, |connection| {
-        let half = connection.half(role);
-        end(half, half.reach).is_some() && end(half, half.reach) == furthest && (!only_fin || half.fin.is_some())
-    });
-    let stretch = passage.stretch();
+    let toward = stuck::toward(case, Some(joined), role);
+    let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
     for (sight, connection) in &connections {
         evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
@@ -232,7 +191,8 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let toward = !side;
-    let passage = case.passage(toward, Some(case.session.on_main_clock(sight, since)), |_| false);
+    let passage =
+        case.passage(Transit { toward, since: case.session.on_main_clock(sight, since), data: true }, |_| false);
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
     let until: Time = view.last_at.time;

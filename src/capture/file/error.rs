@@ -45,7 +45,10 @@ pub enum FileError {
         why: io::Error,
     },
     /// Not a single byte.
-    #[error("{}: empty, it has not even a file header; capture again (tcpdump -U writes each packet at once)", shown(.0))]
+    #[error(
+        "{}: empty, it has not even a file header; capture again (tcpdump -U writes each packet at once)",
+        shown(.0)
+    )]
     Empty(PathBuf),
     /// A format that is known and not read.
     #[error("{}: {what}; {remedy}", shown(path))]
@@ -140,5 +143,78 @@ pub(super) fn shown(path: &Path) -> String {
     match path.to_str() {
         Some("-") => "stdin".to_owned(),
         _ => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Command;
+
+    use super::super::TapReader;
+    use super::super::record::Order;
+    use super::super::samples::{Bytes, Folder};
+    use super::*;
+
+    /// What is said of a file with these bytes, after its name.
+    fn said(bytes: &[u8]) -> String {
+        let folder = Folder::new();
+        said_of(folder.write("x.pcap", bytes))
+    }
+
+    fn said_of(path: PathBuf) -> String {
+        let error = TapReader::open(std::slice::from_ref(&path)).err().unwrap().to_string();
+        error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_wrong_file_has_its_own_words() {
+        assert!(said(b"").starts_with("empty, it has not even a file header; "));
+        assert!(
+            said(b"hello\x1b[1mworld, this is long")
+                .starts_with("not a capture file (starts with 'hello\\x1b[1mworld, '); give ")
+        );
+        assert!(said(b"hi").starts_with("not a capture file (starts with 'hi'); "));
+        assert!(said(b"\x1f\x8b\x08\0broken").starts_with("damaged file header: "));
+        assert!(said(b"\x28\xb5\x2f\xfd").starts_with("damaged file header: "));
+        assert!(said(b"\xfd7zXZ\0...").starts_with("packed with xz; unpack it first"));
+        let folder = Folder::new();
+        assert!(said_of(folder.path("")).starts_with("is a directory; "));
+        assert!(said_of(folder.path("absent")).starts_with("no such file; "));
+        assert!(TapReader::open(&[]).err().unwrap().to_string().starts_with("no capture file given; "));
+        let many = TapReader::open(&vec![folder.path("absent"); 65537]).err().unwrap();
+        assert!(many.to_string().starts_with("65537 files for one tap are too many"));
+    }
+
+    #[test]
+    fn what_the_system_says_is_sorted() {
+        let said = |kind: io::ErrorKind| FileError::from_io(Path::new("x"), io::Error::from(kind));
+        assert!(matches!(said(io::ErrorKind::PermissionDenied), FileError::Denied(_)));
+        assert!(said(io::ErrorKind::TimedOut).to_string().starts_with("x: cannot be read (timed out); "));
+    }
+
+    #[test]
+    fn foreign_captures_are_named() {
+        let folder = Folder::new();
+        let file = Bytes::pcap(Order::Little, 0xa1b2_c3d4, 65535, 1).record(1, 0, 60, &[0; 60]).bytes;
+        let pcap = folder.write("x.pcap", &file);
+        let formats = [
+            ("snoop", "a snoop capture"),
+            ("netmon1", "a Microsoft Network Monitor 1 capture"),
+            ("netmon2", "a Microsoft Network Monitor 2 capture"),
+            ("ngsniffer", "a Sniffer (DOS) capture"),
+            ("ngwsniffer_2_0", "a NetXRay or Sniffer (Windows) capture"),
+            ("visual", "a Visual Networks capture"),
+            ("niobserver", "a Network Instruments Observer capture"),
+        ];
+        for (format, name) in formats {
+            let out = folder.path(format);
+            match Command::new("editcap").arg("-F").arg(format).args([&pcap, &out]).output() {
+                Ok(done) if done.status.success() => {
+                    assert!(said_of(out).starts_with(name), "{format}")
+                }
+                done => eprintln!("skipped: editcap -F {format}: {done:?}"),
+            }
+        }
     }
 }

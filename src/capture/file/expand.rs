@@ -51,7 +51,10 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, FileError> {
     let found = glob::glob(pattern).map_err(|why| FileError::Pattern { pattern: pattern.to_owned(), why: why.msg })?;
     let mut files = Vec::new();
     for path in found {
-        let path = path.map_err(|why| FileError::from_io(&why.path().to_owned(), why.into()))?;
+        let path = path.map_err(|why| {
+            let folder = why.path().to_owned();
+            FileError::from_io(&folder, why.into())
+        })?;
         if !path.is_dir() {
             files.push(path);
         }

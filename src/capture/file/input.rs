@@ -133,3 +133,78 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 pub(super) fn comes_once(path: &Path) -> bool {
     is_stdin(path) || fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use flate2::write::GzEncoder;
+
+    use super::super::samples::{Folder, Pieces};
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    fn read(source: impl Read + Send + 'static) -> (Vec<u8>, Input) {
+        let mut input = Input::new(Box::new(source)).unwrap();
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).unwrap();
+        (bytes, input)
+    }
+
+    #[test]
+    fn bytes_are_recognised_unpacked_and_counted_as_they_are_stored() {
+        let plain = b"some bytes, some bytes, some bytes".to_vec();
+        let members = [gzip(&plain[..10]), gzip(&plain[10..])].concat();
+        let frame = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
+        for (stored, compression) in
+            [(plain.clone(), Compression::None), (members, Compression::Gzip), (frame, Compression::Zstd)]
+        {
+            let len = stored.len() as u64;
+            for size in [1, 3, stored.len()] {
+                let pieces = Pieces::new(stored.chunks(size).map(<[u8]>::to_vec));
+                let (bytes, input) = read(pieces);
+                assert_eq!((bytes, input.compression(), input.bytes_read()), (plain.clone(), compression, len));
+            }
+        }
+    }
+
+    #[test]
+    fn few_bytes_are_bytes() {
+        for stored in [&b""[..], b"a", b"\x28\xb5\x2f"] {
+            let (bytes, input) = read(Cursor::new(stored));
+            assert_eq!((&bytes[..], input.compression()), (stored, Compression::None));
+        }
+    }
+
+    #[test]
+    fn a_signal_does_not_end_a_read() {
+        struct Interrupted(u8);
+        impl Read for Interrupted {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                match self.0 {
+                    0..20 if self.0.is_multiple_of(2) => Err(io::ErrorKind::Interrupted.into()),
+                    0..20 => (&[self.0][..]).read(to),
+                    _ => Ok(0),
+                }
+            }
+        }
+        assert_eq!(read(Interrupted(0)).0, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
+    }
+
+    #[test]
+    fn only_files_can_be_read_twice() {
+        let folder = Folder::new();
+        assert!(comes_once(Path::new("-")));
+        assert!(!comes_once(&folder.write("x", b"")) && !comes_once(&folder.path("")));
+        assert!(!comes_once(&folder.path("absent")), "so that it is told at once");
+        #[cfg(unix)]
+        assert!(comes_once(Path::new("/dev/null")));
+    }
+}

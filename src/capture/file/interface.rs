@@ -62,7 +62,7 @@ impl Clock {
         let nanoseconds = match self.resolution {
             Resolution::Times(factor) => ticks.saturating_mul(factor),
             Resolution::Over(divisor) => ticks / divisor,
-            Resolution::Shifted(bits) => u64::try_from(u128::from(ticks) * 1_000_000_000 >> bits).unwrap_or(u64::MAX),
+            Resolution::Shifted(bits) => u64::try_from((u128::from(ticks) * 1_000_000_000) >> bits).unwrap_or(u64::MAX),
         };
         let nanoseconds = i64::try_from(nanoseconds).unwrap_or(i64::MAX);
         Time(nanoseconds.saturating_add(self.offset.saturating_mul(1_000_000_000)))

@@ -5,7 +5,7 @@ use crate::packet::Direction;
 
 use super::buffer::Buffer;
 use super::facts::Format;
-use super::record::{ABSURD, End, MAX_PACKET, Order, Record, Skip, Step};
+use super::record::{ABSURD, End, Found, MAX_PACKET, Order, Record, Skip, Step};
 
 /// Link type bits; the four bits at the top tell the length of a frame check sequence.
 const LINK_TYPE: u32 = 0x03ff_ffff;
@@ -29,6 +29,9 @@ pub(super) struct Pcap {
     unit: i64,
     /// Files of version 2.3 and before may have a record's two lengths the wrong way round.
     old: bool,
+    /// Whether record headers are not simply four little-endian words in their order.
+    odd: bool,
+    record_header: usize,
 }
 
 impl Pcap {
@@ -56,28 +59,38 @@ impl Pcap {
             return Err(format!("version {}.{} of pcap is none", version.0, version.1));
         }
         buffer.take(24);
-        let unit = if format == Format::PcapNanosecond { 1 } else { 1000 };
-        Ok(Pcap { order, format, link_type, snaplen, interface: 0, unit, old: version.1 <= 3 })
+        let old = version.1 <= 3;
+        Ok(Pcap {
+            order,
+            format,
+            link_type,
+            snaplen,
+            interface: 0,
+            unit: if format == Format::PcapNanosecond { 1 } else { 1000 },
+            old,
+            odd: old || order == Order::Big,
+            record_header: if format == Format::PcapModified { MODIFIED_HEADER } else { 16 },
+        })
     }
 
     /// Finds the next packet and writes its `record`.
     #[inline]
-    pub(super) fn next(&self, buffer: &mut Buffer, record: &mut Record) -> Result<Step, End> {
+    pub(super) fn next(&self, buffer: &mut Buffer, record: &mut Record) -> Found<Step> {
         let Some(header) = buffer.peek::<16>() else {
-            return Err(buffer.short("record header", 16));
+            return buffer.short("a record header has", 16);
         };
-        let (seconds, fraction) = (self.order.u32(header, 0), self.order.u32(header, 4));
-        let (mut captured, mut original) = (self.order.u32(header, 8), self.order.u32(header, 12));
-        if self.old && captured > original {
-            (captured, original) = (original, captured);
+        let mut words = [0, 4, 8, 12].map(|at| Order::Little.u32(header, at));
+        if self.odd {
+            words = self.put_right(words);
         }
-        let header = if self.format == Format::PcapModified { MODIFIED_HEADER } else { 16 };
+        let [seconds, fraction, captured, original] = words;
+        let header = self.record_header;
         if captured > MAX_PACKET {
             return self.too_long(buffer, header, captured);
         }
         let len = captured as usize;
         let Some(start) = buffer.take(header + len) else {
-            return Err(cut(header, captured, buffer.available() as u64));
+            return cut(header, captured, buffer.available() as u64);
         };
         record.time = Time(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit);
         record.link_type = self.link_type;
@@ -87,6 +100,19 @@ impl Pcap {
         record.offset = start + header;
         record.len = len;
         Ok(Step::Packet)
+    }
+
+    /// The words of a record header, which were read as little-endian, in the file's byte order, and the lengths as
+    /// they should be.
+    #[cold]
+    fn put_right(&self, mut words: [u32; 4]) -> [u32; 4] {
+        if self.order == Order::Big {
+            words = words.map(u32::swap_bytes);
+        }
+        if self.old && words[2] > words[3] {
+            words.swap(2, 3);
+        }
+        words
     }
 
     #[inline]
@@ -103,23 +129,25 @@ impl Pcap {
 
     /// Passes over a packet that the file says it may hold; takes anything else for damage.
     #[cold]
-    fn too_long(&self, buffer: &mut Buffer, header: usize, captured: u32) -> Result<Step, End> {
+    fn too_long(&self, buffer: &mut Buffer, header: usize, captured: u32) -> Found<Step> {
         let snaplen = self.snaplen;
         if captured > snaplen.min(ABSURD) {
-            return Err(End::Damaged(format!(
+            return End::damaged(format!(
                 "a record header says {captured} bytes where the file header allows {snaplen}"
-            )));
+            ));
         }
         let says = header as u64 + u64::from(captured);
         match buffer.skip(says) {
-            has if has < says => Err(cut(header, captured, has)),
+            has if has < says => cut(header, captured, has),
             _ => Ok(Step::Skipped(Skip::TooLong(captured))),
         }
     }
 }
 
 /// The end within a record of which `has` bytes are there; it tells lengths of the packet, as the record header does.
-#[cold]
-fn cut(header: usize, captured: u32, has: u64) -> End {
-    End::Cut { who: "record header", says: u64::from(captured), has: has.saturating_sub(header as u64) }
+fn cut(header: usize, captured: u32, has: u64) -> Found<Step> {
+    End::cut("record header says", u64::from(captured), has.saturating_sub(header as u64))
 }
+
+#[cfg(test)]
+mod tests;

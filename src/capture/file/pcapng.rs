@@ -7,7 +7,7 @@ use crate::packet::Direction;
 use super::buffer::{Buffer, HEADROOM};
 use super::facts::{Facts, MAX_INTERFACES};
 use super::interface::{Clock, describe, options};
-use super::record::{ABSURD, End, MAX_PACKET, Order, Record, Skip, Step};
+use super::record::{ABSURD, End, Found, MAX_PACKET, Order, Record, Skip, Step};
 
 /// Block type of a section header, the same in both byte orders, and so the magic number of the format.
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
@@ -66,25 +66,35 @@ impl Pcapng {
 
     /// Finds the next packet and writes its `record`; tells `facts` what the blocks before it say.
     #[inline]
-    pub(super) fn next(&mut self, buffer: &mut Buffer, facts: &mut Facts, record: &mut Record) -> Result<Step, End> {
+    pub(super) fn next(&mut self, buffer: &mut Buffer, facts: &mut Facts, record: &mut Record) -> Found<Step> {
         loop {
             let Some(header) = buffer.peek::<12>() else {
-                return Err(buffer.short("block", 12));
+                return buffer.short("a block has at least", 12);
             };
             let (kind, total) = (self.order.u32(header, 0), self.order.u32(header, 4));
-            if matches!(kind, ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET) {
-                return self.packet(buffer, record, kind, total);
+            match (kind, self.order) {
+                (ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET, _) if total as usize > HEADROOM => {
+                    pass(buffer, self.order, total)?;
+                    return Ok(Step::Skipped(Skip::TooLong(total)));
+                }
+                (ENHANCED_PACKET | OBSOLETE_PACKET, Order::Little) => {
+                    return self.packet(Order::Little, buffer, record, kind, total);
+                }
+                (ENHANCED_PACKET | OBSOLETE_PACKET, Order::Big) => {
+                    return self.packet(Order::Big, buffer, record, kind, total);
+                }
+                (SIMPLE_PACKET, _) => return self.simple_packet(buffer, record, total),
+                _ => self.describe(buffer, facts, kind, total)?,
             }
-            self.describe(buffer, facts, kind, total)?;
         }
     }
 
     /// Reads, or passes over, a block that is not a packet.
     #[cold]
-    fn describe(&mut self, buffer: &mut Buffer, facts: &mut Facts, kind: u32, total: u32) -> Result<(), End> {
+    fn describe(&mut self, buffer: &mut Buffer, facts: &mut Facts, kind: u32, total: u32) -> Found<()> {
         match kind {
             SECTION => {
-                let (order, total) = section(buffer).map_err(End::Damaged)?;
+                let (order, total) = section(buffer).or_else(End::damaged)?;
                 self.order = order;
                 self.interfaces.clear();
                 pass(buffer, order, total)
@@ -140,57 +150,64 @@ impl Pcapng {
         self.interfaces.get(number as usize)?.as_ref()
     }
 
-    #[inline]
-    fn packet(&self, buffer: &mut Buffer, record: &mut Record, kind: u32, total: u32) -> Result<Step, End> {
-        if total as usize > HEADROOM {
-            return pass(buffer, self.order, total).map(|()| Step::Skipped(Skip::TooLong(total)));
-        }
-        let header = if kind == SIMPLE_PACKET { SIMPLE_HEADER } else { PACKET_HEADER };
-        let (offset, block) = hold(buffer, self.order, total, header)?;
+    /// An enhanced packet block or its forerunner. Inlined once for each byte order, which then costs nothing.
+    #[inline(always)]
+    fn packet(&self, order: Order, buffer: &mut Buffer, record: &mut Record, kind: u32, total: u32) -> Found<Step> {
+        let (offset, block) = hold(buffer, order, total, PACKET_HEADER)?;
+        let (header, data) = block.split_first_chunk::<PACKET_HEADER>().expect("hold has seen to it");
         let number = match kind {
-            ENHANCED_PACKET => self.order.u32(block, 8),
-            OBSOLETE_PACKET => u32::from(self.order.u16(block, 8)),
-            _ => 0,
+            OBSOLETE_PACKET => u32::from(order.u16(header, 8)),
+            _ => order.u32(header, 8),
         };
         let Some(source) = self.source(number) else {
             return Ok(Step::Skipped(Skip::NoInterface(number)));
         };
-        let (captured, original) = self.lengths(kind, block, source.snaplen)?;
+        let (captured, original) = (order.u32(header, 20), order.u32(header, 24));
+        let len = captured as usize;
+        if len > data.len() {
+            let room = data.len();
+            return End::damaged(format!("a packet of {len} bytes in a block with room for {room}"));
+        }
         if captured > MAX_PACKET {
             return Ok(Step::Skipped(Skip::TooLong(captured)));
         }
-        record.link_type = source.link_type;
-        record.interface = source.number;
-        record.original_len = original.max(captured);
-        record.offset = offset + header;
-        record.len = captured as usize;
-        record.direction = None;
-        if kind == SIMPLE_PACKET {
-            return Ok(Step::Untimed);
-        }
-        record.time = source.clock.time(self.order.upper_lower(block, 12));
-        let options = header + record.len.next_multiple_of(4);
-        if options < block.len() {
-            record.direction = direction(self.order, &block[options..]);
-        }
+        record.time = source.clock.time(order.upper_lower(header, 12));
+        record.direction = match data.get(len.next_multiple_of(4)..) {
+            Some(options @ [_, ..]) => direction(order, options),
+            _ => None,
+        };
+        source.describe(record, offset + PACKET_HEADER, len, original);
         Ok(Step::Packet)
     }
 
-    /// Captured and original length of the packet in `block`. A simple packet block has only the latter.
+    /// A simple packet block: of interface 0, without a time, and as long as the block and the snap length allow.
+    #[cold]
+    fn simple_packet(&self, buffer: &mut Buffer, record: &mut Record, total: u32) -> Found<Step> {
+        let (offset, block) = hold(buffer, self.order, total, SIMPLE_HEADER)?;
+        let Some(source) = self.source(0) else {
+            return Ok(Step::Skipped(Skip::NoInterface(0)));
+        };
+        let original = self.order.u32(block, 8);
+        let limit = if source.snaplen == 0 { original } else { original.min(source.snaplen) };
+        let len = (block.len() - SIMPLE_HEADER).min(limit as usize);
+        if len > MAX_PACKET as usize {
+            return Ok(Step::Skipped(Skip::TooLong(original)));
+        }
+        record.direction = None;
+        source.describe(record, offset + SIMPLE_HEADER, len, original);
+        Ok(Step::Untimed)
+    }
+}
+
+impl Source {
+    /// Writes what `record` has from its interface, and where its packet is.
     #[inline]
-    fn lengths(&self, kind: u32, block: &[u8], snaplen: u32) -> Result<(u32, u32), End> {
-        if kind == SIMPLE_PACKET {
-            let room = (block.len() - SIMPLE_HEADER) as u32;
-            let original = self.order.u32(block, 8);
-            let limit = if snaplen == 0 { u32::MAX } else { snaplen };
-            return Ok((original.min(limit).min(room), original));
-        }
-        let (captured, original) = (self.order.u32(block, 20), self.order.u32(block, 24));
-        if captured as usize > block.len() - PACKET_HEADER {
-            let room = block.len() - PACKET_HEADER;
-            return Err(End::Damaged(format!("a packet of {captured} bytes in a block with room for {room}")));
-        }
-        Ok((captured, original))
+    fn describe(&self, record: &mut Record, offset: usize, len: usize, original: u32) {
+        record.link_type = self.link_type;
+        record.interface = self.number;
+        record.offset = offset;
+        record.len = len;
+        record.original_len = original.max(len as u32);
     }
 }
 
@@ -211,13 +228,13 @@ fn section(buffer: &mut Buffer) -> Result<(Order, u32), String> {
 /// The next block, of `total` bytes, without the length at its end, and where it begins in the buffer. It has at
 /// least `least` bytes.
 #[inline]
-fn hold(buffer: &mut Buffer, order: Order, total: u32, least: usize) -> Result<(usize, &[u8]), End> {
-    let len = (total as usize).next_multiple_of(4);
+fn hold(buffer: &mut Buffer, order: Order, total: u32, least: usize) -> Found<(usize, &[u8])> {
+    let len = (total as usize).min(HEADROOM + 1).next_multiple_of(4);
     if len < least + 4 || len > HEADROOM {
-        return Err(End::Damaged(format!("a block says it is {total} bytes long")));
+        return End::damaged(format!("a block says it is {total} bytes long"));
     }
     let Some(offset) = buffer.take(len) else {
-        return Err(buffer.short("block", len));
+        return buffer.short("block says", len);
     };
     let (block, trailer) = buffer.slice(offset, len).split_at(len - 4);
     same_length(order, total, trailer)?;
@@ -225,16 +242,16 @@ fn hold(buffer: &mut Buffer, order: Order, total: u32, least: usize) -> Result<(
 }
 
 /// Passes over the next block, of `total` bytes.
-fn pass(buffer: &mut Buffer, order: Order, total: u32) -> Result<(), End> {
+fn pass(buffer: &mut Buffer, order: Order, total: u32) -> Found<()> {
     let len = u64::from(total).next_multiple_of(4);
     if !(12..=u64::from(ABSURD)).contains(&len) {
-        return Err(End::Damaged(format!("a block says it is {total} bytes long")));
+        return End::damaged(format!("a block says it is {total} bytes long"));
     }
     let has = buffer.skip(len - 4);
     match buffer.peek::<4>() {
         Some(trailer) => same_length(order, total, trailer)?,
         None => {
-            return Err(End::Cut { who: "block", says: len, has: has + buffer.prefix(4).len() as u64 });
+            return End::cut("block says", len, has + buffer.prefix(4).len() as u64);
         }
     }
     buffer.take(4);
@@ -243,10 +260,10 @@ fn pass(buffer: &mut Buffer, order: Order, total: u32) -> Result<(), End> {
 
 /// Checks the length at the end of a block. Some writers leave the padding out of both, some only of the first.
 #[inline]
-fn same_length(order: Order, total: u32, trailer: &[u8]) -> Result<(), End> {
+fn same_length(order: Order, total: u32, trailer: &[u8]) -> Found<()> {
     match order.u32(trailer, 0) {
         end if end == total || end == total.next_multiple_of(4) => Ok(()),
-        end => Err(End::Damaged(format!("a block says {total} bytes at its start and {end} at its end"))),
+        end => End::damaged(format!("a block says {total} bytes at its start and {end} at its end")),
     }
 }
 
@@ -260,3 +277,6 @@ fn direction(order: Order, bytes: &[u8]) -> Option<Direction> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,9 @@ pub(super) enum Skip {
     NoInterface(u32),
 }
 
+/// What a walker gives; the end is boxed, so that nothing large is moved for every packet.
+pub(super) type Found<T> = Result<T, Box<End>>;
+
 /// Why a walker goes no further.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -54,7 +57,7 @@ pub(super) enum End {
     Finished,
     /// The input ends within a record.
     Cut {
-        /// Who says how long the record is.
+        /// What tells how long it is, and the verb to that: "record header says".
         who: &'static str,
         /// Bytes it should have.
         says: u64,
@@ -63,6 +66,20 @@ pub(super) enum End {
     },
     /// What is there cannot be a record.
     Damaged(String),
+}
+
+impl End {
+    /// The end at what cannot be a record, for the reason given.
+    #[cold]
+    pub(super) fn damaged<T>(why: impl Into<String>) -> Found<T> {
+        Err(Box::new(End::Damaged(why.into())))
+    }
+
+    /// The end within a record: it has `has` bytes where `who` (with a verb) `says` more.
+    #[cold]
+    pub(super) fn cut<T>(who: &'static str, says: u64, has: u64) -> Found<T> {
+        Err(Box::new(End::Cut { who, says, has }))
+    }
 }
 
 /// Byte order of the numbers in a file.

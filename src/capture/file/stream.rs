@@ -1,5 +1,6 @@
 //! One capture file: finds out its format, counts its frames, tells how it ended.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cite::{At, Time};
@@ -53,10 +54,10 @@ impl Stream {
     ) -> Result<Stream, FileError> {
         facts.files[usize::from(file)].compression = input.compression();
         let mut buffer = Buffer::new(input, read);
-        let walker = match walker(path, &mut buffer, file, facts) {
-            Err(_) if buffer.fault().is_some() => Err(unpacking(path, &buffer)),
-            walker => walker,
-        }?;
+        let walker = walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
+            Some(why) => FileError::Header { path: path.to_owned(), why: why.to_string() },
+            None => error,
+        })?;
         Ok(Stream { file, buffer, walker, record: Record::default(), frame: 0, told: Told::default() })
     }
 
@@ -71,21 +72,20 @@ impl Stream {
             };
             let about = &mut facts.files[usize::from(self.file)];
             about.packets += u64::from(step.is_ok());
+            self.frame = u32::try_from(about.packets).unwrap_or(u32::MAX);
             match step {
-                Ok(Step::Packet) => break,
+                Ok(Step::Packet) => return true,
                 Ok(Step::Untimed) => {
                     about.untimed += 1;
-                    break;
+                    return true;
                 }
                 Ok(Step::Skipped(skip)) => self.tell_skip(skip, facts),
                 Err(end) => {
-                    self.tell_end(end, facts);
+                    self.tell_end(&end, facts);
                     return false;
                 }
             }
         }
-        self.frame = u32::try_from(facts.files[usize::from(self.file)].packets).unwrap_or(u32::MAX);
-        true
     }
 
     /// The time of the packet that was found last.
@@ -115,30 +115,38 @@ impl Stream {
 
     #[cold]
     fn tell_skip(&mut self, skip: Skip, facts: &mut Facts) {
-        let (told, why) = match skip {
+        let told = match skip {
+            Skip::TooLong(_) => &mut self.told.too_long,
+            Skip::NoInterface(_) => &mut self.told.no_interface,
+        };
+        if std::mem::replace(told, true) {
+            return;
+        }
+        let why = match skip {
             Skip::TooLong(len) => {
-                (&mut self.told.too_long, format!("has {len} bytes, more than the {MAX_PACKET} that are read"))
+                format!("has {len} bytes, more than the {MAX_PACKET} that are read")
             }
             Skip::NoInterface(number) => {
-                (&mut self.told.no_interface, format!("names interface {number}, which the file does not describe"))
+                format!("names interface {number}, which the file does not describe")
             }
         };
-        if !std::mem::replace(told, true) {
-            let about = &facts.files[usize::from(self.file)];
-            let text = format!("{}: frame {} {why}; it and others like it are passed over", about.name, about.packets);
-            facts.note(self.file, NoteKind::Skipped, text);
-        }
+        let about = &facts.files[usize::from(self.file)];
+        let text = format!("{}: frame {} {why}; it and others like it are passed over", about.name, about.packets);
+        facts.note(self.file, NoteKind::Skipped, text);
     }
 
     #[cold]
-    fn tell_end(&self, end: End, facts: &mut Facts) {
+    fn tell_end(&self, end: &End, facts: &mut Facts) {
         let about = &facts.files[usize::from(self.file)];
         let after = format!("after frame {}", about.packets);
         let what = match (self.buffer.fault(), end) {
+            (Some(fault), _) if fault.kind() == ErrorKind::UnexpectedEof => {
+                format!("cut off {after}: the packed data ends early")
+            }
             (Some(fault), _) => format!("cannot be read on {after}: {fault}"),
             (None, End::Finished) => return,
             (None, End::Cut { who, says, has }) => {
-                format!("cut off {after}: {who} says {says} bytes, {has} are there")
+                format!("cut off {after}: {who} {says} bytes, {has} are there")
             }
             (None, End::Damaged(why)) => format!("damaged {after}: {why}; the rest is not read"),
         };
@@ -168,8 +176,5 @@ fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Res
     Ok(Walker::Pcap(pcap))
 }
 
-/// What kept `buffer` from getting a file header.
-fn unpacking(path: &Path, buffer: &Buffer) -> FileError {
-    let why = buffer.fault().map_or_else(String::new, ToString::to_string);
-    FileError::Header { path: path.to_owned(), why }
-}
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,12 @@ use super::stream::Stream;
 /// Bytes read of each of several files to see the time of its first packet.
 const GLANCE: usize = 16 << 10;
 
+/// As many files as `At::file` can number.
+const MAX_FILES: usize = u16::MAX as usize + 1;
+
+/// After everything.
+const LAST: Time = Time(i64::MAX);
+
 /// Reads the files of one tap.
 pub struct TapReader {
     /// In the order of `At::file`.
@@ -29,10 +35,12 @@ pub struct TapReader {
     facts: Facts,
     /// Whose turn it is.
     turn: u16,
+    /// The source whose turn it is; none at the end of all files.
+    current: Option<Box<Stream>>,
+    /// The current source's packets up to this time are given before the turn passes on.
+    until: Time,
     /// The other sources that have packets, by the time of their next; unopened ones by that of their first.
     waiting: BinaryHeap<Reverse<(Time, u16)>>,
-    /// The head of `waiting`: the source whose turn it is goes on up to here.
-    limit: (Time, u16),
 }
 
 /// One file.
@@ -43,17 +51,16 @@ struct Source {
     state: State,
 }
 
+#[derive(Default)]
 enum State {
+    #[default]
     Unopened,
-    Open {
-        stream: Box<Stream>,
-        /// Whether the packet that the stream found last is still to be given: it had to wait for its time.
-        waited: bool,
-    },
+    /// It has the turn.
+    Current,
+    /// The packet that it found last waits for its time.
+    Waiting(Box<Stream>),
     /// After as many bytes.
-    Closed {
-        read: u64,
-    },
+    Closed(u64),
 }
 
 impl TapReader {
@@ -75,10 +82,10 @@ impl TapReader {
     }
 
     fn of_one(path: &Path) -> Result<TapReader, FileError> {
-        let mut facts = Facts::new(names(&[path]));
-        let mut source = Source::new(path);
-        source.state = State::Open { stream: Box::new(Stream::open(path, READ, 0, &mut facts)?), waited: false };
-        Ok(TapReader { sources: vec![source], facts, turn: 0, waiting: BinaryHeap::new(), limit: LAST })
+        let mut tap = TapReader::new(&[path]);
+        tap.current = Some(Box::new(Stream::open(path, READ, 0, &mut tap.facts)?));
+        tap.sources[0].state = State::Current;
+        Ok(tap)
     }
 
     fn of_several(paths: &[PathBuf]) -> Result<TapReader, FileError> {
@@ -86,38 +93,38 @@ impl TapReader {
         if glances.iter().all(|(_, time)| time.is_err()) {
             return Err(glances.swap_remove(0).1.expect_err("all are errors"));
         }
-        glances.sort_by_key(|(_, time)| *time.as_ref().unwrap_or(&LAST.0));
+        glances.sort_by_key(|(_, time)| *time.as_ref().unwrap_or(&LAST));
         let sorted: Vec<&Path> = glances.iter().map(|(path, _)| *path).collect();
-        let mut tap = TapReader {
-            sources: sorted.iter().map(|path| Source::new(path)).collect(),
-            facts: Facts::new(names(&sorted)),
-            turn: 0,
-            waiting: BinaryHeap::new(),
-            limit: LAST,
-        };
+        let mut tap = TapReader::new(&sorted);
         for (file, (_, glance)) in (0..).zip(glances) {
             match glance {
                 Ok(time) => tap.waiting.push(Reverse((time, file))),
                 Err(error) => tap.give_up(file, &error),
             }
         }
-        tap.pass_turn();
         Ok(tap)
+    }
+
+    /// A reader of `files`, none of them open.
+    fn new(files: &[&Path]) -> TapReader {
+        TapReader {
+            sources: files.iter().map(|path| Source::new(path)).collect(),
+            facts: Facts::new(names(files)),
+            turn: 0,
+            current: None,
+            until: LAST,
+            waiting: BinaryHeap::new(),
+        }
     }
 
     /// The next frame of the tap; none at the end of all files. It waits for packets of pipes, but reads none ahead.
     #[allow(clippy::should_implement_trait)] // an Iterator cannot lend
     #[inline]
     pub fn next(&mut self) -> Option<Frame<'_>> {
-        while !self.advance() {
-            if !self.pass_turn() {
-                return None;
-            }
+        if !self.advance() {
+            self.pass_turn();
         }
-        match &self.sources[usize::from(self.turn)].state {
-            State::Open { stream, .. } => Some(stream.frame()),
-            State::Unopened | State::Closed { .. } => None,
-        }
+        self.current.as_ref().map(|stream| stream.frame())
     }
 
     /// What is known of the files so far.
@@ -128,62 +135,75 @@ impl TapReader {
     /// Bytes of the files (as they are stored: packed) that have been read, and that there are; the latter is none
     /// if packets come through a pipe.
     pub fn position(&self) -> (u64, Option<u64>) {
-        let read = self.sources.iter().map(Source::bytes_read).sum();
+        let others: u64 = self.sources.iter().map(Source::bytes_read).sum();
+        let read = others + self.current.as_ref().map_or(0, |stream| stream.bytes_read());
         let total = self.sources.iter().map(|source| source.len).sum::<Option<u64>>();
         (read, total.map(|total| total.max(read)))
     }
 
-    /// Goes on to the next packet of the source whose turn it is. False if the source has ended or has to wait.
+    /// Goes on to the next packet of the current source. False if it has none, or none that comes next in the tap.
     #[inline]
     fn advance(&mut self) -> bool {
-        let source = &mut self.sources[usize::from(self.turn)];
-        let State::Open { stream, waited } = &mut source.state else {
-            return self.open_and_advance();
+        let Some(stream) = &mut self.current else {
+            return false;
         };
-        if !std::mem::take(waited) && !stream.next(&mut self.facts) {
-            source.state = State::Closed { read: stream.bytes_read() };
-            return false;
+        if stream.next(&mut self.facts) {
+            return stream.time() <= self.until;
         }
-        let now = (stream.time(), self.turn);
-        if now > self.limit {
-            *waited = true;
-            self.waiting.push(Reverse(now));
-            return false;
-        }
-        true
+        self.sources[usize::from(self.turn)].state = State::Closed(stream.bytes_read());
+        self.current = None;
+        false
     }
 
+    /// Gives the turn to the source whose packet comes next, if there is one.
     #[cold]
-    fn open_and_advance(&mut self) -> bool {
-        let source = &mut self.sources[usize::from(self.turn)];
-        if let State::Closed { .. } = source.state {
-            return false;
+    fn pass_turn(&mut self) {
+        if let Some(stream) = self.current.take() {
+            self.wait(self.turn, stream);
         }
-        match Stream::open(&source.path, READ, self.turn, &mut self.facts) {
-            Ok(stream) => {
-                source.state = State::Open { stream: Box::new(stream), waited: false };
-                self.advance()
-            }
-            Err(error) => {
-                self.give_up(self.turn, &error);
-                false
+        while let Some(Reverse((_, file))) = self.waiting.pop() {
+            match std::mem::take(&mut self.sources[usize::from(file)].state) {
+                State::Waiting(stream) => return self.give_turn(file, stream),
+                State::Unopened | State::Current | State::Closed(_) => self.begin(file),
             }
         }
+    }
+
+    fn give_turn(&mut self, file: u16, stream: Box<Stream>) {
+        self.turn = file;
+        self.until = match self.waiting.peek() {
+            Some(Reverse((time, other))) if file < *other => *time,
+            Some(Reverse((time, _))) => Time(time.0.saturating_sub(1)),
+            None => LAST,
+        };
+        self.current = Some(stream);
+        self.sources[usize::from(file)].state = State::Current;
+    }
+
+    /// Opens a source and finds its first packet.
+    fn begin(&mut self, file: u16) {
+        let source = &mut self.sources[usize::from(file)];
+        match Stream::open(&source.path, READ, file, &mut self.facts) {
+            Ok(mut stream) => {
+                if stream.next(&mut self.facts) {
+                    self.wait(file, Box::new(stream));
+                } else {
+                    source.state = State::Closed(stream.bytes_read());
+                }
+            }
+            Err(error) => self.give_up(file, &error),
+        }
+    }
+
+    /// Keeps a source until the time of the packet that it found has come.
+    fn wait(&mut self, file: u16, stream: Box<Stream>) {
+        self.waiting.push(Reverse((stream.time(), file)));
+        self.sources[usize::from(file)].state = State::Waiting(stream);
     }
 
     fn give_up(&mut self, file: u16, error: &FileError) {
         self.facts.note(file, NoteKind::Unreadable, error.to_string());
-        self.sources[usize::from(file)].state = State::Closed { read: 0 };
-    }
-
-    /// Gives the turn to the source that is first; false if there is none.
-    fn pass_turn(&mut self) -> bool {
-        let Some(Reverse((_, next))) = self.waiting.pop() else {
-            return false;
-        };
-        self.turn = next;
-        self.limit = self.waiting.peek().map_or(LAST, |Reverse(limit)| *limit);
-        true
+        self.sources[usize::from(file)].state = State::Closed(0);
     }
 }
 
@@ -193,20 +213,15 @@ impl Source {
         Source { path: path.to_owned(), len, state: State::Unopened }
     }
 
+    /// Bytes read while it did not have the turn.
     fn bytes_read(&self) -> u64 {
         match &self.state {
-            State::Unopened => 0,
-            State::Open { stream, .. } => stream.bytes_read(),
-            State::Closed { read } => *read,
+            State::Unopened | State::Current => 0,
+            State::Waiting(stream) => stream.bytes_read(),
+            State::Closed(read) => *read,
         }
     }
 }
-
-/// As many files as `At::file` can number.
-const MAX_FILES: usize = u16::MAX as usize + 1;
-
-/// After everything.
-const LAST: (Time, u16) = (Time(i64::MAX), u16::MAX);
 
 /// The time of the first packet of one of several files: [`LAST`] if there is none, the first of all times if it
 /// cannot be known without taking packets away.
@@ -216,7 +231,7 @@ fn first_time(path: &Path) -> Result<Time, FileError> {
     }
     let mut facts = Facts::new(names(&[path]));
     let mut stream = Stream::open(path, GLANCE, 0, &mut facts)?;
-    Ok(if stream.next(&mut facts) { stream.time() } else { LAST.0 })
+    Ok(if stream.next(&mut facts) { stream.time() } else { LAST })
 }
 
 /// What to call the files: by their file names, or by their paths where two have the same.
@@ -228,3 +243,6 @@ fn names(paths: &[&Path]) -> Vec<String> {
     }
     paths.iter().map(|path| if uses[&short(path)] > 1 { shown(path) } else { short(path) }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,9 @@ const RLE: u32 = 1;
 /// Largest block content (RFC 8878, section 3.1.1.2.4).
 const MAX_BLOCK: u32 = 128 << 10;
 
+/// Largest window, which is held in memory: what the zstd program takes without being told to take more.
+const MAX_WINDOW: u64 = 128 << 20;
+
 /// Reads packed bytes from `R`, gives unpacked ones.
 pub(super) struct Zstd<R> {
     source: BufReader<R>,
@@ -35,7 +38,9 @@ impl<R: Read> Zstd<R> {
 
     /// Unpacks what `source` gives.
     pub(super) fn new(source: BufReader<R>) -> Zstd<R> {
-        Zstd { source, decoder: FrameDecoder::new(), block: Vec::new(), fault: None }
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        Zstd { source, decoder, block: Vec::new(), fault: None }
     }
 
     /// Where the packed bytes come from.
@@ -120,5 +125,72 @@ impl<R: Read> Read for Zstd<R> {
             }
         }
         self.decoder.read(to)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Cursor;
+
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    fn unpack(packed: &[u8]) -> (Vec<u8>, Option<String>) {
+        let mut bytes = Vec::new();
+        let mut zstd = Zstd::new(BufReader::new(Cursor::new(packed.to_vec())));
+        let fault = zstd.read_to_end(&mut bytes).err();
+        (bytes, fault.map(|fault| fault.to_string()))
+    }
+
+    fn pack(bytes: &[u8]) -> Vec<u8> {
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    /// Three blocks' worth that can be packed, but not to nothing.
+    fn bytes() -> Vec<u8> {
+        (0..100_000_u32).flat_map(|number| (number.wrapping_mul(0x9e37_79b9) >> 20).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn frames_follow_each_other_with_others_to_be_skipped() {
+        let skip = [&0x184d_2a57_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), b"abc"].concat();
+        let packed = [&skip[..], &pack(b"one "), &pack(b""), &skip, &pack(b"two"), &skip].concat();
+        assert_eq!(unpack(&packed), (b"one two".to_vec(), None));
+        assert!(Zstd::<&[u8]>::recognises([0x57, 0x2a, 0x4d, 0x18]));
+        assert!(Zstd::<&[u8]>::recognises(*pack(b"x").first_chunk().unwrap()));
+        assert!(!Zstd::<&[u8]>::recognises(*b"\x1f\x8b\x08\0"));
+    }
+
+    #[test]
+    fn what_is_before_a_cut_is_given() {
+        let (bytes, packed) = (bytes(), pack(&bytes()));
+        assert_eq!(unpack(&packed), (bytes.clone(), None));
+        let mut longest = 0;
+        for len in (1..packed.len()).step_by(977) {
+            let (got, fault) = unpack(&packed[..len]);
+            assert!(bytes.starts_with(&got) && fault.is_some(), "cut at {len}");
+            longest = longest.max(got.len());
+        }
+        assert!(longest >= bytes.len() / 2, "the window is larger than all of it, and yet it is given");
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let mut packed = pack(b"some bytes and a checksum");
+        let checksum = packed.len() - 1;
+        packed[checksum] ^= 1;
+        let (bytes, fault) = unpack(&packed);
+        assert_eq!(bytes, b"some bytes and a checksum");
+        assert!(fault.unwrap().contains("checksum"));
+        let huge_window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0, 0, 0];
+        assert!(unpack(&huge_window).1.unwrap().contains("Window"));
+        let large_window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x90, 1, 0, 0];
+        assert!(unpack(&large_window).1.unwrap().contains(&MAX_WINDOW.to_string()));
+        let huge_block = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0xff, 0xff, 0xff];
+        assert!(unpack(&huge_block).1.is_some());
+        assert_eq!(unpack(b"\x28\xb5\x2f\xfd").0, b"");
+        assert!(unpack(&[&pack(b"x")[..], b"trailing"].concat()).1.is_some());
     }
 }
