@@ -115,25 +115,32 @@ fn is_cooked(facts: &Facts) -> bool {
 fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
     let place = replay.captures[capture].place;
     let mut follower = Follower::new(replay, reader, capture);
+    let mut taps = vec![TapFacts::default()];
     while follower.read_some() {
-        hand_out(&mut follower, place, sink)?;
+        hand_out(&mut follower, &mut taps, place, sink)?;
         let (read, total) = follower.reader.position();
         sink.progress(read, total);
     }
     follower.finish();
-    hand_out(&mut follower, place, sink)?;
-    let taps = vec![follower.facts(0)];
+    hand_out(&mut follower, &mut taps, place, sink)?;
+    follower.tell(0, &mut taps[0]);
     Ok(Summary { taps, notes: follower.notes() })
 }
 
-fn hand_out<S: Sink>(follower: &mut Follower, place: Option<Place>, sink: &mut S) -> Result<(), S::Error> {
+fn hand_out<S: Sink>(
+    follower: &mut Follower,
+    taps: &mut [TapFacts],
+    place: Option<Place>,
+    sink: &mut S,
+) -> Result<(), S::Error> {
     if !follower.has_settled() {
         return Ok(());
     }
-    let taps = [follower.facts(0)];
+    follower.tell(0, &mut taps[0]);
     while let Some(view) = follower.trackers[0].poll() {
-        let session = Session::of_one(view, 0, place);
-        sink.session(&session, &judge(&session, &taps), &taps)?;
+        let mut session = Session::of_one(view, 0, place);
+        sink.session(&session, &judge(&session, taps), taps)?;
+        session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| follower.trackers[0].recycle(view));
     }
     Ok(())
 }
@@ -217,15 +224,20 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             self.packets += 1;
-            let packet = self.decoder.decode(&frame);
-            if let Packet::Undecoded(why) = packet
-                && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
-            {
-                *self.undecoded.entry(why).or_default() += 1;
-            }
             for tracker in &mut self.trackers {
                 tracker.advance(frame.at.time);
-                tracker.observe(&packet);
+            }
+            match frame.glance() {
+                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                None => {
+                    let packet = self.decoder.decode(&frame);
+                    if let Packet::Undecoded(why) = packet
+                        && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
+                    {
+                        *self.undecoded.entry(why).or_default() += 1;
+                    }
+                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                }
             }
             if self.has_settled() {
                 break;
@@ -243,18 +255,24 @@ impl Follower {
     }
 
     fn facts(&self, leg: usize) -> TapFacts {
+        let mut facts = TapFacts::default();
+        self.tell(leg, &mut facts);
+        facts
+    }
+
+    /// Brings what is known of a leg up to date.
+    fn tell(&self, leg: usize, known: &mut TapFacts) {
         let facts = self.reader.facts();
-        let files: Vec<String> = facts.files.iter().map(|file| file.name.clone()).collect();
-        TapFacts {
-            name: files.first().cloned().unwrap_or_default(),
-            files,
-            capture: self.capture,
-            packets: self.packets,
-            filter: facts.interfaces.iter().find_map(|interface| interface.filter.clone()),
-            cut: facts.notes.iter().any(|note| note.kind != NoteKind::Skipped),
-            lost: facts.lost().unwrap_or(0),
-            census: self.trackers[leg].census(),
+        if known.files.is_empty() {
+            known.files = facts.files.iter().map(|file| file.name.clone()).collect();
+            known.name = known.files.first().cloned().unwrap_or_default();
         }
+        known.capture = self.capture;
+        known.packets = self.packets;
+        known.filter = facts.interfaces.iter().find_map(|interface| interface.filter.clone());
+        known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
+        known.lost = facts.lost().unwrap_or(0);
+        known.census = self.trackers[leg].census();
     }
 
     fn notes(&self) -> Vec<Note> {

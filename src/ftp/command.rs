@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// Which way a transfer command sends data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataDirection {
@@ -247,7 +249,7 @@ fn without_telnet(line: &[u8]) -> Cow<'_, [u8]> {
     while let Some(length) = telnet_command(rest) {
         rest = &rest[length..];
     }
-    if !rest.contains(&IAC) {
+    if memchr(IAC, rest).is_none() {
         return Cow::Borrowed(rest);
     }
     let mut text = Vec::with_capacity(rest.len());

@@ -9,6 +9,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use memchr::memchr;
+
 use super::Party;
 use crate::packet::Endpoint;
 
@@ -157,7 +159,8 @@ impl Pattern {
 
 /// Whether a line of the segment other than its first begins with a word that the helper looks for.
 fn is_in_later_line(patterns: &[Pattern], text: &[u8]) -> bool {
-    let mut later = text.split(|&byte| byte == b'\n').skip(1);
+    let Some(end) = memchr(b'\n', text) else { return false };
+    let mut later = text[end + 1..].split(|&byte| byte == b'\n');
     later.any(|line| patterns.iter().any(|pattern| pattern.begins(line)))
 }
 

@@ -15,7 +15,7 @@ use fragment::{Key, Reassembly};
 use ip::{Datagram, Fragment};
 use link::Link;
 
-pub use glance::Glance;
+pub use glance::{Addresses, Glance};
 pub use icmp::{IcmpError, IcmpKind, Quoted};
 pub use tcp::{Flags, Segment};
 pub use undecoded::{End, Fault, Layer, Undecoded};

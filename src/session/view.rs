@@ -298,6 +298,16 @@ impl View {
         }
     }
 
+    /// Takes over the memory of a view that is not needed any longer, and nothing that it says.
+    pub(super) fn reuse(&mut self, old: View) {
+        let View { mut log, mut text, mut transfers, mut attempts, .. } = old;
+        log.clear();
+        text.clear();
+        transfers.clear();
+        attempts.clear();
+        (self.log, self.text, self.transfers, self.attempts) = (log, text, transfers, attempts);
+    }
+
     /// Adds an event to the log and returns its index; beyond the bounds it is only counted.
     pub fn record(&mut self, at: At, attempt: u16, kind: EventKind, toward: Side, verb: Verb, texts: &[&[u8]]) -> u32 {
         let index = self.log.len() as u32;

@@ -316,9 +316,8 @@ impl Connection {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
     }
 
-    /// Takes one segment of this connection into account.
-    pub fn observe(&mut self, segment: &Segment<'_>) -> Noticed {
-        let role = self.role_of(segment.source);
+    /// Takes one segment that `role` sent into account.
+    pub fn observe(&mut self, role: Role, segment: &Segment<'_>) -> Noticed {
         if segment.flags.rst() {
             return self.reset_seen(segment, role);
         }

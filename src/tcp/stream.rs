@@ -62,6 +62,12 @@ impl Stream {
         self.next
     }
 
+    /// Whether nothing waits behind a hole.
+    #[inline]
+    pub fn is_in_order(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Takes one segment and emits what is now in order.
     ///
     /// `cut` counts the bytes of the segment that the snap length cut off behind `text`; they become a gap. Of
