@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 
 use crate::cite::Time;
-use crate::line::Place;
 use crate::packet::Endpoint;
-use crate::session::place::{self, Standing};
+use crate::session::place::{self, Placing, Standing};
 use crate::session::view::{Attempt, Negotiation, Transfer, View};
 use crate::tcp::connection::{Connection, Half, Role};
 
@@ -52,14 +51,14 @@ pub struct JoinedAttempt {
 
 impl Session {
     /// A session that only one tap could see.
-    pub fn of_one(view: View, tap: usize, given: Option<Place>) -> Session {
+    pub fn of_one(view: View, tap: usize, placing: Placing) -> Session {
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
                 transfer: usize::from(view.attempts[index].transfer),
                 seen: vec![Some(index)],
             })
             .collect();
-        let standing = place::standing(&view, given);
+        let standing = place::standing(&view, placing);
         let number = view.number;
         let transfers = (0..view.transfers.len()).map(Some).collect();
         let sight = Sight { tap, view: Some(view), standing, offset_ns: 0, transfers };
@@ -107,8 +106,9 @@ impl Session {
 /// A view and the tap it comes from.
 type Found = (usize, View);
 
-/// Joins the views of all taps. `views[tap]` holds the views of one tap; `given[tap]` its place if the user said so.
-pub fn join(views: Vec<Vec<View>>, given: &[Option<Place>]) -> Vec<Session> {
+/// Joins the views of all taps. `views[tap]` holds the views of one tap; `placings[tap]` what is known of its
+/// place.
+pub fn join(views: Vec<Vec<View>>, placings: &[Placing]) -> Vec<Session> {
     let mut groups: Vec<Vec<Found>> = Vec::new();
     let mut index = Index::default();
     for (tap, views) in views.into_iter().enumerate() {
@@ -122,7 +122,7 @@ pub fn join(views: Vec<Vec<View>>, given: &[Option<Place>]) -> Vec<Session> {
             }
         }
     }
-    let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, given)).collect();
+    let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, placings)).collect();
     sessions.sort_by_key(|session| session.main().began.time);
     for (number, session) in (1..).zip(&mut sessions) {
         session.number = number;
@@ -197,17 +197,21 @@ fn same_words(one: &View, other: &View) -> bool {
 /// Less text than this (a greeting and a user name) may be the same in two sessions.
 const MIN_WORDS: usize = 64;
 
-fn assemble(mut group: Vec<Found>, given: &[Option<Place>]) -> Session {
+fn assemble(mut group: Vec<Found>, placings: &[Placing]) -> Session {
     let main_tap = group.iter().max_by_key(|(tap, view)| (words(view), usize::MAX - tap)).map_or(0, |(tap, _)| *tap);
     let standing: Vec<(usize, Standing)> =
-        group.iter().map(|(tap, view)| (*tap, place::standing(view, given[*tap]))).collect();
-    let order = if given.iter().all(Option::is_some) { (0..given.len()).collect() } else { place::order(&group) };
+        group.iter().map(|(tap, view)| (*tap, place::standing(view, placings[*tap]))).collect();
+    let order = if placings.iter().all(|placing| placing.given().is_some()) {
+        (0..placings.len()).collect()
+    } else {
+        place::order(&group)
+    };
     let mut sights: Vec<Sight> = order
         .into_iter()
         .map(|tap| {
             let view = group.iter().position(|(other, _)| *other == tap).map(|at| group.swap_remove(at).1);
-            let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| standing.clone());
-            let standing = standing.unwrap_or_else(|| Standing::given(given[tap]));
+            let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| *standing);
+            let standing = standing.unwrap_or_else(|| Standing::unseen(placings[tap]));
             Sight { tap, view, standing, offset_ns: 0, transfers: Vec::new() }
         })
         .collect();

@@ -7,6 +7,7 @@ use crate::cite::{At, Time};
 use crate::line::{Place, Side};
 use crate::packet::{Endpoint, Flags, Packet, Segment};
 use crate::session::join::join;
+use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{EventKind, KnownBy, Mode, Settled, View};
 use crate::tcp::connection::Opening;
@@ -308,7 +309,8 @@ fn a_nat_changes_addresses_and_not_sequence_numbers() {
     let (client, server) = (end([198, 51, 100, 7], 61_000), end(SERVER, 21));
     outside.open(client, server);
     Talk { tap: &mut outside, client, server, next: [1000, 1000] }.login();
-    let sessions = join(vec![inside.views(), outside.views()], &[Some(Place::Client), Some(Place::Server)]);
+    let sessions =
+        join(vec![inside.views(), outside.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
     assert_eq!(sessions.len(), 1);
     let offsets: Vec<i64> = sessions[0].sights.iter().map(|sight| sight.offset_ns.abs()).collect();
     assert!(offsets.contains(&0) && offsets.contains(&3_600_000_000_000), "{offsets:?}");
@@ -320,6 +322,7 @@ fn sessions_of_one_pair_of_ports_and_other_sequence_numbers_are_not_joined() {
     Talk::begin(&mut one, 21).login();
     let mut other = Tap::new();
     other.send(end(CLIENT, 40_000), end(SERVER, 21), Flags::SYN, 4_000_000, 0, "");
-    let sessions = join(vec![one.views(), other.views()], &[Some(Place::Client), Some(Place::Server)]);
+    let sessions =
+        join(vec![one.views(), other.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
     assert_eq!(sessions.len(), 2);
 }

@@ -27,7 +27,7 @@ impl Wire {
     fn send(&mut self, from: Role, flags: Flags, seq: u32, ack: u32, text_len: u32) -> Noticed {
         let (source, destination) = if from == Role::Opener { (OPENER, LISTENER) } else { (LISTENER, OPENER) };
         self.millis += 1;
-        self.connection.observe(&Segment {
+        let segment = Segment {
             at: At { time: Time(self.millis * 1_000_000), frame: self.millis as u32, file: 0 },
             interface: 0,
             direction: None,
@@ -44,7 +44,8 @@ impl Wire {
             text: &[],
             text_len,
             checkable: None,
-        })
+        };
+        self.connection.observe(from, &segment)
     }
 
     /// Both ends start their text at sequence number `start`.
