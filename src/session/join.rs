@@ -238,33 +238,41 @@ fn align(sights: &mut [Sight], main: usize) {
     sights[main].view = Some(model);
 }
 
-/// For every transfer of `model`, the one in `view` that says the same, in order.
+/// For every transfer of `model`, the one in `view` that says the same, in order; where none does, the next one if it is
+/// of the same kind, since a box may have rewritten what it says.
 fn align_transfers(model: &View, view: &View) -> Vec<Option<usize>> {
     let mut next = 0;
     model
         .transfers
         .iter()
         .map(|transfer| {
-            let found =
-                (next..view.transfers.len()).find(|&at| same_transfer(model, transfer, view, &view.transfers[at]))?;
+            let same = (next..view.transfers.len()).find(|&at| {
+                same_kind(model, transfer, view, &view.transfers[at]) && same_port(transfer, &view.transfers[at])
+            });
+            let alike = || {
+                Some(next)
+                    .filter(|&at| view.transfers.get(at).is_some_and(|other| same_kind(model, transfer, view, other)))
+            };
+            let found = same.or_else(alike)?;
             next = found + 1;
             Some(found)
         })
         .collect()
 }
 
-fn same_transfer(model: &View, one: &Transfer, view: &View, other: &Transfer) -> bool {
+/// The same mode and, as far as both have one, the same transfer command.
+fn same_kind(model: &View, one: &Transfer, view: &View, other: &Transfer) -> bool {
     let mode = |transfer: &Transfer| transfer.negotiation.as_ref().map(|negotiation| negotiation.mode);
-    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
     let command = |view: &View, transfer: &Transfer| {
         transfer.command.and_then(|command| view.event(command)).map(|event| view.text_of(event).to_vec())
     };
     let (mine, its) = (command(model, one), command(view, other));
-    let same_port = port(one).is_none() || port(other).is_none() || port(one) == port(other);
-    mode(one) == mode(other)
-        && one.inferred == other.inferred
-        && (same_port || mine.is_some())
-        && (mine == its || mine.is_none() || its.is_none())
+    mode(one) == mode(other) && one.inferred == other.inferred && (mine == its || mine.is_none() || its.is_none())
+}
+
+fn same_port(one: &Transfer, other: &Transfer) -> bool {
+    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
+    port(one).is_none() || port(other).is_none() || port(one) == port(other)
 }
 
 fn offered_port(negotiation: &Negotiation) -> Option<u16> {
