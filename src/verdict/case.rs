@@ -50,12 +50,14 @@ impl<'a> Case<'a> {
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
     pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Vec<(usize, &'a Connection)> {
-        self.views()
-            .filter_map(|(sight, view)| match which {
-                None => Some((sight, &view.control)),
-                Some(joined) => Some((sight, &self.session.attempt(sight, joined)?.connection)),
-            })
-            .collect()
+        self.sightings(which).collect()
+    }
+
+    fn sightings(&self, which: Option<&'a JoinedAttempt>) -> impl Iterator<Item = (usize, &'a Connection)> {
+        self.views().filter_map(move |(sight, view)| match which {
+            None => Some((sight, &view.control)),
+            Some(joined) => Some((sight, &self.session.attempt(sight, joined)?.connection)),
+        })
     }
 
     /// How an opening ended, all taps taken together: what one of them saw happened.
@@ -67,7 +69,7 @@ impl<'a> Case<'a> {
             Opening::HalfOpen => 1,
             Opening::Unanswered => 0,
         };
-        let openings = self.connections(which).into_iter().map(|(_, connection)| connection.opening());
+        let openings = self.sightings(which).map(|(_, connection)| connection.opening());
         openings.max_by_key(rank).unwrap_or(Opening::Unanswered)
     }
 
