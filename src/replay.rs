@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
 use crate::line::{Place, Side};
-use crate::packet::{Decoder, Packet, Undecoded};
+use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
@@ -247,7 +247,7 @@ impl Follower {
             match frame.glance() {
                 Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
                 None => {
-                    let packet = self.decoder.decode(&frame);
+                    let packet = self.decoder.decode(&Frame { ..frame });
                     if let Packet::Undecoded(why) = packet
                         && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
                     {

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
-
 /// Which way a transfer command sends data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataDirection {
@@ -249,7 +247,7 @@ fn without_telnet(line: &[u8]) -> Cow<'_, [u8]> {
     while let Some(length) = telnet_command(rest) {
         rest = &rest[length..];
     }
-    if memchr(IAC, rest).is_none() {
+    if rest.is_ascii() || !rest.contains(&IAC) {
         return Cow::Borrowed(rest);
     }
     let mut text = Vec::with_capacity(rest.len());

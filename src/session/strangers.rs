@@ -139,7 +139,7 @@ impl Tracker {
             self.add_twin(ends, twin, connection.clone());
         }
         let live = self.slots[waiting.slot as usize].as_deref_mut()?;
-        live.view.attempts.push(Attempt { transfer: waiting.transfer, foreign, listens, connection });
+        live.view.add_attempt(Attempt { transfer: waiting.transfer, foreign, listens, connection });
         self.flows.insert(ends.key(), owner);
         Some(owner)
     }
@@ -159,7 +159,7 @@ impl Tracker {
             let attempt = live.view.attempts.len() as u16;
             let owner = Owner { slot: twin.slot, attempt, rising: ends.is_rising() };
             let listens = listening_side(&live.view, twin.transfer, connection.listener.ip);
-            live.view.attempts.push(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
+            live.view.add_attempt(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
             self.twins.insert(ends.key(), owner);
         }
     }

@@ -6,6 +6,7 @@
 //! Almost every packet of a busy capture is put aside by its flags and ports; what remains is looked up in one table of
 //! connections. Memory is bounded by live sessions: a session is settled, handed out and forgotten.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -87,6 +88,8 @@ pub struct Tracker {
     pub(super) orphans: Orphans,
     timers: Timers,
     settled: VecDeque<View>,
+    /// Sessions still to be settled at the end, the first last.
+    ending: Vec<u32>,
     spare: Vec<View>,
     effects: Vec<Effect>,
     pub(super) now: Time,
@@ -146,6 +149,13 @@ impl Live {
         self.view.control.established.is_none()
     }
 
+    /// Nothing more is waited for.
+    fn conclude(&mut self, why: Settled, census: &mut Census) {
+        self.dialogue.finish(&mut self.view, &mut Vec::new());
+        self.view.settled = why;
+        census.data_unseen += u64::from(self.view.lacks_data());
+    }
+
     fn has_open_question(&self) -> bool {
         self.view.attempts.iter().any(|attempt| !attempt.connection.is_over())
     }
@@ -169,6 +179,7 @@ impl Tracker {
             orphans: Orphans::default(),
             timers: Timers::default(),
             settled: VecDeque::new(),
+            ending: Vec::new(),
             spare: Vec::new(),
             effects: Vec::new(),
             now: Time(i64::MIN),
@@ -215,20 +226,28 @@ impl Tracker {
         }
     }
 
-    /// The capture ends: settles everything.
+    /// The capture ends: settles everything, in order of beginning. Views are handed out one by one from where they are,
+    /// so that nothing is doubled where most is alive.
     pub fn finish(&mut self) {
-        let mut alive: Vec<u32> =
-            (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].is_some()).collect();
-        alive.sort_by_key(|&slot| self.slots[slot as usize].as_ref().map(|live| live.view.number));
-        for slot in alive {
-            let over = self.slots[slot as usize].as_ref().is_some_and(|live| live.view.control.is_over());
-            self.settle(slot, if over { Settled::Closed } else { Settled::EndOfCapture });
+        let mut alive: Vec<u32> = Vec::new();
+        for (slot, live) in (0..).zip(&mut self.slots) {
+            let Some(live) = live else { continue };
+            let why = if live.view.control.is_over() { Settled::Closed } else { Settled::EndOfCapture };
+            live.conclude(why, &mut self.census);
+            alive.push(slot);
         }
+        alive.sort_by_key(|&slot| Reverse(self.slots[slot as usize].as_ref().map(|live| live.view.number)));
+        self.ending = alive;
     }
 
     /// The next settled view.
     #[inline]
     pub fn poll(&mut self) -> Option<View> {
+        while self.settled.is_empty()
+            && let Some(slot) = self.ending.pop()
+        {
+            self.release(slot);
+        }
         self.settled.pop_front()
     }
 
@@ -242,7 +261,7 @@ impl Tracker {
     /// Whether [`Tracker::poll`] has something.
     #[inline]
     pub fn has_settled(&self) -> bool {
-        !self.settled.is_empty()
+        !self.settled.is_empty() || !self.ending.is_empty()
     }
 
     /// What was counted so far.
@@ -466,10 +485,16 @@ impl Tracker {
 
     /// Hands a session out and forgets it.
     fn settle(&mut self, slot: u32, why: Settled) {
-        let Some(mut live) = self.slots[slot as usize].take() else { return };
-        live.dialogue.finish(&mut live.view, &mut Vec::new());
+        if let Some(live) = self.slots[slot as usize].as_deref_mut() {
+            live.conclude(why, &mut self.census);
+            self.release(slot);
+        }
+    }
+
+    fn release(&mut self, slot: u32) {
+        let Some(live) = self.slots[slot as usize].take() else { return };
         self.free.push(slot);
-        let Live { mut view, listeners, candidate, .. } = *live;
+        let Live { view, listeners, candidate, .. } = *live;
         self.forget_flow(view.client, view.server, slot);
         for attempt in &view.attempts {
             self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);
@@ -490,8 +515,6 @@ impl Tracker {
                 }
             }
         }
-        view.settled = why;
-        self.census.data_unseen += u64::from(view.lacks_data());
         if !candidate {
             self.settled.push_back(view);
         }

@@ -273,6 +273,21 @@ pub struct Attempt {
     pub connection: Connection,
 }
 
+/// Events for which room is made at once: most sessions have a few dozen.
+const LOG_STEP: usize = 8;
+
+/// Bytes of text for which room is made at once: a few lines.
+const TEXT_STEP: usize = 192;
+
+/// Makes room for `more`, in smaller steps than a vector does by itself: with many sessions alive, what they leave
+/// unused is most of the memory.
+#[inline]
+fn make_room<T>(list: &mut Vec<T>, more: usize, step: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more.max(step).max(list.len() / 4));
+    }
+}
+
 impl View {
     /// A session that begins here.
     pub fn new(client: Endpoint, server: Endpoint, known_by: KnownBy, at: At) -> Self {
@@ -317,8 +332,10 @@ impl View {
         }
         let text_start = self.text.len() as u32;
         for text in texts {
+            make_room(&mut self.text, text.len(), TEXT_STEP);
             self.text.extend_from_slice(text);
         }
+        make_room(&mut self.log, 1, LOG_STEP);
         let text_len = (self.text.len() as u32 - text_start) as u16;
         self.log.push(Event { at, text_start, text_len, attempt, kind, toward, verb });
         index
@@ -327,10 +344,17 @@ impl View {
     /// Adds a transfer; beyond [`MAX_TRANSFERS`] it is only counted.
     pub fn add_transfer(&mut self, transfer: Transfer) {
         if self.transfers.len() < MAX_TRANSFERS {
+            make_room(&mut self.transfers, 1, 1);
             self.transfers.push(transfer);
         } else {
             self.uncounted += 1;
         }
+    }
+
+    /// Adds a data connection.
+    pub(super) fn add_attempt(&mut self, attempt: Attempt) {
+        make_room(&mut self.attempts, 1, 1);
+        self.attempts.push(attempt);
     }
 
     /// A transfer went through, and the data connection that was agreed for it was not seen.

@@ -60,7 +60,7 @@ fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
-        half.from_syn && half.stood > reach && heard.until(half.last.time) > STILL
+        half.from_syn && half.stood > reach && heard.until(half.last) > STILL
     })
 }
 
@@ -90,7 +90,7 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     };
     let furthest = model.start.map(|start| start.wrapping_add(sent(model) as u32));
     let only_fin = !model.unacked() && model.fin.is_some();
-    let heard = if model.stood > model.reach { model.last.time } else { model.last_new.time };
+    let heard = if model.stood > model.reach { model.last } else { model.last_new.time };
     let since = case.session.on_main_clock(sight, heard);
     case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
         connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {
