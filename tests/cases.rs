@@ -5,6 +5,7 @@
 //! so, and why nothing narrower would be honest.
 
 mod common;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,7 +50,7 @@ type Interval = (usize, usize);
 
 #[test]
 fn the_truth_is_inside_the_stretch_and_nothing_narrower_is_possible() {
-    let Some(folder) = common::shared("FTPWHY_CASES", "cases") else { return };
+    let Some(folder) = shared::folder("FTPWHY_CASES", "cases") else { return };
     let truth = fs::read_to_string(folder.join("truth.json")).expect("truth.json is readable");
     let cases: Vec<Value> = serde_json::from_str(&truth).expect("truth.json is JSON");
     assert_eq!(cases.len(), 37);

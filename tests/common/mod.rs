@@ -1,6 +1,6 @@
-//! What the integration tests share: a sink that shows sessions, and where the shared material is.
+//! What the integration tests share: a sink that shows sessions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ftpwhy::line::Place;
 use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
@@ -34,17 +34,6 @@ pub(crate) fn look_at(
 ) -> Summary {
     let mut control_ports = vec![21, 990];
     control_ports.extend(ports);
-    let what = Replay { captures, control_ports, passive_range: None };
+    let what = Replay { captures, control_ports, passive_range: None, filter: None };
     replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
-}
-
-/// A folder beside the project, or none with a word about it.
-pub(crate) fn shared(variable: &str, folder: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
-    let path = std::env::var_os(variable).map_or(beside, PathBuf::from);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not here (set {variable})", path.display());
-    None
 }
