@@ -1,9 +1,38 @@
-//! placeholder
+//! `ftpwhy` answers one question: *this FTP transfer failed; whose firewall dropped which packet, and what do I do about
+//! it?*
+//!
+//! # The floors
+//!
+//! A module uses only floors below its own. Floors 0 to 4 do no input or output, read no clock and spawn nothing: packets
+//! and times come in as arguments.
+//!
+//! ```text
+//! 6  cli  replay                   arguments; from captures to judged sessions    clap
+//! 5  capture          report       packets in | words out                         flate2, ruzstd, glob | serde_json, prettytable, jiff
+//! 4  verdict                       a session -> verdicts, one small pure function a rule
+//! 3  session                       packets of each tap -> views -> sessions
+//! 2  tcp    ftp                    connections and streams | commands and replies
+//! 1  packet                        bytes -> packet                                pnet
+//! 0  line   cite                   taps and stretches | time and frame
+//! ```
+//!
+//! # How a verdict comes about
+//!
+//! [`capture::file::TapReader`] lends frames, [`packet::Decoder`] makes segments and ICMP errors of them,
+//! [`session::tracker::Tracker`] follows the sessions of one tap and yields a [`session::view::View`] of each,
+//! [`session::join`] puts the views of all taps together, [`verdict::judge`] asks the rules of [`verdict::RULES`], and
+//! [`report::Reporter`] says it. [`replay`] is that sentence as code.
+//!
+//! Start reading at [`line`] (what a verdict names), then [`verdict`] (how it is found), then [`session::tracker`].
+
 pub mod capture;
 pub mod cite;
+pub mod cli;
 pub mod ftp;
 pub mod line;
 pub mod packet;
+pub mod replay;
+pub mod report;
 pub mod session;
 pub mod tcp;
 pub mod verdict;

@@ -53,6 +53,17 @@ pub enum Point {
     Server,
 }
 
+impl Point {
+    /// Order from the client to the server.
+    fn rank(self) -> usize {
+        match self {
+            Point::Client => 0,
+            Point::Tap(tap) => tap + 1,
+            Point::Server => usize::MAX,
+        }
+    }
+}
+
 /// The part of the line in which a packet vanished; its ends run from the client's to the server's whatever the packet's
 /// direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +89,20 @@ impl Stretch {
                 Stretch { from: next.map_or(Point::Client, Point::Tap), to: last.map_or(Point::Server, Point::Tap) }
             }
         }
+    }
+
+    /// The smallest stretch that holds both.
+    pub fn hull(self, other: Stretch) -> Stretch {
+        let from = if self.from.rank() <= other.from.rank() { self.from } else { other.from };
+        let to = if self.to.rank() >= other.to.rank() { self.to } else { other.to };
+        Stretch { from, to }
+    }
+
+    /// What both have in common.
+    pub fn meet(self, other: Stretch) -> Stretch {
+        let from = if self.from.rank() >= other.from.rank() { self.from } else { other.from };
+        let to = if self.to.rank() <= other.to.rank() { self.to } else { other.to };
+        Stretch { from, to }
     }
 
     /// Whose part of the line this is, given the places of the taps in line order.
@@ -124,4 +149,48 @@ pub enum Owner {
     None,
     /// The taps do not tell.
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAPS: [Place; 3] = [Place::Client, Place::Between, Place::Server];
+
+    fn stretch(from: Point, to: Point) -> Stretch {
+        Stretch { from, to }
+    }
+
+    #[test]
+    fn a_stretch_runs_from_the_client_to_the_server_whichever_way_the_packet_went() {
+        let seen = Stretch::beyond(Side::Server, Some(0), Some(1));
+        assert_eq!(seen, stretch(Point::Tap(0), Point::Tap(1)));
+        let seen = Stretch::beyond(Side::Client, Some(1), Some(0));
+        assert_eq!(seen, stretch(Point::Tap(0), Point::Tap(1)));
+        assert_eq!(Stretch::beyond(Side::Server, None, Some(0)), stretch(Point::Client, Point::Tap(0)));
+        assert_eq!(Stretch::beyond(Side::Client, None, Some(2)), stretch(Point::Tap(2), Point::Server));
+        assert_eq!(Stretch::beyond(Side::Client, Some(0), None), stretch(Point::Client, Point::Tap(0)));
+    }
+
+    #[test]
+    fn the_owner_follows_from_the_places_of_the_ends() {
+        let owner = |from, to| stretch(from, to).owner(&TAPS);
+        assert_eq!(owner(Point::Client, Point::Tap(0)), Owner::Client);
+        assert_eq!(owner(Point::Client, Point::Tap(1)), Owner::Client);
+        assert_eq!(owner(Point::Client, Point::Tap(2)), Owner::BeyondServer);
+        assert_eq!(owner(Point::Tap(0), Point::Tap(2)), Owner::Network);
+        assert_eq!(owner(Point::Tap(0), Point::Server), Owner::BeyondClient);
+        assert_eq!(owner(Point::Tap(1), Point::Server), Owner::Server);
+        assert_eq!(owner(Point::Tap(2), Point::Server), Owner::Server);
+        assert_eq!(owner(Point::Client, Point::Server), Owner::Unknown);
+        assert_eq!(stretch(Point::Client, Point::Tap(0)).owner(&[Place::Unknown]), Owner::Unknown);
+    }
+
+    #[test]
+    fn hull_and_meet_are_the_smallest_cover_and_the_common_part() {
+        let (one, other) = (stretch(Point::Client, Point::Tap(1)), stretch(Point::Tap(0), Point::Server));
+        assert_eq!(one.hull(other), Stretch::WHOLE);
+        assert_eq!(one.meet(other), stretch(Point::Tap(0), Point::Tap(1)));
+        assert_eq!(one.hull(one), one);
+    }
 }

@@ -1,1 +1,3 @@
-//! placeholder
+//! Floor 5: where packets come from.
+
+pub mod file;

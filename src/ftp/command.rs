@@ -1,5 +1,5 @@
-//! Reads one line of a client as a command. Read RFC 959 sections 4.1 and 5.3 first; the list of verbs is the registry of
-//! RFC 5797.
+//! Reads one line of a client as a command. Read RFC 959 sections 4.1 and 5.3 first; the list of verbs is the
+//! registry of RFC 5797.
 //!
 //! The control connection speaks Telnet (RFC 854), and a client that aborts does use it: `IAC IP IAC DM ABOR`.
 
@@ -160,13 +160,15 @@ impl Verb {
         self.kind() == Kind::Negotiation
     }
 
-    /// Whether its argument must not be shown or stored. `MIC`, `CONF` and `ENC` wrap other commands, `PASS` among them.
+    /// Whether its argument must not be shown or stored. `MIC`, `CONF` and `ENC` wrap other commands, `PASS`
+    /// among them.
     pub fn is_secret(self) -> bool {
         self.kind() == Kind::Secret
     }
 }
 
-/// The first four bytes of a word in upper case, as one number. Printable words have no zero bytes, so no two share one.
+/// The first four bytes of a word in upper case, as one number. Printable words have no zero bytes, so no two
+/// share one.
 const fn key(word: &[u8]) -> u32 {
     let mut key = 0;
     let mut i = 0;
@@ -238,14 +240,14 @@ fn slice<'a>(text: &Cow<'a, [u8]>, start: usize, end: usize) -> Cow<'a, [u8]> {
 /// Telnet's "interpret as command".
 const IAC: u8 = 0xff;
 
-/// Takes Telnet commands and options out of a line and undoubles IAC (RFC 854). An IAC before anything else is data: some
-/// clients send a Latin-1 `ÿ` undoubled.
+/// Takes Telnet commands and options out of a line and undoubles IAC (RFC 854). An IAC before anything else
+/// is data: some clients send a Latin-1 `ÿ` undoubled.
 fn without_telnet(line: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = line;
     while let Some(length) = telnet_command(rest) {
         rest = &rest[length..];
     }
-    if !rest.contains(&IAC) {
+    if rest.is_ascii() || !rest.contains(&IAC) {
         return Cow::Borrowed(rest);
     }
     let mut text = Vec::with_capacity(rest.len());

@@ -1,11 +1,15 @@
-//! What Linux's FTP helper makes of a segment of the control connection. Read `net/netfilter/nf_conntrack_ftp.c` first
-//! (`find_pattern`, `try_rfc959`, `try_rfc1123`, `try_eprt`, `try_epsv_response`, `help`).
+//! What Linux's FTP helper makes of a segment of the control connection. Read
+//! `net/netfilter/nf_conntrack_ftp.c` first (`find_pattern`, `try_rfc959`, `try_rfc1123`, `try_eprt`,
+//! `try_epsv_response`, `help`).
 //!
 //! A router with the helper reads segments, not lines, and opens the way for a data connection only if it understands
-//! the segment. What it takes for a mangled negotiation it drops, whole, for good. This is its reading as of Linux 6.18, with
-//! `loose=0` as by default; later kernels refuse numbers above 255 and ports above 65535 where this one cuts off their upper bits.
+//! the segment. What it takes for a mangled negotiation it drops, whole, for good. This is its reading as of
+//! Linux 6.18, with `loose=0` as by default; later kernels refuse numbers above 255 and ports above 65535
+//! where this one cuts off their upper bits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use memchr::memchr;
 
 use super::Party;
 use crate::packet::Endpoint;
@@ -36,14 +40,15 @@ pub enum Reason {
     CutWord,
     /// Dropped: no blank follows `PORT` or `EPRT`, or no parenthesis 229.
     NoOpening,
-    /// Dropped: the numbers are not written as the helper wants them, or the segment ends before what should follow them.
+    /// Dropped: the numbers are not written as the helper wants them, or the segment ends before what should
+    /// follow them.
     Numbers,
 }
 
 /// What the helper does with one segment that carries text.
 ///
-/// `in_step` says whether the segment begins behind a line end that the helper remembers, see [`LineEnds`]; `control` are the
-/// addresses of client and server as the segment carries them.
+/// `in_step` says whether the segment begins behind a line end that the helper remembers, see [`LineEnds`];
+/// `control` are the addresses of client and server as the segment carries them.
 #[inline]
 pub fn ruling(from: Party, text: &[u8], in_step: bool, control: (IpAddr, IpAddr)) -> Ruling {
     let (patterns, sender) = match from {
@@ -60,7 +65,9 @@ pub fn ruling(from: Party, text: &[u8], in_step: bool, control: (IpAddr, IpAddr)
 
 /// Where the newest two line ends in one direction are: behind them the helper reads on.
 ///
-/// It knows none at first, so it never reads the first segment of a direction.
+/// It knows none at first, so it never reads the first segment of a direction. For a connection that the
+/// capture joins midway this knows less than the helper does: the first segment seen in each direction cannot
+/// be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineEnds {
     behind: [Option<u32>; 2],
@@ -152,7 +159,8 @@ impl Pattern {
 
 /// Whether a line of the segment other than its first begins with a word that the helper looks for.
 fn is_in_later_line(patterns: &[Pattern], text: &[u8]) -> bool {
-    let mut later = text.split(|&byte| byte == b'\n').skip(1);
+    let Some(end) = memchr(b'\n', text) else { return false };
+    let mut later = text[end + 1..].split(|&byte| byte == b'\n');
     later.any(|line| patterns.iter().any(|pattern| pattern.begins(line)))
 }
 

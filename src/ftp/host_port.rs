@@ -1,6 +1,6 @@
-//! Reads where a data connection shall go, from the argument of a command or the text of a reply. Read RFC 959 section 5.3.2
-//! (`PORT`, 227), RFC 2428 (`EPRT`, 229) and RFC 1639 (`LPRT`, 228) first, and RFC 1123 section 4.1.2.6 for why a reader of 227
-//! must be lenient.
+//! Reads where a data connection shall go, from the argument of a command or the text of a reply. Read RFC
+//! 959 section 5.3.2 (`PORT`, 227), RFC 2428 (`EPRT`, 229) and RFC 1639 (`LPRT`, 228) first, and RFC 1123
+//! section 4.1.2.6 for why a reader of 227 must be lenient.
 //!
 //! Every reader gives the lenient reading, the one that most programs act on, and says whether the text has the RFC's
 //! own form; what is strict passes firewalls, what is not may not.
@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// An address and a port, as a party announced them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
-    /// The address; `None` if only a port is given, as in 229, or if a name stands for it. An IPv4 address mapped into IPv6
-    /// is given as the IPv4 address, which is what packets will carry.
+    /// The address; `None` if only a port is given, as in 229, or if a name stands for it. An IPv4 address
+    /// mapped into IPv6 is given as the IPv4 address, which is what packets will carry.
     pub address: Option<IpAddr>,
     /// The port; 0 if a party announces that.
     pub port: u16,
@@ -37,8 +37,8 @@ pub fn port(argument: &[u8]) -> Option<HostPort> {
     find_numbers(argument, six_numbers, is_alone)
 }
 
-/// Reads the argument of `LPRT`: address family (4 or 6), address length, address, port length (2) and port, one number an
-/// octet.
+/// Reads the argument of `LPRT`: address family (4 or 6), address length, address, port length (2) and port,
+/// one number an octet.
 pub fn lprt(argument: &[u8]) -> Option<HostPort> {
     find_numbers(argument, long_numbers, is_alone)
 }
@@ -127,7 +127,8 @@ fn next_number(text: &[u8], end: usize) -> Option<usize> {
 /// Address, port, and how many numbers they took.
 type Decoded = (IpAddr, u16, usize);
 
-/// Reads the first run of numbers that `decode` understands. It is strict if it is plain, the first, and `framed` as it should.
+/// Reads the first run of numbers that `decode` understands. It is strict if it is plain, the first, and
+/// `framed` as it should.
 fn find_numbers(
     text: &[u8],
     decode: fn(&[u16]) -> Option<Decoded>,

@@ -1,7 +1,10 @@
-//! Splits one direction of a control connection into lines. Read RFC 959 section 5.3 and RFC 854 ("NVT printer") first.
+//! Splits one direction of a control connection into lines. Read RFC 959 section 5.3 and RFC 854 ("NVT
+//! printer") first.
 //!
-//! A line should end with CR LF. Bare LF and CR NUL are met too. A line remembers how it lay in segments, since firewalls
-//! that read FTP read segments, not lines.
+//! A line should end with CR LF. Bare LF and CR NUL are met too. A line remembers how it lay in segments,
+//! since firewalls that read FTP read segments, not lines.
+
+use memchr::memchr2_iter;
 
 use crate::cite::At;
 
@@ -164,17 +167,15 @@ fn whole(at: At, text: &[u8], end: LineEnd, began_segment: bool, ended_segment: 
 /// before them.
 #[inline]
 fn find_end(before: Option<u8>, bytes: &[u8]) -> Option<(usize, LineEnd)> {
-    let mut from = 0;
-    loop {
-        let i = from + bytes[from..].iter().position(|&byte| byte == b'\n' || byte == 0)?;
+    memchr2_iter(b'\n', 0, bytes).find_map(|i| {
         let after_cr = i.checked_sub(1).map_or(before, |previous| Some(bytes[previous])) == Some(b'\r');
         match (bytes[i], after_cr) {
-            (b'\n', true) => return Some((i + 1, LineEnd::CrLf)),
-            (b'\n', false) => return Some((i + 1, LineEnd::Lf)),
-            (_, true) => return Some((i + 1, LineEnd::CrNul)),
-            (_, false) => from = i + 1,
+            (b'\n', true) => Some((i + 1, LineEnd::CrLf)),
+            (b'\n', false) => Some((i + 1, LineEnd::Lf)),
+            (_, true) => Some((i + 1, LineEnd::CrNul)),
+            (_, false) => None,
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Floor 2: commands and replies, made from text.
 //!
-//! From the bytes of one direction of a control connection to [`line`]s, and from lines to a [`command`] or a part of
-//! a [`reply`]; what both say about addresses is read in [`host_port`]. [`helper`] tells what a Linux firewall on the path
-//! makes of the same bytes.
+//! From the bytes of one direction of a control connection to [lines](mod@line), and from lines to a [command](mod@command) or
+//! a part of a [reply](mod@reply); what both say about addresses is read in [`host_port`]. [`helper`] tells what a Linux
+//! firewall on the path makes of the same bytes.
 
 pub mod command;
 pub mod helper;

@@ -1,7 +1,7 @@
 //! Reads lines of a server as parts of replies. Read RFC 959 section 4.2 first.
 //!
-//! A reply is one line `ddd SP text`, or a block from `ddd-text` to `ddd SP text` with the same code. Lines within a block
-//! may look like anything, also like replies.
+//! A reply is one line `ddd SP text`, or a block from `ddd-text` to `ddd SP text` with the same code. Lines
+//! within a block may look like anything, also like replies.
 
 use std::fmt;
 
@@ -87,9 +87,10 @@ impl ReplyLine<'_> {
 
 /// Which block is open in a server's stream.
 ///
-/// Broken servers end a block with another code (`230-` with `226 `). No line alone can tell that from a middle line that
-/// looks like a reply ("200 files are here"). What tells is the client, who waits for the end before it goes on: so
-/// such a line counts as the end once the client's next command has come with nothing behind it, see [`Replies::rescue`].
+/// Broken servers end a block with another code (`230-` with `226 `). No line alone can tell that from a
+/// middle line that looks like a reply ("200 files are here"). What tells is the client, who waits for the
+/// end before it goes on: so such a line counts as the end once the client's next command has come with
+/// nothing behind it, see [`Replies::rescue`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replies {
     open: Option<Code>,

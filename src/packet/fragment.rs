@@ -17,8 +17,8 @@ use super::undecoded::{Layer, Undecoded};
 use super::{Direction, Stop};
 use crate::cite::Time;
 
-/// How many datagrams may wait for their fragments. FTP has its paths discover their MTU, so that even a handful is
-/// much, and the search for one among them stays short.
+/// How many datagrams may wait for their fragments. TCP avoids fragments, so that even a handful is much; and the
+/// search for one among them stays short.
 const DATAGRAMS: usize = 64;
 
 /// How many bytes all of them may hold: sixteen of the largest.
@@ -252,7 +252,7 @@ mod tests {
     fn impossible_places_are_refused() {
         let mut reassembly = Reassembly::default();
         let refused = |value, name| Err(Undecoded::field(Layer::Fragment, name, value));
-        // CVE-1999-0052 and its kin: a length that is no multiple of 8; "ping of death": an end beyond 65,535.
+        // A length between others that is no multiple of 8; the ping of death: an end beyond 65,535.
         assert_eq!(add(&mut reassembly, (1, 0), (0, true), b"abc"), refused(3, "length"));
         assert_eq!(add(&mut reassembly, (1, 0), (65_528, false), &[0; 8]), refused(65_536, "end"));
         // Teardrop (CVE-1999-0015): a last fragment that ends within an earlier one.
@@ -312,7 +312,10 @@ mod tests {
 
         #[test]
         fn no_fragment_breaks_it(
-            pieces in prop::collection::vec((0_u32..4, 0_usize..8192, any::<bool>(), 0_usize..100, 0_usize..100), 0..200),
+            pieces in prop::collection::vec(
+                (0_u32..4, 0_usize..8192, any::<bool>(), 0_usize..100, 0_usize..100),
+                0..200,
+            ),
         ) {
             let mut reassembly = Reassembly::default();
             for (id, unit, more, have, missing) in pieces {

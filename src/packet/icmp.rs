@@ -139,7 +139,8 @@ impl IcmpKind {
         matches!((self.version, self.kind), (4, 3) | (6, 1)) && !self.is_path_mtu()
     }
 
-    /// Whether it tells of an error that ends a segment's way. Source quench (deprecated, RFC 6633) and redirect do not.
+    /// Whether it tells of an error that ends a segment's way. Source quench (deprecated, RFC 6633) and redirect tell
+    /// of none.
     fn is_error(self) -> bool {
         matches!((self.version, self.kind), (4, 3 | 11 | 12) | (6, 1..=4))
     }
@@ -204,3 +205,126 @@ const WORDS: &[(u8, u8, u8, &str)] = &[
     (6, 4, 1, "unrecognized next header type"),
     (6, 4, 2, "unrecognized IPv6 option"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{bytes, frame, ipv4, ipv6, tcp};
+    use super::super::{Decoder, Frame, Packet};
+    use super::*;
+
+    /// What Linux's `reject with icmpx admin-prohibited` sends; what is expected of it is what tshark reads.
+    const PROHIBITED: &str = "45c0005827b500003f013c1b0a0902020a090102 030d143700000000 \
+        4500003c253640003f06ff700a0901020a090202 \
+        8d48c3593e6b0b3800000000a002faf01f8c0000020405b40402080a3e5b3dca000000000103030a";
+
+    const PROHIBITED_V6: &str = "6004985d00583a3ffd000002000000000000000000000002fd000001000000000000000000000002 \
+        01012be300000000 600272450028063ffd000001000000000000000000000002fd000002000000000000000000000002 \
+        b064c3588af5f0ab00000000a002fd20f4a30000020405a00402080a767bf669000000000103030a";
+
+    fn error(frame: &Frame<'_>) -> Option<IcmpError> {
+        match Decoder::new().decode(frame) {
+            Packet::IcmpError(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The error of `kind` with `word` as last word of its header about `quote`.
+    fn about(kind: u8, code: u8, word: u32, quote: &[u8]) -> Option<IcmpError> {
+        let message = [&[kind, code, 0, 0], &word.to_be_bytes()[..], quote].concat();
+        let datagram = match quote.first() {
+            Some(0x60) => ipv6(58, &message),
+            _ => ipv4(1, &message),
+        };
+        error(&frame(101, &datagram))
+    }
+
+    #[test]
+    fn errors_as_tshark_reads_them() {
+        let error_of = |hex: &str| error(&frame(101, &bytes(hex))).expect("an error");
+        let error = error_of(PROHIBITED);
+        assert_eq!((error.source.to_string(), error.ttl), ("10.9.2.2".into(), 63));
+        assert_eq!(error.destination.to_string(), "10.9.1.2");
+        assert_eq!(error.kind.to_string(), "communication administratively prohibited (3/13)");
+        assert_eq!(error.quoted.source.to_string(), "10.9.1.2:36168");
+        assert_eq!(error.quoted.destination.to_string(), "10.9.2.2:50009");
+        assert_eq!((error.quoted.ttl, error.quoted.ip_id), (63, 0x2536));
+        assert_eq!((error.quoted.seq, error.quoted.flags), (Some(1_047_202_616), Some(Flags::SYN)));
+        assert_eq!(error.mtu, None);
+
+        let error = error_of(PROHIBITED_V6);
+        assert_eq!(error.source.to_string(), "fd00:2::2");
+        assert_eq!(error.kind.to_string(), "communication administratively prohibited (ICMPv6 1/1)");
+        assert_eq!(error.quoted.source.to_string(), "[fd00:1::2]:45156");
+        assert_eq!((error.quoted.ttl, error.quoted.seq), (63, Some(2_331_373_739)));
+    }
+
+    #[test]
+    fn eight_bytes_are_enough_and_four_give_the_ports() {
+        let quote = |length: usize| about(3, 3, 0, &ipv4(6, &tcp(&[], b""))[..20 + length]);
+        let quoted = quote(8).expect("eight bytes").quoted;
+        assert_eq!((quoted.source.port, quoted.seq, quoted.flags), (21, Some(1000), None));
+        assert_eq!(quote(7).expect("ports").quoted.seq, None);
+        assert_eq!(quote(3), None);
+        assert_eq!(about(3, 3, 0, &[]), None);
+    }
+
+    #[test]
+    fn only_errors_about_tcp() {
+        let segment = tcp(&[], b"QUIT");
+        let udp = ipv4(17, &segment);
+        assert_eq!(about(3, 3, 0, &udp), None);
+        for other in [0, 4, 5, 8] {
+            assert_eq!(about(other, 0, 0, &ipv4(6, &segment)), None);
+        }
+        for error in [3, 11, 12] {
+            assert!(about(error, 0, 0, &ipv4(6, &segment)).is_some());
+        }
+        for error in [1, 2, 3, 4] {
+            assert!(about(error, 0, 0, &ipv6(6, &segment)).is_some());
+        }
+        assert_eq!(about(128, 0, 0, &ipv6(6, &segment)), None);
+    }
+
+    #[test]
+    fn quotes_with_extension_headers_and_fragments() {
+        let hop_by_hop = [&[6, 0, 5, 2, 0, 0, 1, 0], &tcp(&[], b"")[..]].concat();
+        let quoted = about(1, 4, 0, &ipv6(0, &hop_by_hop)).expect("hop-by-hop").quoted;
+        assert_eq!((quoted.destination.port, quoted.seq), (49_152, Some(1000)));
+        let fragment = |field: u8| [&[6, 0, 0, field, 0, 0, 0, 7], &tcp(&[], b"")[..]].concat();
+        assert!(about(1, 4, 0, &ipv6(44, &fragment(1))).is_some(), "first fragment");
+        assert_eq!(about(1, 4, 0, &ipv6(44, &fragment(8))), None);
+        let mut later = ipv4(6, &tcp(&[], b""));
+        later[7] = 1;
+        assert_eq!(about(3, 3, 0, &later), None);
+    }
+
+    #[test]
+    fn a_quote_cut_by_the_snap_length_is_told() {
+        let datagram = bytes(PROHIBITED);
+        let cut = Frame { bytes: &datagram[..50], ..frame(101, &datagram) };
+        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else { panic!("decoded") };
+        assert_eq!(undecoded.to_string(), "quoted TCP ports: have 2 bytes, want 4, cut by snaplen");
+    }
+
+    #[test]
+    fn path_mtu_is_no_refusal() {
+        let quote = ipv4(6, &tcp(&[], b""));
+        let error = about(3, 4, 1400, &quote).expect("an error");
+        assert!(error.kind.is_path_mtu() && !error.kind.is_unreachable());
+        assert_eq!(error.mtu, Some(1400));
+        assert_eq!(about(3, 4, 0, &quote).expect("an error").mtu, None);
+        let refused = about(3, 10, 1400, &quote).expect("an error");
+        assert!(!refused.kind.is_path_mtu() && refused.kind.is_unreachable());
+        assert_eq!((refused.mtu, refused.kind.to_string()), (None, "host administratively prohibited (3/10)".into()));
+        let error = about(2, 0, 70_000, &ipv6(6, &tcp(&[], b""))).expect("an error");
+        assert_eq!((error.mtu, error.kind.to_string()), (Some(70_000), "packet too big (ICMPv6 2/0)".into()));
+        let expired = about(11, 0, 0, &quote).expect("an error").kind;
+        assert!(!expired.is_path_mtu() && !expired.is_unreachable());
+    }
+
+    #[test]
+    fn words_are_sorted_and_unknown_codes_have_numbers() {
+        assert!(WORDS.is_sorted_by_key(|row| (row.0, row.1, row.2)));
+        assert_eq!(IcmpKind { version: 4, kind: 3, code: 77 }.to_string(), "ICMP error (3/77)");
+    }
+}

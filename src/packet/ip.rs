@@ -105,10 +105,11 @@ pub(super) fn v4(span: Span<'_>) -> Result<Datagram<'_, Ipv4Addr>, Undecoded> {
 /// # Errors
 /// The first header that is too short, or is of no IP version at all.
 pub(super) fn v6(span: Span<'_>) -> Result<Datagram<'_, Ipv6Addr>, Undecoded> {
-    let header = span.header(Layer::Ipv6, Ipv6Packet::new)?;
-    if header.get_version() != 6 {
-        return Err(Undecoded::field(Layer::Ip, "version", header.get_version().into()));
+    let version = span.header(Layer::Ip, <[u8]>::first)? >> 4;
+    if version != 6 {
+        return Err(Undecoded::field(Layer::Ip, "version", version.into()));
     }
+    let header = span.header(Layer::Ipv6, Ipv6Packet::new)?;
     let rest = span.skip(Layer::Ipv6.header_len());
     let payload = match header.get_payload_length() {
         0 => rest, // a jumbogram, or left to the network card
@@ -171,4 +172,86 @@ fn extension(protocol: IpNextHeaderProtocol, span: Span<'_>) -> Result<(IpNextHe
 fn place(header: &FragmentPacket<'_>) -> Option<Fragment> {
     let field = header.get_fragment_offset_with_flags();
     Fragment::unless_whole(header.get_id(), usize::from(field & !7), field & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{bytes, ethernet, frame, ipv4, ipv6, segment, tap, tcp, undecoded};
+    use super::super::{Decoder, Fault, Frame, Packet};
+    use super::*;
+
+    #[test]
+    fn header_fields_are_where_the_rfcs_put_them() {
+        let mut decoder = Decoder::new();
+        let datagram = ipv4(6, &tcp(&[], b"QUIT"));
+        let found = segment(&mut decoder, &frame(101, &datagram));
+        assert_eq!((found.source.to_string(), found.ttl, found.ip_id), ("10.0.0.1:21".into(), 64, 7));
+        let datagram = ipv6(6, &tcp(&[], b"QUIT"));
+        let found = segment(&mut decoder, &frame(101, &datagram));
+        assert_eq!((found.destination.to_string(), found.ttl, found.ip_id), ("[fd00::2]:49152".into(), 63, 0));
+    }
+
+    #[test]
+    fn padding_is_no_text_and_length_zero_means_the_rest() {
+        let padded = [ipv4(6, &tcp(&[], b"QUIT")), vec![0; 6]].concat();
+        tap(1, &ethernet(0x0800, &padded));
+        let padded = [ipv6(6, &tcp(&[], b"QUIT")), vec![0; 6]].concat();
+        tap(1, &ethernet(0x86dd, &padded));
+        let mut offloaded = ipv4(6, &tcp(&[], b"QUIT"));
+        offloaded[2..4].fill(0);
+        tap(1, &ethernet(0x0800, &offloaded));
+        let mut offloaded = ipv6(6, &tcp(&[], b"QUIT"));
+        offloaded[4..6].fill(0);
+        tap(1, &ethernet(0x86dd, &offloaded));
+    }
+
+    #[test]
+    fn options_and_extension_headers_are_passed_over() {
+        let mut router_alert = ipv4(6, &[&[148, 4, 0, 0], &tcp(&[], b"QUIT")[..]].concat());
+        router_alert[0] = 0x46;
+        tap(101, &router_alert);
+        let chain = [
+            bytes("2b 00 0502 0000 0100"),                                  // hop-by-hop, router alert
+            bytes("3c 02 0400 00000000 fd000000000000000000000000000009"),  // routing
+            bytes("2c 00 0104 00000000"),                                   // destination options
+            bytes("33 00 0000 00000001"),                                   // fragment header of a whole datagram
+            bytes("06 04 0000 00000001 00000001 000000000000000000000000"), // authentication
+            tcp(&[], b"QUIT"),
+        ];
+        tap(101, &ipv6(0, &chain.concat()));
+    }
+
+    #[test]
+    fn checksum_behind_a_routing_header_cannot_be_checked() {
+        let routing = bytes("06 00 0000 00000000");
+        let datagram = ipv6(43, &[routing, tcp(&[], b"QUIT")].concat());
+        let mut decoder = Decoder::new();
+        assert_eq!(segment(&mut decoder, &frame(101, &datagram)).checksum_is_bad(), None);
+    }
+
+    #[test]
+    fn impossible_headers_are_told() {
+        let told = |bytes: &[u8]| undecoded(101, bytes).to_string();
+        assert_eq!(told(&[]), "IP header: have 0 bytes, want 1, at the end of the frame");
+        assert_eq!(told(&[0x50; 60]), "IP header: version 5 is impossible");
+        assert_eq!(told(&[0x44; 60]), "IPv4 header: header length 16 is impossible");
+        assert_eq!(told(&[0x45; 19]), "IPv4 header: have 19 bytes, want 20, at the end of the frame");
+        assert_eq!(told(&[0x60; 39]), "IPv6 header: have 39 bytes, want 40, at the end of the frame");
+        let mut datagram = ipv4(6, &[]);
+        datagram[3] = 19;
+        assert_eq!(told(&datagram), "IPv4 header: total length 19 is impossible");
+        assert_eq!(
+            told(&ipv6(0, &[6, 1, 0, 0, 0, 0, 0, 0])),
+            "IPv6 extension header: have 8 bytes, want 16, ended by the IPv6 payload length"
+        );
+    }
+
+    #[test]
+    fn a_cut_option_is_the_snap_length_s_doing() {
+        let mut datagram = ipv4(6, &[0; 40]);
+        datagram[0] = 0x4f;
+        let cut = Frame { bytes: &datagram[..40], ..frame(101, &datagram) };
+        let Packet::Undecoded(undecoded) = Decoder::new().decode(&cut) else { panic!("decoded") };
+        assert_eq!(undecoded.fault, Fault::Short { have: 40, want: 60, end: End::SnapLength });
+    }
 }

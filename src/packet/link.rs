@@ -174,3 +174,90 @@ fn hook_direction(hook: u8) -> Option<Direction> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use Direction::{Incoming, Outgoing};
+
+    use super::super::build::{bytes, ethernet, frame, ipv4, ipv6, tap, tcp, undecoded};
+    use super::super::{Decoder, Packet};
+    use super::*;
+
+    /// `header` in hex before an IPv4 datagram with the segment that [`tap`] expects.
+    fn before_ipv4(header: &str) -> Vec<u8> {
+        [bytes(header), ipv4(6, &tcp(&[], b"QUIT"))].concat()
+    }
+
+    fn before_ipv6(header: &str) -> Vec<u8> {
+        [bytes(header), ipv6(6, &tcp(&[], b"QUIT"))].concat()
+    }
+
+    #[test]
+    fn ethernet_with_any_tags() {
+        for tags in ["0800", "8100 0001 0800", "88a8 0064 8100 0001 0800", "9100 0001 9100 0002 8100 0003 0800"] {
+            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "00".repeat(12)))), (9, None));
+        }
+        assert_eq!(tap(1, &ethernet(0x86dd, &before_ipv6(""))), (9, None));
+        assert_eq!(tap(1, &ethernet(0x8864, &before_ipv4("11 00 0001 0000 0021"))), (9, None));
+        assert_eq!(tap(1, &ethernet(0x8864, &before_ipv6("11 00 0001 0000 0057"))), (9, None));
+        let lcp = ethernet(0x8864, &bytes("11 00 0001 0006 c021 0101 0004"));
+        assert_eq!(Decoder::new().decode(&frame(1, &lcp)), Packet::Other);
+    }
+
+    #[test]
+    fn cooked_headers_tell_direction_and_interface() {
+        for (packet_type, direction) in [(0, Some(Incoming)), (3, Some(Incoming)), (4, Some(Outgoing)), (5, None)] {
+            let sll = format!("000{packet_type} 0001 0006 020000000001 0000 0800");
+            assert_eq!(tap(113, &before_ipv4(&sll)), (9, direction));
+            let sll2 = format!("86dd 0000 00000003 0001 0{packet_type} 06 020000000001 0000");
+            assert_eq!(tap(276, &before_ipv6(&sll2)), (3, direction));
+        }
+        let tagged = "0004 0001 0006 020000000001 0000 8100 0001 0800";
+        assert_eq!(tap(113, &before_ipv4(tagged)), (9, Some(Outgoing)));
+    }
+
+    #[test]
+    fn loopback_in_either_order_and_raw() {
+        for family in ["02000000", "00000002"] {
+            tap(0, &before_ipv4(family));
+        }
+        for family in ["17000000", "18000000", "1c000000", "1e000000", "0000001e"] {
+            tap(0, &before_ipv6(family));
+        }
+        tap(108, &before_ipv4("00000002"));
+        tap(108, &before_ipv6("00000018"));
+        assert_eq!(Decoder::new().decode(&frame(0, &before_ipv4("07000000"))), Packet::Other);
+        for link_type in [12, 14, 101, 228] {
+            tap(link_type, &before_ipv4(""));
+        }
+        tap(229, &before_ipv6(""));
+    }
+
+    #[test]
+    fn nflog_in_either_order() {
+        // Packet header at hook 1, interface index, prefix "x" with padding, payload of 44 bytes with its head of 4.
+        let little = "02 00 0005  0800 0100 0800 01 00  0800 0400 00000002  0600 0a00 7800 0000  3000 0900";
+        assert_eq!(tap(239, &before_ipv4(little)), (9, Some(Incoming)));
+        let big = "02 00 0005  0008 0001 0800 03 00  0006 000a 7800 0000  0030 0009";
+        assert_eq!(tap(239, &before_ipv4(big)), (9, Some(Outgoing)));
+        let forward = "0a 00 0005  0800 0100 86dd 02 00  4400 0900";
+        assert_eq!(tap(239, &before_ipv6(forward)), (9, None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let told = |link_type, hex: &str| undecoded(link_type, &bytes(hex)).to_string();
+        assert_eq!(told(147, "00"), "link layer: link type 147 is not supported");
+        assert_eq!(told(1, "00"), "Ethernet header: have 1 bytes, want 14, at the end of the frame");
+        assert_eq!(
+            told(1, "000000000000 000000000000 8100 0001"),
+            "VLAN tag: have 2 bytes, want 4, at the end of the frame"
+        );
+        assert_eq!(told(113, "0000"), "LINUX_SLL header: have 2 bytes, want 16, at the end of the frame");
+        assert_eq!(told(239, "02000005 0300 0a00"), "NFLOG attribute: length 3 is impossible");
+        assert_eq!(
+            told(239, "02000005 0600 0100 0000 0000"),
+            "NFLOG attribute: have 2 bytes, want 4, ended by the NFLOG attribute's length"
+        );
+    }
+}

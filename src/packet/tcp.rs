@@ -246,3 +246,105 @@ impl fmt::Display for Flags {
         names.try_for_each(|name| write!(f, "-{name}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{bytes, ethernet, frame, ipv4, segment, tcp, undecoded};
+    use super::super::{Decoder, End, Fault, Frame, Packet};
+    use super::*;
+
+    /// A SYN of curl, Linux 6.18. What is expected of it is what tshark reads.
+    const SYN: &str = "663dd20c0fdbee7be6acfef40800 4500003c692440004006ba820a0901020a090202 \
+        bc1000158ce8296100000000a002faf001300000020405b40402080aececd56a000000000103030a";
+
+    /// The same over IPv6.
+    const SYN_V6: &str = "663dd20c0fdbee7be6acfef486dd \
+        60064a6900280640fd000001000000000000000000000002fd000002000000000000000000000002 \
+        c914084e293e513100000000a002fd2002300000020405a00402080acdec34f9000000000103030a";
+
+    #[test]
+    fn a_syn_as_tshark_reads_it() {
+        let (bytes, mut decoder) = (bytes(SYN), Decoder::new());
+        let segment = segment(&mut decoder, &frame(1, &bytes));
+        assert_eq!(segment.source.to_string(), "10.9.1.2:48144");
+        assert_eq!(segment.destination.to_string(), "10.9.2.2:21");
+        assert_eq!((segment.seq, segment.ack, segment.end_seq()), (2_364_025_185, 0, 2_364_025_186));
+        assert_eq!((segment.flags, segment.window, segment.urgent), (Flags::SYN, 64_240, 0));
+        assert_eq!((segment.ttl, segment.ip_id), (64, 0x6924));
+        assert_eq!((segment.mss(), segment.timestamps()), (Some(1460), Some((3_974_944_106, 0))));
+        assert_eq!((segment.text_len, segment.options.len()), (0, 20));
+    }
+
+    #[test]
+    fn checksums() {
+        for (hex, at) in [(SYN, 50), (SYN_V6, 70)] {
+            let (mut bytes, mut decoder) = (bytes(hex), Decoder::new());
+            assert_eq!(segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(), Some(false));
+            bytes[at] ^= 1;
+            assert_eq!(segment(&mut decoder, &frame(1, &bytes)).checksum_is_bad(), Some(true));
+            let cut = Frame { bytes: &bytes[..bytes.len() - 1], ..frame(1, &bytes) };
+            assert_eq!(segment(&mut decoder, &cut).checksum_is_bad(), None);
+        }
+        let odd = bytes("0001 f203 f4f5 f6");
+        assert_eq!(sum(&odd), 0x1 + 0xf203 + 0xf4f5 + 0xf600, "RFC 1071 section 3, and one byte filled up");
+    }
+
+    #[test]
+    fn the_snap_length_cuts_text_and_options_but_not_their_length() {
+        let datagram = ethernet(0x0800, &ipv4(6, &tcp(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2], b"RETR name")));
+        let mut decoder = Decoder::new();
+        let mut cut = |kept: usize| {
+            let frame = Frame { bytes: &datagram[..kept], ..frame(1, &datagram) };
+            let segment = segment(&mut decoder, &frame);
+            (segment.timestamps(), segment.text.to_vec(), segment.text_len)
+        };
+        assert_eq!(cut(70), (Some((1, 2)), b"RETR".to_vec(), 9));
+        assert_eq!(cut(60), (None, vec![], 9));
+        let cut = Frame { bytes: &datagram[..42], ..frame(1, &datagram) };
+        let packet = Packet::Undecoded(Undecoded {
+            layer: Layer::Tcp,
+            fault: Fault::Short { have: 8, want: 20, end: End::SnapLength },
+        });
+        assert_eq!(Decoder::new().decode(&cut), packet);
+    }
+
+    #[test]
+    fn impossible_data_offsets_are_told() {
+        let mut segment = tcp(&[], b"");
+        segment[12] = 0x40;
+        assert_eq!(undecoded(101, &ipv4(6, &segment)).to_string(), "TCP header: data offset 16 is impossible");
+        segment[12] = 0x60;
+        assert_eq!(
+            undecoded(101, &ipv4(6, &segment)).to_string(),
+            "TCP header: have 20 bytes, want 24, ended by the IPv4 total length"
+        );
+    }
+
+    #[test]
+    fn options_end_where_a_length_cannot_be() {
+        assert_eq!(option(&[1, 1, 2, 4, 5, 0xb4], 2), Some(&[5, 0xb4][..]));
+        assert_eq!(option(&[4, 2, 2, 4, 5, 0xb4], 4), Some(&[][..]));
+        for hostile in [&[0, 2, 4, 5, 0xb4][..], &[3, 0, 2, 4, 5, 0xb4], &[3, 1, 2, 4, 5, 0xb4], &[2, 5, 1], &[2]] {
+            assert_eq!(option(hostile, 2), None);
+        }
+    }
+
+    #[test]
+    fn fin_and_syn_count_one_and_numbers_wrap() {
+        let (datagram, mut decoder) = (ipv4(6, &tcp(&[], b"QUIT")), Decoder::new());
+        let segment = segment(&mut decoder, &frame(101, &datagram));
+        let end = |seq, flags| Segment { seq, flags, ..segment }.end_seq();
+        assert_eq!(end(1000, Flags::ACK), 1004);
+        assert_eq!(end(u32::MAX, Flags::FIN | Flags::ACK), 4);
+    }
+
+    #[test]
+    fn flags_are_asked_and_named() {
+        let flags = Flags::SYN | Flags::ACK;
+        assert!(flags.contains(Flags::ACK) && !flags.contains(Flags::ACK | Flags::FIN));
+        assert!(flags.intersects(Flags::ACK | Flags::FIN) && !flags.intersects(Flags::RST));
+        assert_eq!([flags.to_string(), Flags(0).to_string()], ["SYN-ACK", "no flags"]);
+        let all = Flags(0x3f);
+        assert!(all.fin() && all.syn() && all.rst() && all.psh() && all.ack() && all.urg());
+    }
+}

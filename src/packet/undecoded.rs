@@ -137,11 +137,11 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             End::SnapLength => "cut by snaplen",
-            End::Frame => "where the frame ends",
-            End::NflogLength => "by the NFLOG attribute's length",
-            End::Ipv4TotalLength => "by the IPv4 total length",
-            End::Ipv6PayloadLength => "by the IPv6 payload length",
-            End::LastFragment => "where the last fragment ends",
+            End::Frame => "at the end of the frame",
+            End::NflogLength => "ended by the NFLOG attribute's length",
+            End::Ipv4TotalLength => "ended by the IPv4 total length",
+            End::Ipv6PayloadLength => "ended by the IPv6 payload length",
+            End::LastFragment => "at the end of the last fragment",
         })
     }
 }
@@ -193,7 +193,10 @@ mod tests {
     fn displays_a_sentence() {
         let cases = [
             (short(Layer::Tcp, End::SnapLength), "TCP header: have 8 bytes, want 20, cut by snaplen"),
-            (short(Layer::Tcp, End::Ipv4TotalLength), "TCP header: have 8 bytes, want 20, by the IPv4 total length"),
+            (
+                short(Layer::Tcp, End::Ipv4TotalLength),
+                "TCP header: have 8 bytes, want 20, ended by the IPv4 total length",
+            ),
             (
                 Undecoded { layer: Layer::Link, fault: Fault::LinkType(253) },
                 "link layer: link type 253 is not supported",

@@ -13,6 +13,7 @@ use crate::ftp::reply::{Part, Replies};
 use crate::line::Side;
 use crate::packet::{Endpoint, Segment};
 use crate::session::view::{CONTROL, EventKind, HelperDrop, MAX_HELPER_DROPS, Mode, Negotiation, Transfer, View};
+use crate::tcp::connection::Role;
 use crate::tcp::stream::{Piece, Stream};
 
 /// What the tracker has to do after some control text.
@@ -27,8 +28,9 @@ pub(super) enum Effect {
 }
 
 /// How much of the conversation can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Secrecy {
+    #[default]
     Clear,
     /// 234: the next bytes are TLS.
     Agreed,
@@ -36,9 +38,15 @@ enum Secrecy {
 }
 
 /// What is to be remembered of a conversation that goes on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Dialogue {
     ways: [Way; 2],
+    talk: Talk,
+}
+
+/// What was said so far, by both.
+#[derive(Debug, Default)]
+struct Talk {
     replies: Replies,
     /// The latest line of a reply that is not complete (index into the log).
     last_part: u32,
@@ -50,6 +58,8 @@ pub(super) struct Dialogue {
     /// 230 was seen: a line that is no command is no password.
     logged_in: bool,
     any_command: bool,
+    /// A negative reply that answers nothing seen so far (index into the log).
+    early: Option<u32>,
 }
 
 /// One direction.
@@ -63,29 +73,25 @@ struct Way {
 }
 
 impl Way {
-    /// What a Linux helper on the path would make of this segment.
+    /// What a Linux helper on the path would make of this segment. Of a segment that was captured in part, or before a line
+    /// end of a session that the capture enters in the middle, nobody can say.
     fn ask_helper(&mut self, party: Party, segment: &Segment<'_>, view: &View) -> Ruling {
+        let role = if party == Party::Client { Role::Opener } else { Role::Listener };
+        let unknown = !view.control.half(role).from_syn && self.line_ends == LineEnds::default();
+        let whole = segment.text.len() == segment.text_len as usize;
         let in_step = self.line_ends.in_step(segment.seq);
-        let ruling = helper::ruling(party, segment.text, in_step, (view.client.ip, view.server.ip));
-        self.line_ends.passed(segment.seq, segment.text);
+        let ruling = match whole && !unknown {
+            true => helper::ruling(party, segment.text, in_step, (view.client.ip, view.server.ip)),
+            false => Ruling::Ignored,
+        };
+        if !matches!(ruling, Ruling::Dropped(_)) {
+            self.line_ends.passed(segment.seq, segment.text);
+        }
         ruling
     }
 }
 
 impl Dialogue {
-    pub(super) fn new() -> Self {
-        Dialogue {
-            ways: Default::default(),
-            replies: Replies::default(),
-            last_part: 0,
-            outstanding: Vec::new(),
-            secrecy: Secrecy::Clear,
-            out_of_step: false,
-            logged_in: false,
-            any_command: false,
-        }
-    }
-
     /// The SYN of one end was seen: `seq` is its first byte.
     pub(super) fn start(&mut self, toward: Side, seq: u32) {
         self.ways[toward as usize].stream.start(seq);
@@ -93,7 +99,7 @@ impl Dialogue {
 
     /// Takes the text of one control segment on its way `toward`.
     pub(super) fn text(&mut self, view: &mut View, toward: Side, segment: &Segment<'_>, effects: &mut Vec<Effect>) {
-        if self.secrecy == Secrecy::Encrypted && !self.reads_again(view, toward, segment) {
+        if self.talk.secrecy == Secrecy::Encrypted && !self.reads_again(view, toward, segment) {
             return;
         }
         let party = if toward == Side::Server { Party::Client } else { Party::Server };
@@ -108,65 +114,33 @@ impl Dialogue {
             way.helper = Some(ruling);
         }
         let cut = segment.text_len - segment.text.len() as u32;
-        let mut stream = std::mem::take(&mut way.stream);
-        stream.push(segment.at, segment.seq, segment.text, cut, |piece| self.piece(view, toward, piece, effects));
-        self.ways[toward as usize].stream = stream;
+        let Way { stream, lines, helper, .. } = way;
+        let mut hearing = Hearing { talk: &mut self.talk, view, toward, helper, effects };
+        stream.push(segment.at, segment.seq, segment.text, cut, |piece| hearing.piece(lines, piece));
     }
 
     /// The receiver has everything below `ack`.
+    #[inline]
     pub(super) fn acknowledged(&mut self, view: &mut View, toward: Side, ack: u32, effects: &mut Vec<Effect>) {
-        if self.secrecy == Secrecy::Encrypted {
+        let Way { stream, lines, helper, .. } = &mut self.ways[toward as usize];
+        if stream.is_in_order() || self.talk.secrecy == Secrecy::Encrypted {
             return;
         }
-        let mut stream = std::mem::take(&mut self.ways[toward as usize].stream);
-        stream.acknowledged(ack, |piece| self.piece(view, toward, piece, effects));
-        self.ways[toward as usize].stream = stream;
+        let mut hearing = Hearing { talk: &mut self.talk, view, toward, helper, effects };
+        stream.acknowledged(ack, |piece| hearing.piece(lines, piece));
     }
 
     /// Nothing more comes: what waits behind a hole, and lines without an end.
     pub(super) fn finish(&mut self, view: &mut View, effects: &mut Vec<Effect>) {
-        if self.secrecy == Secrecy::Encrypted {
+        if self.talk.secrecy == Secrecy::Encrypted {
             return;
         }
         for toward in [Side::Server, Side::Client] {
-            let mut stream = std::mem::take(&mut self.ways[toward as usize].stream);
-            stream.finish(|piece| self.piece(view, toward, piece, effects));
-            let mut lines = std::mem::take(&mut self.ways[toward as usize].lines);
-            lines.flush(|line| self.line(view, toward, &line, effects));
+            let Way { stream, lines, helper, .. } = &mut self.ways[toward as usize];
+            let mut hearing = Hearing { talk: &mut self.talk, view, toward, helper, effects };
+            stream.finish(|piece| hearing.piece(lines, piece));
+            lines.flush(|line| hearing.line(&line));
         }
-    }
-
-    fn piece(&mut self, view: &mut View, toward: Side, piece: Piece<'_>, effects: &mut Vec<Effect>) {
-        match piece {
-            Piece::Gap => {
-                view.gaps += 1;
-                self.out_of_step = true;
-                self.ways[toward as usize].lines.gap();
-                view.record(view.last_at, CONTROL, EventKind::Gap, toward, Verb::Unknown, &[]);
-            }
-            Piece::Text { at, bytes, .. } => {
-                if self.secrecy != Secrecy::Encrypted && self.is_tls(toward, bytes) {
-                    self.secrecy = Secrecy::Encrypted;
-                    view.encrypted.get_or_insert(at);
-                    view.record(at, CONTROL, EventKind::Encrypted, toward, Verb::Unknown, &[]);
-                    effects.push(Effect::Encrypted);
-                }
-                if self.secrecy == Secrecy::Encrypted {
-                    return;
-                }
-                let mut lines = std::mem::take(&mut self.ways[toward as usize].lines);
-                lines.push(at, bytes, |line| self.line(view, toward, &line, effects));
-                self.ways[toward as usize].lines = lines;
-            }
-        }
-    }
-
-    /// A TLS record where a line should begin (RFC 8446 5.1: content types 20 to 23, version 3), or anything that is no
-    /// text once TLS was agreed.
-    fn is_tls(&self, toward: Side, bytes: &[u8]) -> bool {
-        let record = matches!(bytes, [0x14..=0x17, 3, ..]);
-        let agreed = self.secrecy == Secrecy::Agreed && bytes.first().is_some_and(|byte| !byte.is_ascii_graphic());
-        (record || agreed) && self.ways[toward as usize].lines.pending().is_empty()
     }
 
     /// After CCC (RFC 4217 section 6) lines appear again where records were.
@@ -178,151 +152,256 @@ impl Dialogue {
             Side::Client => matches!(text, [b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..]),
         };
         if printable && known {
-            self.secrecy = Secrecy::Clear;
+            self.talk.secrecy = Secrecy::Clear;
             self.ways = Default::default();
-            self.outstanding.clear();
+            self.talk.outstanding.clear();
             view.record(segment.at, CONTROL, EventKind::Clear, toward, Verb::Unknown, &[]);
         }
-        self.secrecy == Secrecy::Clear
+        self.talk.secrecy == Secrecy::Clear
     }
+}
 
-    fn line(&mut self, view: &mut View, toward: Side, line: &Line<'_>, effects: &mut Vec<Effect>) {
-        match toward {
-            Side::Server => self.command(view, line, effects),
-            Side::Client => self.reply_line(view, line, effects),
-        }
-        self.ways[toward as usize].helper = None;
-    }
+/// The conversation while one way of it is heard.
+struct Hearing<'a> {
+    talk: &'a mut Talk,
+    view: &'a mut View,
+    toward: Side,
+    /// See [`Way::helper`].
+    helper: &'a mut Option<Ruling>,
+    effects: &'a mut Vec<Effect>,
+}
 
-    fn command(&mut self, view: &mut View, line: &Line<'_>, effects: &mut Vec<Effect>) {
-        let Some(command) = Command::parse(line.bytes) else { return };
-        if let Some(code) = self.replies.rescue() {
-            self.rescued(view, code.0, effects);
-        }
-        let index = self.record_command(view, line.last, &command);
-        if std::mem::take(&mut self.out_of_step) {
-            self.outstanding.clear();
-        }
-        self.outstanding.push(index);
-        if !std::mem::replace(&mut self.any_command, true) {
-            effects.push(Effect::FirstCommand(command.verb));
-        }
-        match command.verb {
-            Verb::User => view.user = Some(index),
-            Verb::Abor => abort(view, index),
-            Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(view, line.last, effects),
-            verb if verb.is_transfer() => begin_transfer(view, index),
-            verb => {
-                if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
-                    let offered = offered_by_command(mode, &command.argument);
-                    begin_negotiation(view, mode, index, offered, self.ways[Side::Server as usize].helper);
-                    expect(view, effects);
+impl Hearing<'_> {
+    fn piece(&mut self, lines: &mut Lines, piece: Piece<'_>) {
+        match piece {
+            Piece::Gap => self.gap(lines),
+            Piece::Text { at, bytes, .. } => {
+                if self.talk.secrecy != Secrecy::Encrypted && self.is_tls(lines, bytes) {
+                    self.encrypted(at);
+                }
+                if self.talk.secrecy != Secrecy::Encrypted {
+                    lines.push(at, bytes, |line| self.line(&line));
                 }
             }
         }
     }
 
-    /// Protected commands (RFC 2228 section 5) hide what they carry.
-    fn gssapi(&mut self, view: &mut View, at: At, effects: &mut Vec<Effect>) {
-        if view.encrypted.is_none() {
-            view.encrypted = Some(at);
-            effects.push(Effect::Encrypted);
+    fn gap(&mut self, lines: &mut Lines) {
+        self.view.gaps += 1;
+        self.talk.out_of_step = true;
+        lines.gap();
+        self.view.record(self.view.last_at, CONTROL, EventKind::Gap, self.toward, Verb::Unknown, &[]);
+    }
+
+    /// A TLS record where a line should begin (RFC 8446 5.1: content types 20 to 23, version 3), or anything that is no
+    /// text once TLS was agreed.
+    fn is_tls(&self, lines: &Lines, bytes: &[u8]) -> bool {
+        let record = matches!(bytes, [0x14..=0x17, 3, ..]);
+        let agreed = self.talk.secrecy == Secrecy::Agreed && bytes.first().is_some_and(|byte| !byte.is_ascii_graphic());
+        (record || agreed) && lines.pending().is_empty()
+    }
+
+    fn encrypted(&mut self, at: At) {
+        self.talk.secrecy = Secrecy::Encrypted;
+        self.view.encrypted.get_or_insert(at);
+        self.view.record(at, CONTROL, EventKind::Encrypted, self.toward, Verb::Unknown, &[]);
+        self.effects.push(Effect::Encrypted);
+    }
+
+    fn line(&mut self, line: &Line<'_>) {
+        match self.toward {
+            Side::Server => self.command(line),
+            Side::Client => self.reply_line(line),
+        }
+        *self.helper = None;
+    }
+
+    fn command(&mut self, line: &Line<'_>) {
+        let Some(command) = Command::parse(line.bytes) else { return };
+        if let Some(code) = self.talk.replies.rescue() {
+            self.rescued(code.0);
+        }
+        let index = self.record_command(line.last, &command);
+        if std::mem::take(&mut self.talk.out_of_step) {
+            self.talk.outstanding.clear();
+        }
+        self.talk.outstanding.push(index);
+        if !std::mem::replace(&mut self.talk.any_command, true) {
+            self.effects.push(Effect::FirstCommand(command.verb));
+        }
+        match command.verb {
+            Verb::User => self.view.user = Some(index),
+            Verb::Abor => abort(self.view, index),
+            Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(line.last),
+            verb if verb.is_transfer() => {
+                begin_transfer(self.view, index);
+                self.answered_before(index);
+            }
+            verb => {
+                if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
+                    self.negotiate(mode, index, &command.argument);
+                }
+            }
         }
     }
 
-    fn record_command(&self, view: &mut View, at: At, command: &Command<'_>) -> u32 {
+    fn negotiate(&mut self, mode: Mode, index: u32, argument: &[u8]) {
+        if answers_before(self.view, index) {
+            self.talk.outstanding.pop();
+            return;
+        }
+        let offered = offered_by_command(mode, argument);
+        begin_negotiation(self.view, mode, index, offered, *self.helper);
+        expect(self.view, self.effects);
+    }
+
+    /// A refusal that was captured right before its command, as captures out of order by a packet show it.
+    fn answered_before(&mut self, command: u32) {
+        let early = self.talk.early.take().filter(|&early| self.view.is_close(early, command));
+        if let Some(early) = early
+            && let Some(EventKind::Reply(code)) = self.view.event(early).map(|event| event.kind)
+        {
+            self.talk.outstanding.pop();
+            transferred(self.view, Some(command), early, code);
+        }
+    }
+
+    /// Protected commands (RFC 2228 section 5) hide what they carry.
+    fn gssapi(&mut self, at: At) {
+        if self.view.encrypted.is_none() {
+            self.view.encrypted = Some(at);
+            self.effects.push(Effect::Encrypted);
+        }
+    }
+
+    fn record_command(&mut self, at: At, command: &Command<'_>) -> u32 {
         let hidden: &[u8] = b"(hidden)";
         let (word, argument) = match command.verb {
-            Verb::Unknown if !self.logged_in => (hidden, &[][..]),
+            Verb::Unknown if !self.talk.logged_in => (hidden, &[][..]),
             _ if command.is_secret() && !command.argument.is_empty() => (&*command.word, hidden),
             _ => (&*command.word, &*command.argument),
         };
         let space: &[u8] = if argument.is_empty() { b"" } else { b" " };
         let texts = [word, space, argument];
-        view.record(at, CONTROL, EventKind::Command, Side::Server, command.verb, &texts)
+        self.view.record(at, CONTROL, EventKind::Command, Side::Server, command.verb, &texts)
     }
 
-    fn reply_line(&mut self, view: &mut View, line: &Line<'_>, effects: &mut Vec<Effect>) {
-        let reply = self.replies.line(line.bytes);
+    fn reply_line(&mut self, line: &Line<'_>) {
+        let reply = self.talk.replies.line(line.bytes);
         let kind = match (reply.part, reply.code) {
             (Part::Single | Part::Last, Some(code)) => EventKind::Reply(code.0),
             (Part::Stray, _) => EventKind::Stray,
             _ => EventKind::ReplyPart,
         };
-        let index = view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[line.bytes]);
-        self.last_part = index;
+        let index = self.view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[line.bytes]);
+        self.talk.last_part = index;
         if let EventKind::Reply(code) = kind {
-            self.reply(view, code, index, line.bytes, effects);
+            self.reply(code, index, line.bytes, *self.helper);
         }
     }
 
     /// The client went on: what looked like a middle line was the end of its reply.
-    fn rescued(&mut self, view: &mut View, code: u16, effects: &mut Vec<Effect>) {
-        let index = self.last_part;
-        let Some(event) = view.log.get_mut(index as usize) else { return };
+    fn rescued(&mut self, code: u16) {
+        let index = self.talk.last_part;
+        let Some(event) = self.view.log.get_mut(index as usize) else { return };
         event.kind = EventKind::Reply(code);
-        let text = view.text_of(&view.log[index as usize]).to_vec();
-        self.reply(view, code, index, &text, effects);
+        let text = self.view.text_of(&self.view.log[index as usize]).to_vec();
+        self.reply(code, index, &text, None);
     }
 
-    fn reply(&mut self, view: &mut View, code: u16, index: u32, text: &[u8], effects: &mut Vec<Effect>) {
-        if view.greeting.is_none() && !self.any_command {
-            view.greeting = Some(index);
+    fn reply(&mut self, code: u16, index: u32, text: &[u8], helper: Option<Ruling>) {
+        if self.view.greeting.is_none() && !self.talk.any_command {
+            self.view.greeting = Some(index);
             return;
         }
-        self.logged_in |= code == 230;
-        let answered = self.answered(view, code);
+        self.talk.logged_in |= code == 230;
+        let answered = self.talk.answered(self.view, code);
         if code < 200 {
-            return preliminary(view, answered.map(|place| self.outstanding[place]), index);
+            return preliminary(self.view, answered.map(|place| self.talk.outstanding[place]), index);
         }
-        let command = answered.map(|place| self.outstanding.remove(place));
-        let verb = command.and_then(|command| view.event(command)).map(|event| event.verb);
+        let command = answered.map(|place| self.talk.take(self.view, place));
+        let verb = command.and_then(|command| self.view.event(command)).map(|event| event.verb);
         if verb == Some(Verb::Auth) && code == 234 {
-            self.secrecy = Secrecy::Agreed;
+            self.talk.secrecy = Secrecy::Agreed;
         }
         match (verb, offered_by_reply(code, text)) {
             (Some(verb), offered) if verb.is_negotiation() => {
-                negotiated(view, command, index, code, offered, self.ways[Side::Client as usize].helper);
-                expect(view, effects);
+                negotiated(self.view, command, index, code, offered, helper);
+                expect(self.view, self.effects);
             }
             (None, Some(offered)) => {
-                let mode = if code == 227 {
-                    Mode::Pasv
-                } else if code == 229 {
-                    Mode::Epsv
-                } else {
-                    Mode::Lpsv
+                let mode = match code {
+                    227 => Mode::Pasv,
+                    229 => Mode::Epsv,
+                    _ => Mode::Lpsv,
                 };
-                begin_negotiation(view, mode, index, None, None);
-                negotiated(view, Some(index), index, code, Some(offered), self.ways[Side::Client as usize].helper);
-                expect(view, effects);
+                begin_negotiation(self.view, mode, index, None, None);
+                negotiated(self.view, Some(index), index, code, Some(offered), helper);
+                expect(self.view, self.effects);
             }
-            (Some(verb), _) if verb.is_transfer() => transferred(view, command, index, code),
-            (None, None) => unasked(view, index, code),
+            (Some(verb), _) if verb.is_transfer() => transferred(self.view, command, index, code),
+            (None, None) => {
+                self.talk.early = (code >= 400).then_some(index);
+                unasked(self.view, index, code);
+            }
             _ => {}
         }
     }
+}
 
-    /// Which of the outstanding commands a reply answers.
-    fn answered(&self, view: &View, code: u16) -> Option<usize> {
-        let verb = |place: usize| view.event(self.outstanding[place]).map_or(Verb::Unknown, |event| event.verb);
-        let under_way = self.outstanding.first().is_some_and(|&first| {
-            view.transfers.iter().rev().any(|t| t.command == Some(first) && t.preliminary.is_some())
+impl Talk {
+    /// Takes a command that was answered out of the queue. Replies keep the order of their commands, so older ones were
+    /// answered unseen; only a transfer under way may wait longer.
+    fn take(&mut self, view: &View, place: usize) -> u32 {
+        let command = self.outstanding[place];
+        let mut older = place;
+        self.outstanding.retain(|&other| {
+            let keep = other != command && (older == 0 || is_under_way(view, other));
+            older = older.saturating_sub(1);
+            keep
         });
-        let places = 0..self.outstanding.len();
-        let aside = |place: &usize| match code {
-            225 => verb(*place) == Verb::Abor,
-            200 | 211..=215 => true,
-            _ => false,
-        };
-        match code {
-            125 | 150 | 226 | 250 | 425 | 426 | 451 | 452 | 552 => places.clone().find(|&p| verb(p).is_transfer()),
-            227..=229 => places.clone().find(|&p| verb(p).is_negotiation()),
-            _ if under_way => places.clone().skip(1).find(aside),
-            _ => None,
-        }
-        .or(places.into_iter().next())
+        command
     }
+
+    /// Which of the outstanding commands a reply answers: the oldest that it fits. ABOR, STAT and NOOP may be answered
+    /// while a transfer is under way.
+    fn answered(&self, view: &View, code: u16) -> Option<usize> {
+        let verb = |place: &usize| view.event(self.outstanding[*place]).map_or(Verb::Unknown, |event| event.verb);
+        let under_way = self.outstanding.first().is_some_and(|&first| is_under_way(view, first));
+        let mut places = 0..self.outstanding.len();
+        match code {
+            125 | 150 => places.find(|place| verb(place).is_transfer()),
+            226 => places.find(|place| verb(place).is_transfer() || verb(place) == Verb::Abor),
+            425 | 426 => places.find(|place| {
+                let verb = verb(place);
+                verb.is_transfer() || verb.is_negotiation() || verb == Verb::Abor
+            }),
+            221 => places.find(|place| verb(place) == Verb::Quit),
+            225 => places.clone().find(|place| verb(place) == Verb::Abor).or(places.next()),
+            227..=229 => places.find(|place| verb(place).is_negotiation()),
+            200 | 211..=215 if under_way => places.nth(1),
+            _ => places.next(),
+        }
+    }
+}
+
+/// This command is a transfer whose preliminary reply came and whose final one has not.
+fn is_under_way(view: &View, command: u32) -> bool {
+    let transfer = view.transfers.iter().rev().find(|transfer| transfer.command == Some(command));
+    transfer.is_some_and(|transfer| transfer.preliminary.is_some() && transfer.reply.is_none())
+}
+
+/// The reply that announces a listener was captured right before its command: the two belong together.
+fn answers_before(view: &mut View, command: u32) -> bool {
+    let close = view.transfers.last().and_then(|transfer| transfer.negotiation.as_ref()).is_some_and(|negotiation| {
+        negotiation.reply == Some(negotiation.command) && view.is_close(negotiation.command, command)
+    });
+    if let Some(negotiation) = view.transfers.last_mut().and_then(|transfer| transfer.negotiation.as_mut())
+        && close
+    {
+        negotiation.command = command;
+    }
+    close
 }
 
 fn mode_of(verb: Verb) -> Option<Mode> {

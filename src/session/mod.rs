@@ -8,6 +8,8 @@ pub mod join;
 mod orphans;
 pub mod place;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod timers;
 pub mod tracker;
 pub mod view;

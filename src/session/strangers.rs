@@ -6,17 +6,17 @@ use crate::cite::At;
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::packet::{Endpoint, IcmpError, Segment};
-use crate::session::flow::FlowKey;
+use crate::session::flow::Ends;
 use crate::session::tracker::{Owner, Tracker, Waiting, record};
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
 
 impl Tracker {
     /// A packet of no known connection.
-    pub(super) fn stranger(&mut self, key: FlowKey, segment: &Segment<'_>) {
+    pub(super) fn stranger(&mut self, ends: Ends, segment: &Segment<'_>) {
         let (from, to) = (segment.source, segment.destination);
         if !segment.flags.syn()
-            && let Some(orphan) = self.orphans.get(key)
+            && let Some(orphan) = self.orphans.get(ends.key())
         {
             orphan.observe(segment);
             self.census.other_traffic = true;
@@ -25,59 +25,78 @@ impl Tracker {
             }
         }
         match (segment.flags.syn(), segment.flags.ack()) {
-            _ if segment.flags.rst() => {}
-            (true, false) => self.opening(key, from, to, segment),
-            (true, true) => self.opening(key, to, from, segment),
-            (false, _) if segment.text_len > 0 || segment.flags.fin() => self.middle(key, segment),
+            _ if segment.flags.rst() => self.refusal(ends, segment),
+            (true, false) => self.opening(ends, from, to, segment),
+            (true, true) => self.opening(ends, to, from, segment),
+            (false, _) if segment.text_len > 0 || segment.flags.fin() => self.middle(ends, segment),
             (false, _) => {}
         }
     }
 
-    fn opening(&mut self, key: FlowKey, opener: Endpoint, listener: Endpoint, segment: &Segment<'_>) {
+    /// A reset of a connection whose SYN was not captured: an answer to a SYN (sequence number 0, RFC 9293 3.10.7.1) by a
+    /// control port, or by a listener that is waited for and was not reached otherwise.
+    fn refusal(&mut self, ends: Ends, segment: &Segment<'_>) {
+        let (opener, listener) = (segment.destination, segment.source);
+        if self.is_control(listener.port) && segment.flags.ack() && segment.seq == 0 {
+            return self.begin(ends, opener, listener, KnownBy::Port, segment);
+        }
+        let Some(waiting) = self.waiting_for(listener, opener.ip).filter(|_| segment.flags.ack()) else { return };
+        let live = self.slots[waiting.slot as usize].as_deref();
+        let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
+        if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
+            self.owned(owner, ends, segment);
+        }
+    }
+
+    fn opening(&mut self, ends: Ends, opener: Endpoint, listener: Endpoint, segment: &Segment<'_>) {
         if self.is_control(listener.port) {
-            return self.begin(key, opener, listener, KnownBy::Port, segment);
+            return self.begin(ends, opener, listener, KnownBy::Port, segment);
         }
         self.census.other_traffic = true;
         let owner = match self.waiting_for(listener, opener.ip) {
-            Some(waiting) => self.attempt(key, waiting, Connection::new(opener, listener)),
-            None => self.infer(key, opener, listener, segment.at),
+            Some(waiting) => self.attempt(waiting, Connection::new(opener, listener)),
+            None => self.infer(opener, listener, segment.at),
         };
         match owner {
-            Some(owner) => self.owned(owner, segment),
-            None => self.orphans.add(key, opener, listener, segment),
+            Some(owner) => self.owned(owner, ends, segment),
+            None => self.orphans.add(ends.key(), self.keys.end(listener), [opener, listener], segment),
         }
     }
 
     /// A segment in the middle of a connection whose opening was not captured.
-    fn middle(&mut self, key: FlowKey, segment: &Segment<'_>) {
+    fn middle(&mut self, ends: Ends, segment: &Segment<'_>) {
         let (from, to) = (segment.source, segment.destination);
         let text = segment.text_len > 0;
         if self.is_control(to.port) && text {
-            return self.begin(key, from, to, KnownBy::Port, segment);
+            return self.begin(ends, from, to, KnownBy::Port, segment);
         }
         if self.is_control(from.port) && text {
-            return self.begin(key, to, from, KnownBy::Port, segment);
+            return self.begin(ends, to, from, KnownBy::Port, segment);
         }
         let met = [(from, to), (to, from)].into_iter().find_map(|(opener, listener)| {
             Some((self.waiting_for(listener, opener.ip)?, Connection::new(opener, listener)))
         });
         if let Some((waiting, connection)) = met
-            && let Some(owner) = self.attempt(key, waiting, connection)
+            && let Some(owner) = self.attempt(waiting, connection)
         {
-            self.owned(owner, segment);
+            self.owned(owner, ends, segment);
         } else if segment.text.starts_with(b"220") {
-            self.begin(key, to, from, KnownBy::Greeting, segment);
+            self.begin(ends, to, from, KnownBy::Greeting, segment);
         }
     }
 
-    fn begin(&mut self, key: FlowKey, client: Endpoint, server: Endpoint, known_by: KnownBy, segment: &Segment<'_>) {
-        let toward = if segment.source == client { Side::Server } else { Side::Client };
+    fn begin(&mut self, ends: Ends, client: Endpoint, server: Endpoint, known_by: KnownBy, segment: &Segment<'_>) {
+        let (role, toward) = match segment.source == client {
+            true => (Role::Opener, Side::Server),
+            false => (Role::Listener, Side::Client),
+        };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let orphan = self.orphans.take(key).filter(|orphan| orphan.opener == client);
+        let orphan = self.orphans.take(ends.key()).filter(|orphan| orphan.opener == client);
         let slot = self.add(View::new(client, server, known_by, segment.at));
-        self.flows.insert(key, Owner { slot, attempt: CONTROL });
+        let rising = ends.is_rising() == (role == Role::Opener);
+        self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL, rising });
         if known_by == KnownBy::Greeting {
             self.ports.add(server.port);
         }
@@ -86,12 +105,12 @@ impl Tracker {
             live.view.began = orphan.began().unwrap_or(segment.at);
             live.view.control = orphan;
         }
-        self.control_segment(slot, segment);
+        self.control_segment(slot, role, segment);
     }
 
     /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
     fn waiting_for(&self, listener: Endpoint, opener: IpAddr) -> Option<Waiting> {
-        let all = self.expected.get(&listener)?;
+        let all = self.expected.get(&self.keys.end(listener))?;
         let fits = |waiting: &&Waiting| self.expected_opener(waiting, listener.ip) == Some(opener);
         all.iter().rev().find(fits).or(all.last()).copied()
     }
@@ -104,7 +123,7 @@ impl Tracker {
         })
     }
 
-    fn attempt(&mut self, key: FlowKey, waiting: Waiting, connection: Connection) -> Option<Owner> {
+    fn attempt(&mut self, waiting: Waiting, connection: Connection) -> Option<Owner> {
         let foreign = self.expected_opener(&waiting, connection.listener.ip) != Some(connection.opener.ip);
         let twin = self.twin_of(&waiting, &connection);
         let live = self.slots[waiting.slot as usize].as_deref_mut()?;
@@ -112,40 +131,43 @@ impl Tracker {
             live.view.uncounted += 1;
             return None;
         }
-        let owner = Owner { slot: waiting.slot, attempt: live.view.attempts.len() as u16 };
+        let ends = self.keys.ends(connection.opener, connection.listener);
+        let attempt = live.view.attempts.len() as u16;
+        let owner = Owner { slot: waiting.slot, attempt, rising: ends.is_rising() };
         let listens = listening_side(&live.view, waiting.transfer, connection.listener.ip);
         if let Some(twin) = twin {
-            self.add_twin(key, twin, connection.clone());
+            self.add_twin(ends, twin, connection.clone());
         }
         let live = self.slots[waiting.slot as usize].as_deref_mut()?;
-        live.view.attempts.push(Attempt { transfer: waiting.transfer, foreign, listens, connection });
-        self.flows.insert(key, owner);
+        live.view.add_attempt(Attempt { transfer: waiting.transfer, foreign, listens, connection });
+        self.flows.insert(ends.key(), owner);
         Some(owner)
     }
 
     /// In a transfer between two servers (RFC 959 section 5.2) the connection that one session opens is the one that
     /// another session listens for.
     fn twin_of(&self, waiting: &Waiting, connection: &Connection) -> Option<Waiting> {
-        let all = self.expected.get(&connection.listener)?;
+        let all = self.expected.get(&self.keys.end(connection.listener))?;
         let view = &self.slots[waiting.slot as usize].as_deref()?.view;
         let between_servers = listening_side(view, waiting.transfer, connection.listener.ip) == Side::Client
             && connection.listener.ip != view.client.ip;
         all.iter().rev().find(|other| between_servers && other.slot != waiting.slot).copied()
     }
 
-    fn add_twin(&mut self, key: FlowKey, twin: Waiting, connection: Connection) {
+    fn add_twin(&mut self, ends: Ends, twin: Waiting, connection: Connection) {
         if let Some(live) = self.slots[twin.slot as usize].as_deref_mut() {
-            let owner = Owner { slot: twin.slot, attempt: live.view.attempts.len() as u16 };
+            let attempt = live.view.attempts.len() as u16;
+            let owner = Owner { slot: twin.slot, attempt, rising: ends.is_rising() };
             let listens = listening_side(&live.view, twin.transfer, connection.listener.ip);
-            live.view.attempts.push(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
-            self.twins.insert(key, owner);
+            live.view.add_attempt(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
+            self.twins.insert(ends.key(), owner);
         }
     }
 
     /// Takes over a connection that was seen before anybody expected it.
-    pub(super) fn adopt(&mut self, key: FlowKey, waiting: Waiting, connection: Connection) {
+    pub(super) fn adopt(&mut self, waiting: Waiting, connection: Connection) {
         let opening = connection.clone();
-        if let Some(owner) = self.attempt(key, waiting, connection)
+        if let Some(owner) = self.attempt(waiting, connection)
             && let Some(live) = self.slots[owner.slot as usize].as_deref_mut()
         {
             let listens = listening_side(&live.view, waiting.transfer, opening.listener.ip);
@@ -155,7 +177,7 @@ impl Tracker {
 
     /// A data connection of a session whose negotiations cannot be read, told by the pair of addresses; or one to the
     /// passive range with no session in sight.
-    fn infer(&mut self, key: FlowKey, opener: Endpoint, listener: Endpoint, at: At) -> Option<Owner> {
+    fn infer(&mut self, opener: Endpoint, listener: Endpoint, at: At) -> Option<Owner> {
         if listener.port < 1024 || (opener.port < 1024 && opener.port != 20) {
             return None;
         }
@@ -173,7 +195,7 @@ impl Tracker {
         };
         let transfer = self.inferred_transfer(slot, listener)?;
         self.expect(slot, transfer, listener);
-        self.attempt(key, Waiting { slot, transfer }, Connection::new(opener, listener))
+        self.attempt(Waiting { slot, transfer }, Connection::new(opener, listener))
     }
 
     fn begin_unseen(&mut self, opener: Endpoint, listener: Endpoint, at: At) -> u32 {
@@ -200,20 +222,21 @@ impl Tracker {
     pub(super) fn icmp(&mut self, error: &IcmpError) {
         self.census.other_traffic = true;
         let (from, to) = (error.quoted.source, error.quoted.destination);
-        let key = FlowKey::new(from, to);
-        if let Some(owner) = self.flows.get(&key).copied() {
+        let ends = self.keys.ends(from, to);
+        if let Some(owner) = self.flows.get(&ends.key()).copied() {
             return self.owned_icmp(owner, error);
         }
-        if let Some(orphan) = self.orphans.get(key) {
-            orphan.observe_icmp(error);
+        if let Some(orphan) = self.orphans.get(ends.key()) {
+            orphan.connection.observe_icmp(error);
             return;
         }
         if self.is_control(to.port) && error.kind.is_unreachable() {
             let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
-            self.flows.insert(key, Owner { slot, attempt: CONTROL });
-            self.owned_icmp(Owner { slot, attempt: CONTROL }, error);
+            let owner = Owner { slot, attempt: CONTROL, rising: ends.is_rising() };
+            self.flows.insert(ends.key(), owner);
+            self.owned_icmp(owner, error);
         } else if let Some(waiting) = self.waiting_for(to, from.ip)
-            && let Some(owner) = self.attempt(key, waiting, Connection::new(from, to))
+            && let Some(owner) = self.attempt(waiting, Connection::new(from, to))
         {
             self.owned_icmp(owner, error);
         }

@@ -6,6 +6,7 @@
 //! Almost every packet of a busy capture is put aside by its flags and ports; what remains is looked up in one table of
 //! connections. Memory is bounded by live sessions: a session is settled, handed out and forgotten.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,12 +18,12 @@ use foldhash::fast::RandomState;
 use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Direction, Endpoint, Flags, Packet, Segment};
+use crate::packet::{Direction, Endpoint, Flags, Frame, Glance, Packet, Segment};
 use crate::session::dialogue::{Dialogue, Effect};
-use crate::session::flow::{FlowKey, Ports};
+use crate::session::flow::{EndKey, Ends, FlowKey, Keys, Ports, Table};
 use crate::session::orphans::Orphans;
 use crate::session::timers::Timers;
-use crate::session::view::{CONTROL, EventKind, KnownBy, Settled, View};
+use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, Settled, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
 
 /// What the tracker is to look for.
@@ -59,6 +60,10 @@ impl Leg {
 
 /// Sessions alive at once; more displace the ones that were silent longest.
 pub const MAX_SESSIONS: usize = 65_536;
+/// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
+const MAX_SPARE: usize = 64;
+/// Events a view may have room for and still be kept: more than almost every session needs.
+const MAX_SPARE_EVENTS: usize = 256;
 /// After both ends have closed, late packets of the session are still taken for this long.
 const LINGER: Duration = Duration::from_secs(2);
 /// The same where a data connection is still open or unanswered: a refusal may take an ARP timeout of 3 s.
@@ -72,16 +77,20 @@ const IDLE: Duration = Duration::from_secs(2 * 3600);
 pub struct Tracker {
     pub(super) config: Config,
     pub(super) ports: Ports,
-    pub(super) flows: HashMap<FlowKey, Owner, RandomState>,
+    pub(super) keys: Keys,
+    pub(super) flows: Table<FlowKey, Owner>,
     /// Second owner of a data connection between two servers (FXP).
-    pub(super) twins: HashMap<FlowKey, Owner, RandomState>,
-    pub(super) expected: HashMap<Endpoint, Vec<Waiting>, RandomState>,
+    pub(super) twins: Table<FlowKey, Owner>,
+    pub(super) expected: Table<EndKey, Vec<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
     pub(super) slots: Vec<Option<Box<Live>>>,
     free: Vec<u32>,
     pub(super) orphans: Orphans,
     timers: Timers,
     settled: VecDeque<View>,
+    /// Sessions still to be settled at the end, the first last.
+    ending: Vec<u32>,
+    spare: Vec<View>,
     effects: Vec<Effect>,
     pub(super) now: Time,
     numbered: u64,
@@ -98,6 +107,8 @@ pub struct Census {
     pub ended: Time,
     /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
     pub other_traffic: bool,
+    /// Sessions with a transfer that went through though its data connection was not seen: the capture left it out.
+    pub data_unseen: u64,
     /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.
     pub displaced: u64,
 }
@@ -106,6 +117,16 @@ pub struct Census {
 pub(super) struct Owner {
     pub(super) slot: u32,
     pub(super) attempt: u16,
+    /// Whether packets of the opener are rising.
+    pub(super) rising: bool,
+}
+
+impl Owner {
+    /// Whose packet it is.
+    #[inline]
+    fn role(self, ends: Ends) -> Role {
+        if ends.is_rising() == self.rising { Role::Opener } else { Role::Listener }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +149,13 @@ impl Live {
         self.view.control.established.is_none()
     }
 
+    /// Nothing more is waited for.
+    fn conclude(&mut self, why: Settled, census: &mut Census) {
+        self.dialogue.finish(&mut self.view, &mut Vec::new());
+        self.view.settled = why;
+        census.data_unseen += u64::from(self.view.lacks_data());
+    }
+
     fn has_open_question(&self) -> bool {
         self.view.attempts.iter().any(|attempt| !attempt.connection.is_over())
     }
@@ -141,6 +169,7 @@ impl Tracker {
         Tracker {
             config,
             ports,
+            keys: Keys::default(),
             flows: HashMap::default(),
             twins: HashMap::default(),
             expected: HashMap::default(),
@@ -150,6 +179,8 @@ impl Tracker {
             orphans: Orphans::default(),
             timers: Timers::default(),
             settled: VecDeque::new(),
+            ending: Vec::new(),
+            spare: Vec::new(),
             effects: Vec::new(),
             now: Time(i64::MIN),
             numbered: 0,
@@ -162,9 +193,25 @@ impl Tracker {
     #[inline]
     pub fn observe(&mut self, packet: &Packet<'_>) {
         match packet {
-            Packet::Segment(segment) if self.is_interesting(segment) => self.segment(segment),
+            Packet::Segment(segment) => {
+                let ports = [segment.source.port, segment.destination.port];
+                match self.is_interesting(ports, segment.flags, segment.text) {
+                    true => self.segment(self.keys.ends(segment.source, segment.destination), segment),
+                    false => self.census.other_traffic = true,
+                }
+            }
             Packet::IcmpError(error) => self.icmp(error),
-            Packet::Segment(_) | Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
+            Packet::Other | Packet::Undecoded(_) => self.census.other_traffic = true,
+        }
+    }
+
+    /// The same for a segment that was only glanced at and is read no further than it has to be.
+    #[inline]
+    pub fn observe_glance(&mut self, glance: &Glance<'_>, frame: &Frame<'_>) {
+        let ports = [glance.source_port(), glance.destination_port()];
+        match self.is_interesting(ports, glance.flags(), glance.text()) {
+            true => self.segment(self.keys.glanced(glance), &glance.segment(frame)),
+            false => self.census.other_traffic = true,
         }
     }
 
@@ -179,21 +226,42 @@ impl Tracker {
         }
     }
 
-    /// The capture ends: settles everything.
+    /// The capture ends: settles everything, in order of beginning. Views are handed out one by one from where they are,
+    /// so that nothing is doubled where most is alive.
     pub fn finish(&mut self) {
-        let mut alive: Vec<u32> =
-            (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].is_some()).collect();
-        alive.sort_by_key(|&slot| self.slots[slot as usize].as_ref().map(|live| live.view.number));
-        for slot in alive {
-            let over = self.slots[slot as usize].as_ref().is_some_and(|live| live.view.control.is_over());
-            self.settle(slot, if over { Settled::Closed } else { Settled::EndOfCapture });
+        let mut alive: Vec<u32> = Vec::new();
+        for (slot, live) in (0..).zip(&mut self.slots) {
+            let Some(live) = live else { continue };
+            let why = if live.view.control.is_over() { Settled::Closed } else { Settled::EndOfCapture };
+            live.conclude(why, &mut self.census);
+            alive.push(slot);
         }
+        alive.sort_by_key(|&slot| Reverse(self.slots[slot as usize].as_ref().map(|live| live.view.number)));
+        self.ending = alive;
     }
 
     /// The next settled view.
     #[inline]
     pub fn poll(&mut self) -> Option<View> {
+        while self.settled.is_empty()
+            && let Some(slot) = self.ending.pop()
+        {
+            self.release(slot);
+        }
         self.settled.pop_front()
+    }
+
+    /// Takes back a view that was handed out, whose memory a next session can use.
+    pub fn recycle(&mut self, view: View) {
+        if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
+            self.spare.push(view);
+        }
+    }
+
+    /// Whether [`Tracker::poll`] has something.
+    #[inline]
+    pub fn has_settled(&self) -> bool {
+        !self.settled.is_empty() || !self.ending.is_empty()
     }
 
     /// What was counted so far.
@@ -202,35 +270,35 @@ impl Tracker {
     }
 
     #[inline]
-    fn is_interesting(&self, segment: &Segment<'_>) -> bool {
-        self.ports.has(segment.source.port)
-            || self.ports.has(segment.destination.port)
-            || segment.flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
-            || segment.text.starts_with(b"220")
+    fn is_interesting(&self, [from, to]: [u16; 2], flags: Flags, text: &[u8]) -> bool {
+        self.ports.has(from)
+            || self.ports.has(to)
+            || flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
+            || text.starts_with(b"220")
     }
 
     pub(super) fn is_control(&self, port: u16) -> bool {
         self.config.control_ports.contains(&port)
     }
 
-    fn segment(&mut self, segment: &Segment<'_>) {
-        let key = FlowKey::new(segment.source, segment.destination);
-        match self.flows.get(&key).copied() {
+    #[inline]
+    fn segment(&mut self, ends: Ends, segment: &Segment<'_>) {
+        match self.flows.get(&ends.key()).copied() {
             Some(owner) if !self.reopens(owner, segment) => {
-                self.owned(owner, segment);
+                self.owned(owner, ends, segment);
                 if !self.twins.is_empty()
-                    && let Some(&twin) = self.twins.get(&key)
+                    && let Some(&twin) = self.twins.get(&ends.key())
                 {
-                    self.owned(twin, segment);
+                    self.owned(twin, ends, segment);
                 }
             }
             Some(owner) => {
                 if owner.attempt == CONTROL {
                     self.settle(owner.slot, Settled::Displaced);
                 }
-                self.stranger(key, segment);
+                self.stranger(ends, segment);
             }
-            None => self.stranger(key, segment),
+            None => self.stranger(ends, segment),
         }
     }
 
@@ -252,26 +320,25 @@ impl Tracker {
         }
     }
 
-    pub(super) fn owned(&mut self, owner: Owner, segment: &Segment<'_>) {
-        if owner.attempt == CONTROL {
-            self.control_segment(owner.slot, segment)
-        } else {
-            self.data_segment(owner, segment)
+    pub(super) fn owned(&mut self, owner: Owner, ends: Ends, segment: &Segment<'_>) {
+        let role = owner.role(ends);
+        match owner.attempt {
+            CONTROL => self.control_segment(owner.slot, role, segment),
+            attempt => self.data_segment(owner.slot, attempt, role, segment),
         }
     }
 
-    pub(super) fn control_segment(&mut self, slot: u32, segment: &Segment<'_>) {
+    pub(super) fn control_segment(&mut self, slot: u32, role: Role, segment: &Segment<'_>) {
         let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
         let Live { view, dialogue, .. } = live;
-        let toward = if segment.source == view.client { Side::Server } else { Side::Client };
+        let toward = if role == Role::Opener { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
         view.last_at = segment.at;
-        let was_over = view.control.is_over();
-        let role = view.control.role_of(segment.source);
+        let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
         let resent = view.control.half(role).resent;
-        let noticed = view.control.observe(segment);
+        let noticed = view.control.observe(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
@@ -279,31 +346,32 @@ impl Tracker {
         if view.control.half(role).resent > resent {
             view.record(segment.at, CONTROL, EventKind::Resent, toward, Verb::Unknown, &[]);
         }
-        if segment.text_len > 0 {
-            dialogue.text(view, toward, segment, &mut self.effects);
-        }
         if segment.flags.ack() {
             dialogue.acknowledged(view, !toward, segment.ack, &mut self.effects);
         }
-        if !was_over && view.control.is_over() {
+        if segment.text_len > 0 {
+            dialogue.text(view, toward, segment, &mut self.effects);
+        }
+        if ends && view.control.is_over() {
             self.timers.set(segment.at.time.plus(LINGER), slot, live.stamp);
         }
-        self.apply_effects(slot);
+        if !self.effects.is_empty() {
+            self.apply_effects(slot);
+        }
     }
 
-    fn data_segment(&mut self, owner: Owner, segment: &Segment<'_>) {
-        let Some(live) = self.slots[owner.slot as usize].as_deref_mut() else { return };
-        let Some(attempt) = live.view.attempts.get_mut(usize::from(owner.attempt)) else { return };
-        let role = attempt.connection.role_of(segment.source);
-        let toward = if role == Role::Opener { attempt.listens } else { !attempt.listens };
+    fn data_segment(&mut self, slot: u32, attempt: u16, role: Role, segment: &Segment<'_>) {
+        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(Attempt { connection, listens, .. }) = live.view.attempts.get_mut(usize::from(attempt)) else {
+            return;
+        };
+        let toward = if role == Role::Opener { *listens } else { !*listens };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let noticed = attempt.connection.observe(segment);
+        let noticed = connection.observe(role, segment);
         live.view.last_at = segment.at;
-        if noticed != Noticed::Nothing {
-            record(&mut live.view, segment.at, owner.attempt, noticed, toward);
-        }
+        record(&mut live.view, segment.at, attempt, noticed, toward);
     }
 
     fn apply_effects(&mut self, slot: u32) {
@@ -322,9 +390,32 @@ impl Tracker {
         let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
         live.listeners.push(listener);
         self.ports.add(listener.port);
-        self.expected.entry(listener).or_default().push(Waiting { slot, transfer });
-        if let Some((key, connection)) = self.orphans.take_to(listener, self.now) {
-            self.adopt(key, Waiting { slot, transfer }, connection);
+        let end = self.keys.end(listener);
+        self.mark_between_servers(Waiting { slot, transfer }, listener.ip, end);
+        self.expected.entry(end).or_default().push(Waiting { slot, transfer });
+        if let Some(connection) = self.orphans.take_to(end, self.now) {
+            self.adopt(Waiting { slot, transfer }, connection);
+        }
+    }
+
+    /// One session listens where another has its server connect to, and neither end there is a client's.
+    fn mark_between_servers(&mut self, new: Waiting, listener: IpAddr, end: EndKey) {
+        let Some(others) = self.expected.get(&end) else { return };
+        let mode = |waiting: &Waiting| {
+            let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+            let negotiation = view.transfers.get(usize::from(waiting.transfer))?.negotiation.as_ref()?;
+            Some((negotiation.mode.listener(), view.client.ip))
+        };
+        let Some((side, client)) = mode(&new).filter(|(_, client)| *client != listener) else { return };
+        let pair = others.iter().find(|other| {
+            other.slot != new.slot && mode(other).is_some_and(|(other, ip)| other != side && ip == client)
+        });
+        let Some(pair) = pair.copied() else { return };
+        for waiting in [pair, new] {
+            let live = self.slots[waiting.slot as usize].as_deref_mut();
+            if let Some(transfer) = live.and_then(|live| live.view.transfers.get_mut(usize::from(waiting.transfer))) {
+                transfer.between_servers = true;
+            }
         }
     }
 
@@ -360,9 +451,12 @@ impl Tracker {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
+        if let Some(old) = self.spare.pop() {
+            view.reuse(old);
+        }
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Dialogue::new(), listeners: Vec::new(), stamp: self.stamp, candidate };
+        let live = Live { view, dialogue: Dialogue::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
         self.slots[slot as usize] = Some(Box::new(live));
         slot
     }
@@ -391,10 +485,16 @@ impl Tracker {
 
     /// Hands a session out and forgets it.
     fn settle(&mut self, slot: u32, why: Settled) {
-        let Some(mut live) = self.slots[slot as usize].take() else { return };
-        live.dialogue.finish(&mut live.view, &mut Vec::new());
+        if let Some(live) = self.slots[slot as usize].as_deref_mut() {
+            live.conclude(why, &mut self.census);
+            self.release(slot);
+        }
+    }
+
+    fn release(&mut self, slot: u32) {
+        let Some(live) = self.slots[slot as usize].take() else { return };
         self.free.push(slot);
-        let Live { mut view, listeners, candidate, .. } = *live;
+        let Live { view, listeners, candidate, .. } = *live;
         self.forget_flow(view.client, view.server, slot);
         for attempt in &view.attempts {
             self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);
@@ -415,14 +515,13 @@ impl Tracker {
                 }
             }
         }
-        view.settled = why;
         if !candidate {
             self.settled.push_back(view);
         }
     }
 
     fn forget_flow(&mut self, one: Endpoint, other: Endpoint, slot: u32) {
-        let key = FlowKey::new(one, other);
+        let key = self.keys.ends(one, other).key();
         for table in [&mut self.flows, &mut self.twins] {
             if let Entry::Occupied(entry) = table.entry(key)
                 && entry.get().slot == slot
@@ -433,7 +532,7 @@ impl Tracker {
     }
 
     fn forget_listener(&mut self, listener: Endpoint, slot: u32) {
-        if let Entry::Occupied(mut entry) = self.expected.entry(listener) {
+        if let Entry::Occupied(mut entry) = self.expected.entry(self.keys.end(listener)) {
             entry.get_mut().retain(|waiting| waiting.slot != slot);
             if entry.get().is_empty() {
                 entry.remove();
@@ -443,6 +542,7 @@ impl Tracker {
 }
 
 /// Puts what a segment meant into the log.
+#[inline]
 pub(super) fn record(view: &mut View, at: At, attempt: u16, noticed: Noticed, toward: Side) {
     let kind = match noticed {
         Noticed::Syn => EventKind::Syn,

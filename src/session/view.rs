@@ -224,9 +224,15 @@ pub struct Negotiation {
 }
 
 impl Negotiation {
-    /// The reply was positive, or has not come.
+    /// The reply was not negative. One about the data connection counts as positive: some servers connect before they
+    /// answer PORT, and say so when that fails.
     pub fn stands(&self) -> bool {
-        self.code < 400
+        self.code < 400 || self.tells_of_failure()
+    }
+
+    /// The reply says that the data connection failed.
+    pub fn tells_of_failure(&self) -> bool {
+        matches!(self.code, 421 | 425 | 426)
     }
 }
 
@@ -237,6 +243,9 @@ pub struct Transfer {
     pub negotiation: Option<Negotiation>,
     /// The control connection was encrypted: this transfer is inferred from its data connection.
     pub inferred: bool,
+    /// Another session at this tap agreed upon the same listener from the other side: the data connection runs between two
+    /// servers (RFC 959 section 5.2).
+    pub between_servers: bool,
     /// Transfer command (index into `log`).
     pub command: Option<u32>,
     /// Its preliminary reply, 1yz (index into `log`).
@@ -264,6 +273,21 @@ pub struct Attempt {
     pub connection: Connection,
 }
 
+/// Events for which room is made at once: most sessions have a few dozen.
+const LOG_STEP: usize = 8;
+
+/// Bytes of text for which room is made at once: a few lines.
+const TEXT_STEP: usize = 192;
+
+/// Makes room for `more`, in smaller steps than a vector does by itself: with many sessions alive, what they leave
+/// unused is most of the memory.
+#[inline]
+fn make_room<T>(list: &mut Vec<T>, more: usize, step: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more.max(step).max(list.len() / 4));
+    }
+}
+
 impl View {
     /// A session that begins here.
     pub fn new(client: Endpoint, server: Endpoint, known_by: KnownBy, at: At) -> Self {
@@ -289,6 +313,16 @@ impl View {
         }
     }
 
+    /// Takes over the memory of a view that is not needed any longer, and nothing that it says.
+    pub(super) fn reuse(&mut self, old: View) {
+        let View { mut log, mut text, mut transfers, mut attempts, .. } = old;
+        log.clear();
+        text.clear();
+        transfers.clear();
+        attempts.clear();
+        (self.log, self.text, self.transfers, self.attempts) = (log, text, transfers, attempts);
+    }
+
     /// Adds an event to the log and returns its index; beyond the bounds it is only counted.
     pub fn record(&mut self, at: At, attempt: u16, kind: EventKind, toward: Side, verb: Verb, texts: &[&[u8]]) -> u32 {
         let index = self.log.len() as u32;
@@ -298,8 +332,10 @@ impl View {
         }
         let text_start = self.text.len() as u32;
         for text in texts {
+            make_room(&mut self.text, text.len(), TEXT_STEP);
             self.text.extend_from_slice(text);
         }
+        make_room(&mut self.log, 1, LOG_STEP);
         let text_len = (self.text.len() as u32 - text_start) as u16;
         self.log.push(Event { at, text_start, text_len, attempt, kind, toward, verb });
         index
@@ -308,15 +344,37 @@ impl View {
     /// Adds a transfer; beyond [`MAX_TRANSFERS`] it is only counted.
     pub fn add_transfer(&mut self, transfer: Transfer) {
         if self.transfers.len() < MAX_TRANSFERS {
+            make_room(&mut self.transfers, 1, 1);
             self.transfers.push(transfer);
         } else {
             self.uncounted += 1;
         }
     }
 
+    /// Adds a data connection.
+    pub(super) fn add_attempt(&mut self, attempt: Attempt) {
+        make_room(&mut self.attempts, 1, 1);
+        self.attempts.push(attempt);
+    }
+
+    /// A transfer went through, and the data connection that was agreed for it was not seen.
+    pub fn lacks_data(&self) -> bool {
+        (0..).zip(&self.transfers).any(|(index, transfer)| {
+            let through =
+                matches!(transfer.code, 226 | 250) && transfer.negotiation.is_some() && transfer.abort.is_none();
+            through && self.attempts_of(index).next().is_none()
+        })
+    }
+
     /// The text of an event.
     pub fn text_of(&self, event: &Event) -> &[u8] {
         self.text.get(event.span()).unwrap_or_default()
+    }
+
+    /// Two events are as close in time as packets that a capture may have put in the wrong order.
+    pub fn is_close(&self, one: u32, other: u32) -> bool {
+        let time = |index| self.event(index).map_or(i64::MIN, |event| event.at.time.0);
+        time(one).abs_diff(time(other)) < 50_000_000
     }
 
     /// The event at `index`.

@@ -68,6 +68,8 @@ pub struct Reset {
     pub from: Role,
     /// TTL or hop limit as captured.
     pub ttl: u8,
+    /// Interface that it was captured on.
+    pub interface: u32,
     /// Number of resets from that address.
     pub count: u16,
 }
@@ -80,7 +82,7 @@ pub struct Half {
     /// The SYN itself was seen, so `start` is no guess.
     pub from_syn: bool,
     /// End of the bytes seen without a hole.
-    pub solid: u64,
+    solid: u64,
     /// End of the furthest byte seen.
     pub reach: u64,
     /// First byte beyond the hole after `solid`, while there is one.
@@ -89,24 +91,26 @@ pub struct Half {
     pub stood: u64,
     /// Furthest offset that the other end acknowledged.
     pub acked: u64,
-    /// Segments that carried nothing new.
+    /// Segments that carried nothing new, sent after a pause.
     pub resent: u32,
     /// Length of the segment at `acked` when it was last sent again.
     pub stuck_len: u32,
     /// Longest segment that was acknowledged.
     pub longest_acked: u32,
-    /// A segment longer than `longest_acked` under way: its end and length.
-    probe: (u64, u32),
+    /// Length of a longer segment under way, 0 if there is none.
+    probe_len: u32,
+    /// Its end.
+    probe_end: u64,
     /// Latest segment with new bytes.
     pub last_new: At,
     /// Latest segment without new bytes.
     pub last_resent: At,
-    /// Latest segment of any kind.
-    pub last: At,
-    /// Offset of the FIN.
-    pub fin_at: Option<u64>,
+    /// Time of the latest segment of any kind.
+    pub last: Time,
     /// The FIN.
     pub fin: Option<Leg>,
+    /// Its offset.
+    fin_at: u64,
     /// TTL or hop limit of the latest segment that was no RST.
     pub ttl: u8,
     /// Latest advertised window (unscaled; only zero is meaningful without the scale).
@@ -116,12 +120,17 @@ pub struct Half {
 impl Half {
     /// Bytes sent, a hole in the capture included where later bytes prove it.
     pub fn bytes(&self) -> u64 {
-        self.fin_at.unwrap_or(self.reach.max(self.acked))
+        self.fin_at().unwrap_or(self.reach.max(self.acked))
     }
 
     /// The FIN was acknowledged.
     pub fn fin_acked(&self) -> bool {
-        self.fin_at.is_some_and(|fin| self.acked > fin)
+        self.fin_at().is_some_and(|fin| self.acked > fin)
+    }
+
+    /// Offset of the FIN.
+    fn fin_at(&self) -> Option<u64> {
+        self.fin.map(|_| self.fin_at)
     }
 
     /// Bytes were sent that the other end never acknowledged.
@@ -129,34 +138,30 @@ impl Half {
         self.reach > self.acked
     }
 
-    fn offset(&self, seq: u32) -> Option<u64> {
-        Some(seq::lift(seq.wrapping_sub(self.start?), self.reach.max(self.acked)))
+    /// The offset of `seq` near `edge`, none if it is impossibly far beyond.
+    #[inline]
+    fn offset(&self, seq: u32, edge: u64) -> Option<u64> {
+        let offset = seq::lift(seq.wrapping_sub(self.start?), edge);
+        (offset <= edge + MAX_JUMP).then_some(offset)
     }
 
-    fn begin(&mut self, seq: u32) {
-        if self.start.is_none() {
-            self.start = Some(seq);
-        }
-    }
-
+    #[inline]
     fn sent(&mut self, segment: &Segment<'_>) {
-        let syn = u32::from(segment.flags.syn());
-        self.begin(segment.seq.wrapping_add(syn));
-        self.from_syn |= segment.flags.syn();
+        let syn = segment.flags.syn();
+        let seq = segment.seq.wrapping_add(u32::from(syn));
+        self.start.get_or_insert(seq);
+        self.from_syn |= syn;
         self.ttl = segment.ttl;
         self.window = segment.window;
-        self.last = segment.at;
-        let Some(from) = self.offset(segment.seq.wrapping_add(syn)) else { return };
-        if from > self.reach.max(self.acked) + MAX_JUMP {
-            return;
-        }
+        self.last = segment.at.time;
+        let Some(from) = self.offset(seq, self.reach.max(self.acked)) else { return };
         self.stood = self.stood.max(from);
         let to = from + u64::from(segment.text_len);
         if segment.text_len > 0 {
             self.text(segment.at, from, to);
         }
         if segment.flags.fin() {
-            self.fin_at = Some(to);
+            self.fin_at = to;
             Leg::add(&mut self.fin, segment.at);
         }
     }
@@ -178,13 +183,14 @@ impl Half {
         }
         self.reach = self.reach.max(to);
         self.close_hole();
-        if self.probe.0 == 0 && len > self.longest_acked {
-            self.probe = (to, len);
+        if self.probe_len == 0 && len > self.longest_acked {
+            (self.probe_end, self.probe_len) = (to, len);
         }
     }
 
     fn text_again(&mut self, at: At, from: u64, to: u64, len: u32) {
-        if to > self.acked {
+        let since = self.last_new.time.max(self.last_resent.time);
+        if to > self.acked && at.time.0 - since.0 >= SAME_PACKET {
             self.resent += 1;
             self.last_resent = at;
             if from <= self.acked {
@@ -201,15 +207,13 @@ impl Half {
     }
 
     /// What the other end has needs no proof by capture: a hole below `ack` is the capture's.
+    #[inline]
     fn acknowledge(&mut self, ack: u32) {
-        let Some(to) = self.offset(ack) else { return };
-        if to <= self.acked || to > self.reach.max(self.acked) + MAX_JUMP {
-            return;
-        }
+        let Some(to) = self.offset(ack, self.reach.max(self.acked)).filter(|to| *to > self.acked) else { return };
         self.acked = to;
-        if self.probe.0 != 0 && to >= self.probe.0 {
-            self.longest_acked = self.longest_acked.max(self.probe.1);
-            self.probe = (0, 0);
+        if self.probe_len > 0 && to >= self.probe_end {
+            self.longest_acked = self.longest_acked.max(self.probe_len);
+            self.probe_len = 0;
         }
         if to > self.solid {
             self.solid = to.min(self.reach);
@@ -269,6 +273,8 @@ pub struct Connection {
     pub opener: Endpoint,
     /// The end that listens.
     pub listener: Endpoint,
+    /// Interface of the latest packet that was no reset.
+    pub interface: u32,
     /// SYN.
     pub syn: Option<Leg>,
     /// SYN-ACK.
@@ -290,6 +296,7 @@ impl Connection {
         Connection {
             opener,
             listener,
+            interface: 0,
             syn: None,
             syn_ack: None,
             established: None,
@@ -310,12 +317,12 @@ impl Connection {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
     }
 
-    /// Takes one segment of this connection into account.
-    pub fn observe(&mut self, segment: &Segment<'_>) -> Noticed {
-        let role = self.role_of(segment.source);
+    /// Takes one segment that `role` sent into account.
+    pub fn observe(&mut self, role: Role, segment: &Segment<'_>) -> Noticed {
         if segment.flags.rst() {
             return self.reset_seen(segment, role);
         }
+        self.interface = segment.interface;
         let noticed = match (segment.flags.syn(), role) {
             (true, Role::Opener) => self.syn_seen(segment),
             (true, Role::Listener) => self.syn_ack_seen(segment),
@@ -375,7 +382,8 @@ impl Connection {
     fn reset_seen(&mut self, segment: &Segment<'_>, from: Role) -> Noticed {
         match &mut self.reset {
             None => {
-                self.reset = Some(Reset { at: segment.at, from, ttl: segment.ttl, count: 1 });
+                self.reset =
+                    Some(Reset { at: segment.at, from, ttl: segment.ttl, interface: segment.interface, count: 1 });
                 Noticed::Reset
             }
             Some(reset) => {
@@ -412,7 +420,7 @@ impl Connection {
 
     /// Time of the latest packet that was seen.
     pub fn last(&self) -> Time {
-        let halves = self.halves.iter().map(|half| half.last.time);
+        let halves = self.halves.iter().map(|half| half.last);
         let words = [self.reset.map(|reset| reset.at.time), self.icmp.as_ref().map(|icmp| icmp.at.time)];
         halves.chain(words.into_iter().flatten()).max().unwrap_or_default()
     }

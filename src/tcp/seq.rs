@@ -15,8 +15,8 @@ pub fn before(a: u32, b: u32) -> bool {
     distance(a, b) > 0
 }
 
-/// Lifts `seq` to the 64-bit number nearest to `near` that it stands for (nearest not below zero), so that bytes can be
-/// counted past 4 GiB.
+/// Lifts `seq` to the 64-bit number nearest to `near` that it stands for (nearest not below zero), so that
+/// bytes can be counted past 4 GiB.
 ///
 /// `near` is a number lifted before, for example the highest so far; the first may be the initial sequence
 /// number itself.

@@ -1,8 +1,8 @@
 //! Reassembly of one direction of a control connection. Read RFC 9293 section 3.10.7.4 first.
 //!
 //! A capture sees what a receiver sees, with one difference: it may have missed a segment that the receiver has.
-//! So a hole is closed in one of two ways: the bytes come after all, or something proves that they never will, and then
-//! the stream says [`Piece::Gap`] and goes on behind the hole.
+//! So a hole is closed in one of two ways: the bytes come after all, or something proves that they never
+//! will, and then the stream says [`Piece::Gap`] and goes on behind the hole.
 //!
 //! Data connections never come here: their bytes are only counted.
 
@@ -62,6 +62,12 @@ impl Stream {
         self.next
     }
 
+    /// Whether nothing waits behind a hole.
+    #[inline]
+    pub fn is_in_order(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Takes one segment and emits what is now in order.
     ///
     /// `cut` counts the bytes of the segment that the snap length cut off behind `text`; they become a gap. Of
@@ -88,8 +94,9 @@ impl Stream {
 
     /// Takes the acknowledgment number of a segment that came the other way: its sender has every byte below it.
     ///
-    /// A hole below it was missed by the capture. The stream passes a hole only up to data it has seen behind it, and only
-    /// if the hole is acknowledged to its end: a forged or broken number moves nothing by itself.
+    /// A hole below it was missed by the capture. The stream passes a hole only up to data it has seen behind
+    /// it, and only if the hole is acknowledged to its end: a forged or broken number moves nothing by
+    /// itself.
     #[inline]
     pub fn acknowledged(&mut self, ack: u32, mut emit: impl FnMut(Piece<'_>)) {
         while let Some(first) = self.held.first()

@@ -50,12 +50,22 @@ impl<'a> Case<'a> {
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
     pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Vec<(usize, &'a Connection)> {
-        self.views()
-            .filter_map(|(sight, view)| match which {
+        self.each_connection(which).collect()
+    }
+
+    /// The same, one after the other.
+    pub fn each_connection(
+        &self,
+        which: Option<&'a JoinedAttempt>,
+    ) -> impl Iterator<Item = (usize, &'a Connection)> + use<'a> {
+        let session = self.session;
+        session.sights.iter().enumerate().filter_map(move |(sight, content)| {
+            let view = content.view.as_ref()?;
+            match which {
                 None => Some((sight, &view.control)),
-                Some(joined) => Some((sight, &self.session.attempt(sight, joined)?.connection)),
-            })
-            .collect()
+                Some(joined) => Some((sight, &session.attempt(sight, joined)?.connection)),
+            }
+        })
     }
 
     /// How an opening ended, all taps taken together: what one of them saw happened.
@@ -67,7 +77,7 @@ impl<'a> Case<'a> {
             Opening::HalfOpen => 1,
             Opening::Unanswered => 0,
         };
-        let openings = self.connections(which).into_iter().map(|(_, connection)| connection.opening());
+        let openings = self.each_connection(which).map(|(_, connection)| connection.opening());
         openings.max_by_key(rank).unwrap_or(Opening::Unanswered)
     }
 
@@ -102,7 +112,7 @@ impl<'a> Case<'a> {
         let negotiation = transfer.negotiation.as_ref();
         let index = match negotiation {
             Some(negotiation) if negotiation.mode.listener() == Side::Server => negotiation.reply,
-            Some(negotiation) => transfer.command.or(negotiation.reply).or(Some(negotiation.command)),
+            Some(negotiation) => transfer.command.or(Some(negotiation.command)),
             None => transfer.command,
         };
         self.view().event(index?).map(|event| event.at)

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::line::{Owner, Side, Stretch};
-use crate::session::view::{EventKind, KnownBy, View};
-use crate::tcp::connection::{Half, Opening, Role};
+use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
+use crate::tcp::connection::{Opening, Reset, Role};
 use crate::verdict::case::{Case, seconds};
 use crate::verdict::opening::reason_words;
-use crate::verdict::outcome::{STILL, is_lost, said_goodbye};
+use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
+use crate::verdict::passage::Transit;
+use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// A control connection that was silent for longer than this while data ran may have been forgotten by a box on the way;
@@ -35,14 +37,13 @@ fn is_up(case: &Case<'_>) -> bool {
 /// not the peer's.
 pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
     let (toward, mut found) = lost_by_loss(case).or_else(|| lost_by_reset(case))?;
-    let view = case.view();
-    let silence = silence_before_loss(case, toward);
+    let silence = silence_while_data_ran(case.view());
     if let Some(drop) = case.views().flat_map(|(_, view)| &view.helper_drops).find(|drop| drop.toward == toward) {
         found.notes.push(format!(
-            "a Linux helper (nf_conntrack_ftp) on the path drops this segment: {}",
+            "a Linux helper (nf_conntrack_ftp) on the path would drop this segment: {}",
             reason_words(drop.reason)
         ));
-    } else if silence > FORGOTTEN && data_ran(view) {
+    } else if silence > FORGOTTEN {
         found.mechanism = Mechanism::IdleExpiry;
         found
             .notes
@@ -55,18 +56,12 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     if !is_up(case) {
         return None;
     }
-    let role =
-        [Role::Listener, Role::Opener].into_iter().find(|&role| case.views().any(|(_, view)| is_lost(view, role)))?;
-    let toward = if role == Role::Opener { Side::Server } else { Side::Client };
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let furthest = case
-        .views()
-        .max_by_key(|(_, view)| view.control.half(role).reach)
-        .and_then(|(_, view)| end(view.control.half(role)));
-    let passage = case.connection_passage(None, toward, None, |connection| end(connection.half(role)) == furthest);
+    let role = stuck::role(case, None)?;
+    let toward = stuck::toward(case, None, role);
+    let passage = stuck::passage(case, None, role);
     let evidence = case.views().filter_map(|(sight, view)| lost_evidence(case, sight, view, role)).collect();
     let stretch = passage.stretch();
-    Some((toward, finding(stretch, Mechanism::SilentDrop, case.confidence(stretch), evidence)))
+    Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
 }
 
 fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Option<Evidence> {
@@ -97,15 +92,10 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     if !is_up(case) {
         return None;
     }
-    let (sight, reset) = case.views().find_map(|(sight, view)| {
-        let reset = view.control.reset?;
-        let half = view.control.half(reset.from);
-        (half.start.is_some() && half.ttl != reset.ttl).then_some((sight, reset))
-    })?;
+    let (sight, reset) = forged_reset(case)?;
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
-    let passage = case.connection_passage(None, from, None, |connection| {
-        connection.reset.is_some_and(|other| other.from == reset.from)
-    });
+    let passage = case
+        .connection_passage(None, from, |connection| connection.reset.is_some_and(|other| other.from == reset.from));
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
     let who = if from == Side::Client { "client" } else { "server" };
@@ -115,20 +105,33 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     Some((from, finding(stretch, Mechanism::Interrupted, case.confidence(stretch).min(Confidence::Likely), evidence)))
 }
 
-/// How long the control connection was silent before the bytes that were lost.
-fn silence_before_loss(case: &Case<'_>, toward: Side) -> Duration {
-    let view = case.view();
-    let words: Vec<_> =
-        view.log.iter().filter(|event| matches!(event.kind, EventKind::Command | EventKind::Reply(_))).collect();
-    let lost = words.iter().rposition(|event| event.toward == toward).unwrap_or(0);
-    match (lost.checked_sub(1).and_then(|before| words.get(before)), words.get(lost)) {
-        (Some(before), Some(lost)) => before.at.time.until(lost.at.time),
-        _ => Duration::ZERO,
-    }
+/// A reset of the control connection that its address did not send, told by its TTL.
+pub(super) fn forged_reset(case: &Case<'_>) -> Option<(usize, Reset)> {
+    case.views().find_map(|(sight, view)| {
+        let reset = view.control.reset?;
+        let half = view.control.half(reset.from);
+        (half.start.is_some() && half.ttl != reset.ttl).then_some((sight, reset))
+    })
 }
 
-fn data_ran(view: &View) -> bool {
-    view.attempts.last().is_some_and(|attempt| attempt.connection.established.is_some())
+/// How long the control connection was silent before its last word, or before its end if no word follows, if data ran
+/// in the meantime.
+fn silence_while_data_ran(view: &View) -> Duration {
+    let spoken = |kind| matches!(kind, EventKind::Command | EventKind::Reply(_));
+    let counts = |event: &&Event| {
+        event.attempt == CONTROL && (spoken(event.kind) || matches!(event.kind, EventKind::Fin | EventKind::Reset))
+    };
+    let events: Vec<&Event> = view.log.iter().filter(counts).collect();
+    let Some(last_word) = events.iter().rposition(|event| spoken(event.kind)) else { return Duration::ZERO };
+    let ran = |pair: &&[&Event]| {
+        view.attempts.iter().any(|attempt| {
+            let last = attempt.connection.last();
+            let within = last <= pair[1].at.time.plus(FORGOTTEN);
+            attempt.connection.established.is_some() && within && pair[0].at.time.until(last) > FORGOTTEN
+        })
+    };
+    let silences = events[last_word.saturating_sub(1)..].windows(2).filter(ran);
+    silences.map(|pair| pair[0].at.time.until(pair[1].at.time)).max().unwrap_or(Duration::ZERO)
 }
 
 /// C10: the data connection is through, and the final reply never comes.
@@ -139,7 +142,7 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let connections = case.connections(Some(joined));
-    let ended = connections.iter().map(|(sight, c)| case.session.on_main_clock(*sight, c.last())).max()?;
+    let ended = flow_ended(case, joined)?;
     let done =
         connections.iter().any(|(_, c)| [Role::Opener, Role::Listener].iter().any(|&role| c.half(role).fin_acked()));
     let waited = ended.until(case.view().last_at.time);
@@ -147,7 +150,7 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let command = case.view().event(transfer.command?)?;
-    let passage = case.passage(Side::Client, Some(ended), |_| false);
+    let passage = case.passage(Transit { toward: Side::Client, since: ended, data: false }, |_| false);
     let stretch = passage.stretch();
     let silence = command.at.time.until(ended);
     let mechanism = if silence > FORGOTTEN { Mechanism::IdleExpiry } else { Mechanism::Stalled };
@@ -162,11 +165,12 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
     let silent = case.views().all(|(_, view)| view.control.half(Role::Listener).reach == 0) && view.encrypted.is_none();
-    let since = view.control.established.filter(|_| is_up(case) && silent)?;
+    let answered = case.views().any(|(_, view)| view.control.syn_ack.is_some());
+    let since = view.control.established.filter(|_| is_up(case) && silent && answered)?;
     if since.time.until(view.last_at.time) < STILL {
         return None;
     }
-    let passage = case.passage(Side::Client, Some(since.time), |_| false);
+    let passage = case.passage(Transit { toward: Side::Client, since: since.time, data: false }, |_| false);
     let until = view.last_at.time;
     let text = format!("connected, and not one byte from the server for {}", seconds(since.time, until));
     let evidence = vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), text }];
@@ -204,13 +208,24 @@ pub(super) fn turned_away(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
+/// C15: the client asks for a transfer after the server has ended the session.
+pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let asked = view.event(case.negotiation().map(|negotiation| negotiation.command).or(case.transfer()?.command)?)?;
+    let farewell = view.log.iter().find(|event| event.attempt == CONTROL && event.kind == EventKind::Reply(421));
+    let closed = view.control.half(Role::Listener).fin.map(|fin| fin.first);
+    let at = farewell.map(|event| event.at).or(closed).filter(|at| *at < asked.at)?;
+    let words = farewell.map_or("the server closes the control connection".into(), |event| {
+        format!("server: {}", String::from_utf8_lossy(view.text_of(event)))
+    });
+    Some(nobody(vec![case.seen(case.session.main_sight(), at, words)]))
+}
+
 /// C14: the server's host ended the conversation before its end.
 pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
-    let reset = case.view().control.reset.filter(|reset| reset.from == Role::Listener && is_up(case))?;
-    if said_goodbye(case.view()) {
-        return None;
-    }
-    let passage = case.connection_passage(None, Side::Server, None, |connection| connection.reset.is_some());
+    let view = case.view();
+    let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
+    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
     let stretch = passage.stretch();

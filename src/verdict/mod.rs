@@ -12,6 +12,7 @@ mod outcome;
 mod passage;
 pub mod remedy;
 mod rules;
+mod stuck;
 mod transfer;
 mod view;
 
@@ -32,8 +33,12 @@ pub struct TapFacts {
     pub name: String,
     /// Names of its files, by [`crate::cite::At::file`].
     pub files: Vec<String>,
+    /// The capture it is part of; the two legs of a forwarding host share one.
+    pub capture: usize,
     /// Packets read.
     pub packets: u64,
+    /// The capture filter, if the capture tells (pcapng `if_filter`), in libpcap's language.
+    pub filter: Option<String>,
     /// A file ended in mid-record or could not be read to its end.
     pub cut: bool,
     /// Packets that the capture itself reports as lost.
@@ -196,7 +201,8 @@ impl Judgement {
 /// Judges a session. `taps` are the facts of the taps, by the order in which they were given.
 pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
     let case = Case { session, taps, transfer: None };
-    let control = (outcome::control(&case), rules::for_control(&case).map(|found| verdict(&case, found)));
+    let outcome = outcome::control(&case);
+    let control = (outcome, rules::for_control(&case, outcome).map(|found| verdict(&case, found)));
     let transfers = (0..session.main().transfers.len())
         .map(|transfer| {
             let case = Case { session, taps, transfer: Some(transfer) };
@@ -207,7 +213,12 @@ pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
     Judgement { control, transfers }
 }
 
-fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
+fn verdict(case: &Case<'_>, (rule, mut finding): (&'static Rule, Finding)) -> Verdict {
+    let moment = |evidence: &Evidence| {
+        let time = evidence.at.map(|at| at.time).or(evidence.until).unwrap_or_default();
+        case.session.on_main_clock(evidence.sight, time)
+    };
+    finding.evidence.sort_by_key(moment);
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);

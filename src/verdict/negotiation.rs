@@ -5,17 +5,21 @@
 
 use std::net::IpAddr;
 
+use crate::cite::At;
 use crate::ftp::host_port::{Scope, scope};
 use crate::line::{Owner, Point, Side, Stretch};
-use crate::session::view::{Mode, Negotiation};
+use crate::session::view::{Mode, Negotiation, Transfer};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
+use crate::verdict::passage::Transit;
 use crate::verdict::transfer::refused;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// The address that a tap read in the negotiation, and the listener's address on the control connection there.
 struct Offer {
     sight: usize,
+    /// Where it was read.
+    at: At,
     announced: IpAddr,
     peer: IpAddr,
 }
@@ -26,31 +30,44 @@ impl Offer {
     }
 }
 
-/// What every tap read, in line order; taps whose text gives no address (229) say nothing.
+/// What every tap read in the transfer's negotiation, in line order; taps whose text gives no address (229) say nothing.
 fn offers(case: &Case<'_>) -> Vec<Offer> {
+    offers_of(case, |transfer| transfer.negotiation.as_ref())
+}
+
+fn offers_of(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>) -> Vec<Offer> {
     let Some(transfer) = case.transfer else { return Vec::new() };
-    let Some(listener) = case.negotiation().map(|negotiation| negotiation.mode.listener()) else { return Vec::new() };
     let sights = 0..case.session.sights.len();
     sights
         .filter_map(|sight| {
-            let negotiation = case.session.transfer(sight, transfer)?.negotiation.as_ref()?;
+            let negotiation = pick(case.session.transfer(sight, transfer)?)?;
             let announced = negotiation.offered?.address?;
-            Some(Offer { sight, announced, peer: case.address(sight, listener)? })
+            let listener = negotiation.mode.listener();
+            let index = if listener == Side::Server { negotiation.reply? } else { negotiation.command };
+            let at = case.session.view(sight)?.event(index)?.at;
+            Some(Offer { sight, at, announced, peer: case.address(sight, listener)? })
         })
         .collect()
 }
 
-/// The data connection went, or should have gone, to the announced address and not to the control peer.
+/// The data connection went to the announced address, or was seen nowhere, and did not come up.
 fn went_to_announced(case: &Case<'_>, offers: &[Offer]) -> bool {
     let attempts = case.attempts();
     let Some(joined) = attempts.last() else { return true };
-    let opening = case.opening(Some(joined));
-    let at = |sight: usize| case.session.attempt(sight, joined).map(|attempt| attempt.connection.listener.ip);
-    opening != Opening::Established
-        && offers
-            .iter()
-            .filter(|offer| offer.is_foreign())
-            .any(|offer| at(offer.sight).is_none_or(|ip| ip == offer.announced))
+    let listener = |sight: usize| case.session.attempt(sight, joined).map(|attempt| attempt.connection.listener.ip);
+    let mut foreign = offers.iter().filter(|offer| offer.is_foreign());
+    case.opening(Some(joined)) != Opening::Established
+        && foreign.any(|offer| listener(offer.sight) == Some(offer.announced))
+}
+
+/// Where no tap saw the data connection, the address may be at fault, or the connection went elsewhere and was lost: many
+/// clients ignore a foreign address. The stretch then covers both.
+fn or_lost(case: &Case<'_>, stretch: Stretch, listener: Side) -> Stretch {
+    if !case.attempts().is_empty() {
+        return stretch;
+    }
+    let since = case.due().map_or(case.view().began.time, |due| due.time);
+    stretch.hull(case.passage(Transit { toward: listener, since, data: true }, |_| false).stretch())
 }
 
 /// The stretch in which an address became foreign. It travels from the listener: nearer to the listener than the first
@@ -87,65 +104,84 @@ fn evidence(case: &Case<'_>, offers: &[Offer], what: &str) -> Vec<Evidence> {
     evidence.extend(case.transfer_evidence());
     for offer in offers {
         let sign = if offer.is_foreign() { "is not" } else { "is" };
-        let at = case.session.view(offer.sight).map(|view| view.control.began().unwrap_or(view.began));
         let text = format!(
             "{what} offers {} here; that {sign} the address of its control connection ({})",
             offer.announced, offer.peer
         );
-        evidence.extend(at.map(|at| case.seen(offer.sight, at, text)));
+        evidence.push(case.seen(offer.sight, offer.at, text));
     }
     evidence
 }
 
-/// N1: the client's PORT or EPRT carries an address that the server does not see it at.
+/// N1: the client's PORT or EPRT carries an address that the server does not see it at. Where every way was refused, the
+/// first refusal for its address counts: clients go on to try commands that the server does not know.
 pub(super) fn client_behind_nat(case: &Case<'_>) -> Option<Finding> {
-    let negotiation = active(case)?;
-    let offers = offers(case);
+    let transfer = case.transfer()?;
+    let all_refused = transfer.negotiation.as_ref().is_some_and(|negotiation| !negotiation.stands());
+    let earlier = if all_refused { transfer.superseded.len() } else { 0 };
+    let latest = behind_nat(case, |transfer| transfer.negotiation.as_ref());
+    (0..earlier).find_map(|nth| behind_nat(case, |transfer| transfer.superseded.get(nth))).or(latest)
+}
+
+fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>) -> Option<Finding> {
+    let negotiation = pick(case.transfer()?).filter(|negotiation| negotiation.mode.listener() == Side::Client)?;
+    let offers = offers_of(case, &pick);
     let foreign = offers.iter().any(Offer::is_foreign);
     let refused = !negotiation.stands() && case.attempts().is_empty();
     let by_text = refused && !foreign && speaks_of_address(case, negotiation) && !is_low(negotiation);
-    let by_address = foreign && (refused || went_to_announced(case, &offers)) && !is_proxy_transfer(case, &offers);
+    let by_address = foreign && (refused || went_to_announced(case, &offers));
     if !(by_text || by_address) {
         return None;
     }
-    let stretch = made_foreign(&offers, Side::Client);
+    let made = made_foreign(&offers, Side::Client);
+    let stretch = if refused { made } else { or_lost(case, made, Side::Client) };
     let confidence = if by_text { Confidence::Possible } else { case.confidence(stretch) };
     let mut found = finding(stretch, confidence.min(Confidence::Likely), evidence(case, &offers, "the client"));
+    let refusal = [Some(negotiation.command), negotiation.reply];
+    found.evidence.splice(0..0, refusal.into_iter().filter_map(|index| case.quoted(index)));
+    found.evidence.dedup();
     found
         .notes
         .push("the NAT on the way has no FTP helper, or the client is set to announce a wrong address".to_owned());
     Some(found)
 }
 
-/// N2: the server's 227 carries an address that the client does not reach it at.
+/// N2: the server's 227 carries an address that the client does not reach it at. Whether the server is set up wrongly or a
+/// NAT before it lacks a helper, packets cannot tell; the stretch always reaches to the server.
 pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let offers = foreign_passive(case)?;
-    let hairpin =
-        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
-    (!hairpin).then(|| {
-        let stretch = made_foreign(&offers, Side::Server);
-        let mut found =
-            finding(stretch, case.confidence(stretch).min(Confidence::Likely), evidence(case, &offers, "the server"));
-        found.owner = Some(Owner::Server);
-        if case.attempts().is_empty() {
-            found.notes.push(
-                "the client did not connect there: some refuse an address that is not the control connection's"
-                    .to_owned(),
-            );
-        }
-        with_icmp(case, found)
-    })
+    if is_hairpin(&offers) {
+        return None;
+    }
+    let seen = !case.attempts().is_empty();
+    let made = Stretch { to: Point::Server, ..made_foreign(&offers, Side::Server) };
+    let stretch = or_lost(case, made, Side::Server);
+    let confidence = case.confidence(stretch).min(if seen { Confidence::Likely } else { Confidence::Possible });
+    let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
+    found.owner = seen.then_some(Owner::Server);
+    if !seen {
+        let note =
+            "no connection to that address was seen: some clients refuse it, others use the control connection's";
+        found.notes.push(note.to_owned());
+    }
+    Some(with_icmp(case, found))
+}
+
+/// Public addresses announced to a client that reaches the server at a private one.
+fn is_hairpin(offers: &[Offer]) -> bool {
+    offers.iter().all(|offer| is_public(offer.announced) && !is_public(offer.peer))
+}
+
+/// Documentation addresses (RFC 5737, 3849) stand for public ones.
+fn is_public(ip: IpAddr) -> bool {
+    matches!(scope(ip), Scope::Public | Scope::Documentation)
 }
 
 /// N3: the server's 227 carries its public address to a client inside.
 pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
-    let offers = foreign_passive(case)?;
-    let public =
-        offers.iter().all(|offer| scope(offer.announced) == Scope::Public && scope(offer.peer) != Scope::Public);
-    public.then(|| {
-        let stretch = made_foreign(&offers, Side::Server);
-        with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server")))
-    })
+    let offers = foreign_passive(case).filter(|offers| is_hairpin(offers))?;
+    let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
+    Some(with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server"))))
 }
 
 fn with_icmp(case: &Case<'_>, mut found: Finding) -> Finding {
@@ -171,15 +207,14 @@ fn foreign_passive(case: &Case<'_>) -> Option<Vec<Offer>> {
     case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Server && negotiation.stands())?;
     let offers = offers(case);
     let foreign = offers.iter().any(Offer::is_foreign) && went_to_announced(case, &offers);
-    (foreign && !is_proxy_transfer(case, &offers)).then_some(offers)
+    let unreachable = case.attempts().is_empty() && offers.iter().any(|offer| is_private_to_public(case, offer));
+    (foreign || unreachable).then_some(offers)
 }
 
-/// A foreign address is meant that way where two servers exchange a file: its data connection has a foreign opener too.
-fn is_proxy_transfer(case: &Case<'_>, offers: &[Offer]) -> bool {
-    let foreign_opener = case.attempts().iter().any(|joined| {
-        case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
-    });
-    foreign_opener && offers.iter().any(Offer::is_foreign)
+/// A private address is announced to a peer with a public one, which cannot reach it.
+fn is_private_to_public(case: &Case<'_>, offer: &Offer) -> bool {
+    let private = matches!(scope(offer.announced), Scope::Private | Scope::Shared | Scope::LinkLocal | Scope::Loopback);
+    private && case.address(offer.sight, Side::Client).is_some_and(is_public)
 }
 
 /// N4: two taps read different listeners, though the addresses of the control connection are the same at both.
@@ -233,10 +268,6 @@ pub(super) fn foreign_address_ignored(case: &Case<'_>) -> Option<Finding> {
         lost: None,
         ..finding(Stretch::WHOLE, Confidence::Certain, evidence(case, &offers, "the server"))
     })
-}
-
-fn active<'a>(case: &Case<'a>) -> Option<&'a Negotiation> {
-    case.negotiation().filter(|negotiation| negotiation.mode.listener() == Side::Client)
 }
 
 fn is_low(negotiation: &Negotiation) -> bool {

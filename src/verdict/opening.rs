@@ -12,7 +12,7 @@ use crate::session::place::hops;
 use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
-use crate::verdict::passage::Passage;
+use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
@@ -35,7 +35,7 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let negotiation = case.negotiation().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some())?;
     let due = case.due().filter(|_| case.attempts().is_empty())?;
     let toward = negotiation.mode.listener();
-    let passage = case.passage(toward, Some(due.time), |_| false);
+    let passage = case.passage(Transit { toward, since: due.time, data: true }, |_| false);
     passage.next?;
     let stretch = passage.stretch();
     let own_host = stretch_is_host(case, stretch, !toward);
@@ -49,15 +49,11 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
     evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
-    evidence.sort_by_key(|evidence| (evidence.sight != case.session.main_sight(), evidence.at));
     let mut notes = helper_notes(case, stretch);
-    if case.views().any(|(sight, _)| !case.facts(sight).census.other_traffic) {
-        notes.push("the capture holds nothing but the control connection: if its filter kept only that port, take it again without".to_owned());
-    }
     if own_host {
         notes.push(never_sent_note(!toward).to_owned());
     }
-    let confidence = if at_once && !own_host { Confidence::Possible } else { case.confidence_unseen(stretch) };
+    let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
     Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
 }
 
@@ -88,8 +84,11 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let (sight, error) = first_icmp(case, which, Role::Opener)?;
     let listens = case.listens(which);
     let toward = listens;
-    let passage = case
-        .connection_passage(which, toward, None, |connection| connection.syn.is_some() || connection.icmp.is_some());
+    let mut passage =
+        case.connection_passage(which, toward, |connection| connection.syn.is_some() || connection.icmp.is_some());
+    if is_host_unreachable(error) {
+        passage.next = None;
+    }
     let stretch = passage.stretch();
     let owner = signer_side(case, sight, error, listens);
     let mut evidence = syn_evidence(case, which);
@@ -106,27 +105,37 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     Some(Finding { owner, device: Some(error.source), notes, ..found })
 }
 
-/// O7, C6: the opener's own host refused its SYN: the error never left it.
+/// O7, C6: the opener's own host refused its SYN, which never left it: the answer was captured on another interface than
+/// the session, or goes from the host's address to itself.
 pub(super) fn own_output_rejected<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
-    let which = failed(case, which, Opening::IcmpError)?;
-    let (sight, error) = first_icmp(case, which, Role::Opener)?;
-    let opener = error.quoted.source.ip;
-    if error.source != opener || error.destination != opener {
-        return None;
-    }
+    let (sight, mechanism, answer) = own_icmp(case, which).or_else(|| own_reset(case, which))?;
     let toward = case.listens(which);
     let stretch = Passage { toward, last: None, next: Some(sight) }.stretch();
     let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
-    evidence.push(case.seen(sight, error.at, icmp_words(error)));
-    let found = finding(
-        stretch,
-        Mechanism::IcmpReject,
-        lost(which, Lost::ControlSyn, Lost::DataSyn),
-        Confidence::Certain,
-        evidence,
-    );
+    evidence.push(answer);
+    let lost = lost(which, Lost::ControlSyn, Lost::DataSyn);
+    let found = finding(stretch, mechanism, lost, Confidence::Certain, evidence);
     let owner = if toward == Side::Server { Owner::Client } else { Owner::Server };
-    Some(Finding { owner: Some(owner), device: Some(error.source), ..found })
+    Some(Finding { owner: Some(owner), ..found })
+}
+
+fn own_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
+    let which = failed(case, which, Opening::IcmpError)?;
+    let (sight, error) = first_icmp(case, which, Role::Opener)?;
+    let opener = error.quoted.source.ip;
+    let own = error.source == opener && error.destination == opener;
+    own.then(|| (sight, Mechanism::IcmpReject, case.seen(sight, error.at, icmp_words(error))))
+}
+
+fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
+    let which = failed(case, which, Opening::Reset).filter(Option::is_some)?;
+    let (sight, connection) = *case.connections(which).first()?;
+    let reset = connection.reset.filter(|reset| reset.from == Role::Listener && connection.syn.is_none())?;
+    let elsewhere = reset.interface != case.session.view(sight)?.control.interface;
+    elsewhere.then(|| {
+        let text = "RST in the listener's name on another interface than the session's, and no SYN on the wire";
+        (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
+    })
 }
 
 /// O3, C3: the listener's host answered the SYN with RST.
@@ -147,9 +156,9 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     if (distance != Some(false)) != genuine {
         return None;
     }
-    let passage = case
-        .connection_passage(which, listens, None, |connection| connection.syn.is_some() || connection.reset.is_some());
-    let stretch = passage.stretch();
+    let passage =
+        case.connection_passage(which, listens, |connection| connection.syn.is_some() || connection.reset.is_some());
+    let stretch = or_before(case, which, sight, passage);
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
     let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);
     let owner = (distance == Some(true) && !spans_one_box(case, stretch)).then_some(host);
@@ -166,6 +175,14 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     Some(Finding { owner: owner.filter(|_| genuine), notes, ..found })
 }
 
+/// A refusal whose SYN no tap saw may come from before the taps too: a host's own reject is seen on its loopback only,
+/// with the other end's address on it.
+fn or_before<'a>(case: &Case<'a>, which: Which<'a>, sight: usize, passage: Passage) -> Stretch {
+    let syn_seen = case.connections(which).iter().any(|(_, connection)| connection.syn.is_some());
+    let before = Passage { last: None, next: Some(sight), ..passage };
+    if syn_seen { passage.stretch() } else { passage.stretch().hull(before.stretch()) }
+}
+
 /// Taps on both sides leave nothing for the address to narrow.
 fn spans_one_box(case: &Case<'_>, stretch: Stretch) -> bool {
     matches!((stretch.from, stretch.to), (Point::Tap(_), Point::Tap(_))) && case.session.sights.len() > 1
@@ -177,9 +194,8 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     let which = unanswered.or_else(|| failed(case, which, Opening::Reset))?;
     let connections = case.connections(which);
     let listens = case.listens(which);
-    let syn = connections.iter().find_map(|(sight, connection)| Some((*sight, connection.syn?)))?;
-    let since = case.session.on_main_clock(syn.0, syn.1.first.time);
-    let passage = case.connection_passage(which, listens, Some(since), |connection| connection.syn.is_some());
+    connections.iter().find(|(_, connection)| connection.syn.is_some())?;
+    let passage = case.connection_passage(which, listens, |connection| connection.syn.is_some());
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.extend(unseen_behind(case, which, &passage, listens));
@@ -207,7 +223,7 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     let toward = !case.listens(which);
     let refusal = first_icmp(case, which, Role::Listener);
     let reset = nearest_reset(case, which, Role::Opener, toward);
-    let passage = case.connection_passage(which, toward, None, |connection| {
+    let passage = case.connection_passage(which, toward, |connection| {
         connection.syn_ack.is_some() || connection.reset.is_some_and(|reset| reset.from == Role::Opener)
     });
     let stretch = passage.stretch();
@@ -290,10 +306,16 @@ fn icmp_words(error: &IcmpError) -> String {
     )
 }
 
-/// Host unreachable after the three seconds of a failed neighbour resolution is no rule's word.
-fn icmp_note(error: &IcmpError) -> Option<String> {
+/// The last router found nobody with that address, so the packet never left it: who is missing is the host behind.
+fn is_host_unreachable(error: &IcmpError) -> bool {
     matches!((error.kind.version, error.kind.kind, error.kind.code), (4, 3, 1) | (6, 1, 3))
-        .then(|| "host unreachable: the last router found nobody with that address (no rule needed)".to_owned())
+}
+
+fn icmp_note(error: &IcmpError) -> Option<String> {
+    is_host_unreachable(error).then(|| {
+        "host unreachable: the last router found nobody with that address, unless a rule says so in its place"
+            .to_owned()
+    })
 }
 
 fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {

@@ -5,19 +5,20 @@
 
 use std::time::Duration;
 
-use crate::cite::At;
+use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::{EventKind, Settled, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
+use crate::verdict::stuck;
 use crate::verdict::transfer::{self, sender};
 use crate::verdict::{ControlOutcome, Outcome};
 
-/// An opening that was silent for this long and was tried this often is a failure even if the capture ends while the
-/// client still waits; a SYN that is lost twice by chance is answered within 7 s.
-const HOPELESS: (Duration, u16) = (Duration::from_secs(10), 4);
+/// An opening that was tried for longer than this and this often is a failure even if the capture ends while the client
+/// still waits: chance does not take four SYNs in a row.
+const HOPELESS: (Duration, u16) = (Duration::from_secs(3), 4);
 
 /// A client that leaves sooner than this after its only SYN did not wait for the answer.
 const IMPATIENT: Duration = Duration::from_secs(1);
@@ -30,20 +31,38 @@ pub(super) fn transfer(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let opening = case.attempts().last().map(|joined| case.opening(Some(*joined)));
     match (case.code(), opening) {
-        (200..=299, Some(Opening::Established)) if transfer::is_stuck(case) => Outcome::Failed,
-        (200..=299, _) if transfer.command.is_some() => {
-            if transfer.abort.is_some() {
-                Outcome::Aborted
-            } else {
-                Outcome::Completed
-            }
-        }
+        (200..=399, _) if transfer.command.is_some() => match opening {
+            _ if transfer.abort.is_some() || client_left(case) => Outcome::Aborted,
+            Some(Opening::Established) if is_disproved(case) => Outcome::Failed,
+            _ => Outcome::Completed,
+        },
         (400.., Some(Opening::Established)) if client_left(case) => Outcome::Aborted,
         (400.., _) => Outcome::Failed,
         (_, Some(Opening::Established)) => established(case),
         (_, Some(opening)) => unopened(case, opening),
         (_, None) => without_connection(case),
     }
+}
+
+/// The server says that all went well, and the data connection or the reply's own fate says otherwise.
+fn is_disproved(case: &Case<'_>) -> bool {
+    let Some(joined) = case.attempts().last().copied() else { return false };
+    let cut_off = transfer::is_interrupted(case, joined) && transfer::is_forged(case, joined);
+    cut_off || transfer::is_stuck(case) || reply_is_lost(case) || lacks_end(case, joined)
+}
+
+/// The sender of the data never closed, long after the server said that all was sent.
+fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let view = case.view();
+    let reply = case.transfer().and_then(|transfer| transfer.reply).and_then(|reply| view.event(reply));
+    let Some(reply) = reply.filter(|_| sender(case) == Some(Side::Server)) else { return false };
+    let role = role_at(Side::Server, case.listens(Some(joined)));
+    let open = case.connections(Some(joined)).iter().all(|(_, connection)| {
+        let half = connection.half(role);
+        let reset = connection.reset.is_some_and(|reset| reset.from == role);
+        half.from_syn && half.fin.is_none() && half.acked <= half.reach && !reset
+    });
+    open && reply.at.time.until(view.last_at.time) > STILL
 }
 
 /// The client ended the data connection while the server still sent and everything arrived, or asked to abort.
@@ -69,31 +88,59 @@ fn left_by_client(case: &Case<'_>, joined: &JoinedAttempt, connection: &Connecti
 /// The data connection was up, and no final reply was seen.
 fn established(case: &Case<'_>) -> Outcome {
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
-    let connections = case.connections(Some(joined));
-    let done = connections.iter().any(|(_, connection)| is_done(connection));
-    let view = case.view();
-    if case.transfer().is_some_and(|transfer| transfer.inferred) {
-        return inferred(case, done);
+    let Some(transfer) = case.transfer() else { return Outcome::Unknown };
+    if transfer.inferred {
+        return inferred(case, joined);
     }
-    if transfer::is_stuck(case) || transfer::is_interrupted(case, joined) {
+    if transfer::is_stuck(case) || is_reset_by_server(case.view()) {
         return Outcome::Failed;
     }
-    if case.transfer().is_some_and(|transfer| transfer.abort.is_some()) || client_left(case) {
+    if transfer.abort.is_some() || client_left(case) {
         return Outcome::Aborted;
     }
-    let last =
-        connections.iter().map(|(sight, connection)| case.session.on_main_clock(*sight, connection.last())).max();
-    let waited = last.is_some_and(|last| last.until(view.last_at.time) > STILL);
-    match (view.control.is_over(), waited) {
+    let view = case.view();
+    if transfer.command.is_none() {
+        return if view.control.half(Role::Opener).fin.is_some() { Outcome::Aborted } else { Outcome::Unfinished };
+    }
+    if transfer::is_interrupted(case, joined) {
+        return Outcome::Failed;
+    }
+    let waited = flow_ended(case, joined).is_some_and(|ended| ended.until(view.last_at.time) > STILL);
+    let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
+    match (client_is_gone, waited) {
         (true, true) => Outcome::Failed,
-        (true, false) if done => Outcome::Aborted,
-        (true, false) => Outcome::Aborted,
+        (true, false) if client_closed(case, joined) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
-        (false, _) => Outcome::Unfinished,
+        _ => Outcome::Unfinished,
     }
 }
 
-fn inferred(case: &Case<'_>, done: bool) -> Outcome {
+/// The client ended the data connection: a client that leaves does, unless its FIN is lost.
+fn client_closed(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let client = role_at(Side::Client, case.listens(Some(joined)));
+    case.connections(Some(joined)).iter().any(|(_, connection)| {
+        let reset = connection.reset.is_some_and(|reset| reset.from == client);
+        reset || connection.half(client).fin.is_some() || connection.half(client.other()).fin.is_some()
+    })
+}
+
+/// When the sender of the data was last heard of with something new, on the main tap's clock.
+pub(super) fn flow_ended(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Time> {
+    let role = sender(case).map(|side| role_at(side, case.listens(Some(joined))));
+    let ended = |connection: &Connection| {
+        let halves = [Role::Opener, Role::Listener].into_iter().filter(|other| role.is_none_or(|role| role == *other));
+        let moments = halves.flat_map(|role| {
+            let half = connection.half(role);
+            [half.last_new.time, half.fin.map(|fin| fin.first.time).unwrap_or_default()]
+        });
+        moments.chain(connection.established.map(|at| at.time)).max()
+    };
+    let connections = case.connections(Some(joined)).into_iter();
+    connections.filter_map(|(sight, c)| Some(case.session.on_main_clock(sight, ended(c)?))).max()
+}
+
+fn inferred(case: &Case<'_>, joined: &JoinedAttempt) -> Outcome {
+    let done = case.connections(Some(joined)).iter().any(|(_, connection)| is_done(connection));
     match () {
         () if transfer::is_stuck(case) => Outcome::Failed,
         () if done => Outcome::Completed,
@@ -110,35 +157,54 @@ fn is_done(connection: &Connection) -> bool {
 }
 
 fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
-    let refused = matches!(opening, Opening::Reset | Opening::IcmpError);
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
-    let (first, last, count) = case
-        .connections(Some(joined))
-        .iter()
-        .filter_map(|(sight, connection)| {
-            let leg = connection.syn.or(connection.syn_ack)?;
-            let clock = |at: At| case.session.on_main_clock(*sight, at.time);
-            Some((clock(leg.first), clock(leg.last), leg.count))
-        })
-        .max_by_key(|(.., count)| *count)
-        .unwrap_or_default();
-    let ended = case.view().last_at.time.max(last);
-    let began = At { time: first, ..At::default() };
-    match (case.given_up(began), refused) {
-        (_, true) => Outcome::Failed,
-        (Some(event), _) if first.until(event.at.time) < IMPATIENT && count < 2 => Outcome::Aborted,
-        (Some(_), _) => Outcome::Failed,
-        (None, _) if first.until(ended) > HOPELESS.0 && count >= HOPELESS.1 => Outcome::Failed,
-        (None, _) if case.view().settled == Settled::Idle => Outcome::Failed,
-        (None, _) => Outcome::Unfinished,
+    let Some(tries) = tries(case, Some(joined)) else { return Outcome::Failed };
+    let given_up = case.given_up(At { time: tries.first, ..At::default() });
+    match given_up {
+        _ if matches!(opening, Opening::Reset | Opening::IcmpError) => Outcome::Failed,
+        Some(event) if tries.first.until(event.at.time) < IMPATIENT && tries.count < 2 => Outcome::Aborted,
+        Some(_) => Outcome::Failed,
+        None if tries.are_hopeless() || case.view().settled == Settled::Idle => Outcome::Failed,
+        None => Outcome::Unfinished,
     }
+}
+
+/// The SYNs of an opening, or the SYN-ACKs where no SYN was captured, at the tap that saw most of them.
+#[derive(Clone, Copy, Debug)]
+struct Tries {
+    /// On the main tap's clock.
+    first: Time,
+    last: Time,
+    count: u16,
+    /// How long that tap went on capturing after the last.
+    silence: Duration,
+}
+
+impl Tries {
+    /// Tried for long, or given up: each pause is about twice the one before, and this one is longer.
+    fn are_hopeless(self) -> bool {
+        let tried = self.first.until(self.last);
+        let (long, often) = HOPELESS;
+        (self.count >= often && tried >= long) || (self.count >= 2 && self.silence > tried * 2 + STILL)
+    }
+}
+
+fn tries<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Tries> {
+    let tries = case.connections(which).into_iter().filter_map(|(sight, connection)| {
+        let leg = connection.syn.or(connection.syn_ack)?;
+        let clock = |time| case.session.on_main_clock(sight, time);
+        let silence = leg.last.time.until(case.facts(sight).census.ended);
+        Some(Tries { first: clock(leg.first.time), last: clock(leg.last.time), count: leg.count, silence })
+    });
+    tries.max_by_key(|tries| tries.count)
 }
 
 /// No data connection was seen and no final reply came.
 fn without_connection(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let over = case.view().control.is_over() || case.due().is_some_and(|due| case.given_up(due).is_some());
-    let refused = transfer.negotiation.as_ref().is_some_and(|negotiation| !negotiation.stands());
+    let negotiation = transfer.negotiation.as_ref();
+    let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
     match (refused, over || control_is_lost(case)) {
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
@@ -158,13 +224,19 @@ fn was_wanted(case: &Case<'_>) -> bool {
 
 /// The conversation stopped because segments of it were lost for good.
 pub(super) fn control_is_lost(case: &Case<'_>) -> bool {
-    case.views().any(|(_, view)| [Role::Opener, Role::Listener].iter().any(|&role| is_lost(view, role)))
+    case.opening(None) == Opening::Established && stuck::role(case, None).is_some()
 }
 
-/// What one end sent was sent again at least twice, and never acknowledged.
-pub(super) fn is_lost(view: &View, role: Role) -> bool {
-    let half = view.control.half(role);
-    view.control.established.is_some() && half.unacked() && half.resent >= 2
+/// The final reply was the server's last word, and it never arrived: it was never acknowledged, or a reset in an end's
+/// name answered it.
+fn reply_is_lost(case: &Case<'_>) -> bool {
+    let view = case.view();
+    let words =
+        view.log.iter().rposition(|event| event.toward == Side::Client && matches!(event.kind, EventKind::Reply(_)));
+    let last_word = words.map(|last| last as u32) == case.transfer().and_then(|transfer| transfer.reply);
+    let half = view.control.half(Role::Listener);
+    let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Opener);
+    last_word && half.unacked() && (half.resent >= 2 || reset)
 }
 
 /// How the control connection fared.
@@ -176,10 +248,16 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
     match case.opening(None) {
         Opening::Established => {}
         Opening::Reset | Opening::IcmpError => return ControlOutcome::Failed,
-        Opening::HalfOpen | Opening::Unanswered => return unopened_control(view),
+        Opening::HalfOpen | Opening::Unanswered => return unopened_control(case),
     }
-    let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Listener) && !said_goodbye(view);
-    match (control_is_lost(case) || reset, view.control.is_over()) {
+    let reset = is_reset_by_server(view);
+    let broken = control_is_lost(case) || reset || super::control::forged_reset(case).is_some();
+    let mute =
+        view.greeting.is_none() && view.control.syn_ack.is_some() && view.control.half(Role::Listener).reach == 0;
+    if mute && view.control.half(Role::Opener).fin.is_some() {
+        return ControlOutcome::Failed;
+    }
+    match (broken, view.control.is_over()) {
         (true, _) => ControlOutcome::Interrupted,
         (false, true) => ControlOutcome::Completed,
         (false, false) if view.settled == Settled::Idle => ControlOutcome::Interrupted,
@@ -187,15 +265,22 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
     }
 }
 
-fn unopened_control(view: &View) -> ControlOutcome {
-    let leg = view.control.syn.or(view.control.syn_ack);
-    let hopeless =
-        leg.is_some_and(|leg| leg.count >= HOPELESS.1 && leg.first.time.until(leg.last.time) > HOPELESS.0 / 3);
-    let over = view.settled != Settled::EndOfCapture || view.control.is_over();
+fn unopened_control(case: &Case<'_>) -> ControlOutcome {
+    let hopeless = tries(case, None).is_none_or(Tries::are_hopeless);
+    let over = case.view().settled != Settled::EndOfCapture || case.view().control.is_over();
     if hopeless || over { ControlOutcome::Failed } else { ControlOutcome::Unfinished }
 }
 
-/// QUIT was sent or 221 received: what follows is no accident.
-pub(super) fn said_goodbye(view: &View) -> bool {
-    view.log.iter().any(|event| event.verb == Verb::Quit || event.kind == EventKind::Reply(221))
+/// The server's address reset the conversation before either end had closed it.
+pub(super) fn is_reset_by_server(view: &View) -> bool {
+    let Some(reset) = view.control.reset.filter(|reset| reset.from == Role::Listener) else { return false };
+    let closed = [Role::Opener, Role::Listener]
+        .iter()
+        .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
+    !closed && !said_goodbye(view)
+}
+
+/// QUIT was sent, or 221 or 421 received: what follows is no accident.
+fn said_goodbye(view: &View) -> bool {
+    view.log.iter().any(|event| event.verb == Verb::Quit || matches!(event.kind, EventKind::Reply(221 | 421)))
 }

@@ -4,15 +4,35 @@
 //! two. "Not seen" counts only where the capture can vouch for it ([`Case::vouches`]); a tap that cannot is passed over,
 //! which makes the stretch wider and never wrong.
 
+use std::time::Duration;
+
 use crate::cite::Time;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
-use crate::tcp::connection::{Connection, Role};
+use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism};
 
-/// The furthest that a packet came on its way to `toward`, and where it would have been seen next.
+/// A capture may have run this much longer than its first and last packet tell.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// A tap that is to vouch for an absence has to go on for this long; the clocks of two taps are known to one another with
+/// the error of a transit time.
+pub(super) const GOES_ON: Duration = Duration::from_secs(1);
+
+/// A packet that is followed along the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transit {
+    /// Which way it goes.
+    pub toward: Side,
+    /// When it was under way, on the main tap's clock.
+    pub since: Time,
+    /// It is a data connection's, which a capture filter may have left out.
+    pub data: bool,
+}
+
+/// The furthest that a packet came on its way, and where it would have been seen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passage {
     /// Which way it went.
@@ -32,56 +52,74 @@ impl Passage {
 
 impl<'a> Case<'a> {
     /// How far something came that `seen` tells of every tap.
-    pub fn passage(&self, toward: Side, since: Option<Time>, seen: impl Fn(usize) -> bool) -> Passage {
+    pub fn passage(&self, transit: Transit, seen: impl Fn(usize) -> bool) -> Passage {
         let count = self.session.sights.len();
-        let path: Vec<usize> = match toward {
+        let path: Vec<usize> = match transit.toward {
             Side::Server => (0..count).collect(),
             Side::Client => (0..count).rev().collect(),
         };
         let last = path.iter().rposition(|&sight| seen(sight));
         let behind = &path[last.map_or(0, |last| last + 1)..];
-        let next = behind.iter().copied().find(|&sight| self.vouches(sight, since));
-        Passage { toward, last: last.map(|last| path[last]), next }
+        let next = behind.iter().copied().find(|&sight| self.vouches(sight, transit));
+        Passage { toward: transit.toward, last: last.map(|last| path[last]), next }
     }
 
-    /// How far one direction of a connection came, told by a property of the connection at each tap.
+    /// How far a packet of a connection came, told by a property of the connection at each tap. It was under way when the
+    /// first tap that shows the property saw the connection begin.
     pub fn connection_passage(
         &self,
         which: Option<&'a JoinedAttempt>,
         toward: Side,
-        since: Option<Time>,
         shows: impl Fn(&Connection) -> bool,
     ) -> Passage {
         let connections = self.connections(which);
-        self.passage(toward, since, |sight| {
+        let began = connections
+            .iter()
+            .filter(|(_, connection)| shows(connection))
+            .filter_map(|(sight, connection)| Some(self.session.on_main_clock(*sight, connection.began()?.time)));
+        let since = began.min().unwrap_or(self.view().began.time);
+        self.passage(Transit { toward, since, data: which.is_some() }, |sight| {
             connections.iter().any(|(other, connection)| *other == sight && shows(connection))
         })
     }
 
-    /// Whether it means something that this tap did not see a packet which was under way at `since` (main tap's clock):
-    /// its capture is complete, shows both directions, and goes on beyond that moment.
-    pub fn vouches(&self, sight: usize, since: Option<Time>) -> bool {
+    /// Whether it means something that this tap did not see a packet: its capture is complete, shows both directions, and
+    /// goes on beyond the moment at which the packet was under way.
+    pub fn vouches(&self, sight: usize, transit: Transit) -> bool {
         let facts = self.facts(sight);
-        if facts.lost > 0 {
+        if facts.lost > 0 || (transit.data && self.may_be_filtered(sight)) {
             return false;
         }
-        let Some(view) = self.session.view(sight) else { return self.is_given(sight) && self.overlaps(sight) };
+        let Some(view) = self.session.view(sight) else {
+            return self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight));
+        };
         let both = [Role::Opener, Role::Listener].iter().all(|&role| view.control.half(role).start.is_some());
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
-        let filtered = !facts.census.other_traffic && !self.is_given(sight);
-        let in_time = since.is_none_or(|since| {
-            let began = self.session.on_main_clock(sight, view.began.time) <= since || view.control.syn.is_some();
-            let goes_on = self.session.on_main_clock(sight, view.last_at.time) > since;
-            began && (goes_on || view.settled == Settled::Closed)
+        let on_main_clock = |time| self.session.on_main_clock(sight, time);
+        let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
+        let goes_on = on_main_clock(view.last_at.time) > transit.since.plus(GOES_ON);
+        let ended =
+            view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
+        (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
+    }
+
+    /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
+    /// others; or a data connection that was up is missing here.
+    pub fn may_be_filtered(&self, sight: usize) -> bool {
+        let open = |filter: &String| !filter.contains("port");
+        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic && !tap.filter.as_ref().is_some_and(open));
+        let missing = self.session.attempts.iter().any(|joined| {
+            self.session.attempt(sight, joined).is_none() && self.opening(Some(joined)) == Opening::Established
         });
-        (both || one_way_by_loss) && view.gaps == 0 && !filtered && in_time
+        bare || missing || self.facts(sight).census.data_unseen > 0
     }
 
     /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as far as its
     /// clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
         let (mine, its) = (self.view(), self.facts(sight).census);
-        its.began.is_some_and(|began| began <= mine.last_at.time && its.ended >= mine.began.time)
+        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time.plus(QUIET));
+        began_in_time && its.ended.plus(QUIET) >= mine.began.time
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.
@@ -95,20 +133,13 @@ impl<'a> Case<'a> {
         let one_box = match (from, to) {
             (None, Some(to)) => self.place(to) == Place::Client,
             (Some(from), None) => self.place(from) == Place::Server,
-            (Some(from), Some(to)) => self.session.sights[from].tap == self.session.sights[to].tap,
+            (Some(from), Some(to)) => self.facts(from).capture == self.facts(to).capture,
             (None, None) => false,
         };
         match (given, one_box) {
             (true, true) => Confidence::Certain,
             (_, _) => Confidence::Likely,
         }
-    }
-
-    /// The same for something that was seen nowhere: less, if all that a capture holds is the control port's.
-    pub fn confidence_unseen(&self, stretch: Stretch) -> Confidence {
-        let filtered = self.views().any(|(sight, _)| !self.facts(sight).census.other_traffic);
-        let confidence = self.confidence(stretch);
-        if filtered { confidence.min(Confidence::Likely) } else { confidence }
     }
 
     /// The hop distance of the two ends' packets, as `role` of a connection compares with the same address on the control
@@ -130,7 +161,7 @@ pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<St
         (Point::Client, Point::Server) => advice("client and on the server", "--client FILE --server FILE"),
         (Point::Client, _) if !has(Place::Client) => advice("client", "--client FILE"),
         (_, Point::Server) if !has(Place::Server) => advice("server", "--server FILE"),
-        (Point::Tap(from), Point::Tap(to)) if case.session.sights[from].tap != case.session.sights[to].tap => {
+        (Point::Tap(from), Point::Tap(to)) if case.facts(from).capture != case.facts(to).capture => {
             advice("routers between", "--between FILE")
         }
         _ if finding.mechanism == Mechanism::TcpReset => {

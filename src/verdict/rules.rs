@@ -3,7 +3,7 @@
 //! To add a rule: a row here, a function in the family's file, a capture in `captures/`.
 
 use crate::verdict::case::Case;
-use crate::verdict::{Finding, Outcome, control, negotiation, opening, transfer, view};
+use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, view};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ rules! {
     "C5" "control-syn-ack-unanswered" Control |case| opening::syn_ack_unanswered(case, None), ["T11"],
         "The SYN-ACK of the control connection is never acknowledged.",
         "It passed the last tap that saw it, and the client repeats its SYN as if nothing had come.";
-    "C1" "control-syn-unanswered" Control |case| opening::syn_unanswered(case, None), ["T11", "T09"],
+    "C1" "control-syn-unanswered" Control |case| opening::syn_unanswered(case, None), ["T09", "T11", "T16"],
         "The SYN of the control connection is never answered.",
         "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was.";
     "C12" "control-not-ftp" Control control::not_ftp, [],
@@ -67,7 +67,10 @@ rules! {
     "C11" "control-no-greeting" Control control::no_greeting, ["T10"],
         "The control connection opens and the server says nothing.",
         "The handshake passed, so the port is open; the greeting was never sent, or lost.";
-    "N1" "active-address-behind-nat" Failed negotiation::client_behind_nat, ["A01", "H09"],
+    "V9" "between-servers" Failed view::between_servers, [],
+        "The data connection runs between two servers.",
+        "Two sessions of one client name the same listener (RFC 959 5.2); their data does not pass between client and server.";
+    "N1" "active-address-behind-nat" Failed negotiation::client_behind_nat, ["H09", "A01"],
         "The client announces an address at which the server does not see it.",
         "PORT and EPRT carry the client's own address in the text; a NAT that does not rewrite it leaves a wrong one.";
     "T5" "data-from-other-address" Failed transfer::wrong_source, ["P15", "P16"],
@@ -76,9 +79,12 @@ rules! {
     "T4" "data-tls-refused" Failed transfer::tls_refused, ["T06"],
         "The server refuses the TLS of the data connection.",
         "The data connection was established; the reply speaks of TLS. Servers ask for a resumed session.";
-    "N5" "negotiation-refused" Failed negotiation::refused_negotiation, ["A10", "A11", "P20", "P21", "T18"],
+    "N5" "negotiation-refused" Failed negotiation::refused_negotiation, ["P20", "P21", "A10", "A11", "T18"],
         "The server refuses to negotiate a data connection.",
         "The reply is the program's own word; no data connection was agreed upon, so none was dropped.";
+    "C15" "session-already-over" Failed control::already_ended, ["T08"],
+        "The server had ended the session before the transfer was asked for.",
+        "421, or the server's FIN, stands before the client's command.";
     "T6" "refused-by-server" Failed transfer::refused_by_server, ["A09"],
         "The server refuses the transfer itself.",
         "The reply is the program's own word, about files, rights or its own sockets; no firewall speaks FTP.";
@@ -97,16 +103,16 @@ rules! {
     "O2" "data-syn-icmp" Failed |case| opening::data(case, opening::syn_icmp), ["P02", "P05", "A03", "A05"],
         "The SYN of the data connection is refused with an ICMP error.",
         "No TCP answers a closed port with ICMP: the address that signed the error filters, or found no way on.";
-    "O4" "data-syn-reset-forged" Failed |case| opening::data(case, opening::syn_reset_forged), ["P04", "A05"],
+    "O4" "data-syn-reset-forged" Failed |case| opening::data(case, opening::syn_reset_forged), ["P04", "P14", "A05"],
         "A box on the path answers the SYN of the data connection with RST in the listener's name.",
         "The RST comes over another number of routers than the listener's other packets.";
-    "O3" "data-syn-reset" Failed |case| opening::data(case, opening::syn_reset), ["P03", "A03"],
+    "O3" "data-syn-reset" Failed |case| opening::data(case, opening::syn_reset), ["P03", "P14", "P16", "P17", "A03"],
         "The listener's host answers the SYN of the data connection with RST.",
         "The RST comes over as many routers as its other packets: a closed port, or a rule that rejects with tcp-reset.";
     "O6" "data-syn-ack-unanswered" Failed |case| opening::data(case, opening::syn_ack_unanswered), ["P07", "P08"],
         "The SYN-ACK of the data connection is never acknowledged.",
         "It passed the last tap that saw it, and the opener repeats its SYN as if nothing had come.";
-    "O5" "data-syn-unanswered" Failed |case| opening::data(case, opening::syn_unanswered), ["P01", "P06", "A02", "A04", "T07", "H01", "H08", "H09", "H10", "H14", "H15", "H16"],
+    "O5" "data-syn-unanswered" Failed |case| opening::data(case, opening::syn_unanswered), ["P01", "P06", "P16", "P17", "H01", "H02", "H03", "H04", "H05", "H08", "H09", "H10", "H14", "H15", "H16", "A02", "A04", "T07", "T16"],
         "The SYN of the data connection is never answered.",
         "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was.";
     "T3" "data-reset" Failed transfer::data_reset, ["T03", "T05"],
@@ -118,7 +124,7 @@ rules! {
     "T1" "data-segments-lost" Failed transfer::data_lost, ["T02", "T14"],
         "Segments of the data connection vanish from some moment on.",
         "They are sent again and again and never acknowledged.";
-    "C7" "control-segments-lost" Both control::segments_lost, ["T01", "T12", "T13", "H06", "H07", "H11", "H12"],
+    "C7" "control-segments-lost" Both control::segments_lost, ["H06", "H07", "H11", "H12", "T01", "T09", "T12", "T13"],
         "Segments of the control connection vanish.",
         "They are sent again and never acknowledged, or a box on the path resets the connection in an end's name.";
     "C10" "final-reply-missing" Failed control::final_reply_missing, ["T01", "T12"],
@@ -130,7 +136,7 @@ rules! {
     "T7" "ended-by-server" Failed transfer::ended_by_server, ["T05", "T07"],
         "The server ends a transfer that was under way.",
         "The data connection was up and shows no loss; the reply is the program's own word.";
-    "O1" "data-syn-unseen" Failed opening::data_syn_unseen, ["P06", "P09", "A04", "A05", "A06"],
+    "O1" "data-syn-unseen" Failed opening::data_syn_unseen, ["P06", "P09", "P10", "A04", "A05", "A06"],
         "The SYN that should have opened the data connection is seen nowhere.",
         "It was stopped before the first tap that it would have reached, or never sent.";
     "C14" "control-reset" Both control::reset_by_server, ["T05", "T12"],
@@ -142,12 +148,12 @@ rules! {
     "V4" "one-direction" Failed view::one_direction, [],
         "Only one direction was captured.",
         "Whether a packet was answered cannot be seen.";
-    "V5" "encrypted" Failed view::encrypted, ["T17"],
-        "The control connection is encrypted.",
-        "What was agreed and how it ended cannot be read.";
     "V6" "perhaps-not-captured" Failed view::perhaps_filtered, [],
         "The data connection is nowhere in the capture.",
         "A capture filter that keeps only the control port hides every data connection.";
+    "V8" "encrypted-no-data" Control view::encrypted_and_nothing_else, ["H10", "T17"],
+        "The session is encrypted and shows no data connection.",
+        "Whether a transfer was tried, and what became of it, cannot be read.";
     "N6" "foreign-address-ignored" Completed negotiation::foreign_address_ignored, ["P12"],
         "The server announces an unreachable address, and the client ignores it.",
         "The data connection went to the control connection's address instead.";
@@ -163,8 +169,13 @@ rules! {
 }
 
 /// The first rule that holds for the control connection.
-pub(super) fn for_control(case: &Case<'_>) -> Option<(&'static Rule, Finding)> {
-    first(case, &[Asked::Control, Asked::Both])
+pub(super) fn for_control(case: &Case<'_>, outcome: ControlOutcome) -> Option<(&'static Rule, Finding)> {
+    match outcome {
+        ControlOutcome::Unfinished => None,
+        ControlOutcome::Completed | ControlOutcome::Failed | ControlOutcome::Interrupted => {
+            first(case, &[Asked::Control, Asked::Both])
+        }
+    }
 }
 
 /// The first rule that holds for a transfer that ended so.

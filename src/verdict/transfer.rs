@@ -2,11 +2,13 @@
 
 use crate::cite::Time;
 use crate::ftp::command::DataDirection;
-use crate::line::{Owner, Point, Side, Stretch};
+use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::outcome::STILL;
+use crate::verdict::passage::Transit;
+use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// Segments longer than this are full-size ones: no path carries less than 1280 bytes in IPv6, and 1,000 bytes of text
@@ -29,35 +31,7 @@ fn established<'a>(case: &Case<'a>) -> Option<&'a JoinedAttempt> {
 
 /// Bytes or a FIN were sent again and never acknowledged at any tap.
 pub(super) fn is_stuck(case: &Case<'_>) -> bool {
-    established(case).is_some_and(|joined| stuck_role(case, joined).is_some())
-}
-
-/// The role whose bytes are lost; bytes before a mere FIN.
-fn stuck_role(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Role> {
-    let connections = case.connections(Some(joined));
-    let roles = [Role::Listener, Role::Opener];
-    let bytes = |&role: &Role| {
-        connections
-            .iter()
-            .any(|(_, c)| c.half(role).unacked() && c.half(role).resent >= 2 && unanswered(&connections, role))
-    };
-    let fin = |&role: &Role| {
-        connections.iter().any(|(_, c)| c.half(role).fin.is_some_and(|fin| fin.count >= 2) && !c.half(role).fin_acked())
-            && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
-    };
-    roles.into_iter().find(bytes).or(roles.into_iter().find(fin))
-}
-
-/// No tap saw an acknowledgement of all that any tap saw.
-fn unanswered(connections: &[(usize, &Connection)], role: Role) -> bool {
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
-    let acked = |half: &Half| half.start.map(|start| start.wrapping_add(half.acked as u32));
-    furthest.is_some_and(|furthest| {
-        connections
-            .iter()
-            .all(|(_, c)| acked(c.half(role)).is_none_or(|acked| (acked.wrapping_sub(furthest) as i32) < 0))
-    })
+    established(case).is_some_and(|joined| stuck::role(case, Some(joined)).is_some())
 }
 
 /// A reset ended the data connection before its sender's FIN was acknowledged.
@@ -69,7 +43,10 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     };
     let connections = case.connections(Some(joined));
     let reset = connections.iter().any(|(_, connection)| connection.reset.is_some());
-    reset && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
+    let under_way = case.transfer().is_some_and(|transfer| transfer.preliminary.is_some()) || moved(case) > 0;
+    reset
+        && under_way
+        && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
 }
 
 /// A reset of the data connection whose TTL is not that of its address's other packets.
@@ -108,8 +85,8 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         let from = if role == Role::Listener { listens } else { !listens };
         let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
         if connections.iter().any(|(_, connection)| shows(connection)) {
-            let passage = case.connection_passage(Some(joined), from, None, shows);
-            stretch = meet(stretch, passage.stretch());
+            let passage = case.connection_passage(Some(joined), from, shows);
+            stretch = stretch.meet(passage.stretch());
         }
         for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
             let reset = connection.reset?;
@@ -127,22 +104,10 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     Some(found)
 }
 
-/// The part that two stretches have in common.
-fn meet(one: Stretch, other: Stretch) -> Stretch {
-    let rank = |point| match point {
-        Point::Client => 0,
-        Point::Tap(tap) => tap + 1,
-        Point::Server => usize::MAX,
-    };
-    let from = if rank(one.from) >= rank(other.from) { one.from } else { other.from };
-    let to = if rank(one.to) <= rank(other.to) { one.to } else { other.to };
-    Stretch { from, to }
-}
-
 /// T2: only full-size segments vanish.
 pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case)?;
-    let role = stuck_role(case, joined)?;
+    let role = stuck::role(case, Some(joined))?;
     let connections = case.connections(Some(joined));
     let half =
         connections.iter().map(|(_, c)| c.half(role)).find(|half| half.stuck_len >= FULL_SIZE && half.unacked())?;
@@ -178,23 +143,14 @@ pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
 /// T1: bytes are sent again and again, and never acknowledged.
 pub(super) fn data_lost(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case)?;
-    let role = stuck_role(case, joined)?;
+    let role = stuck::role(case, Some(joined))?;
     Some(segments_lost(case, joined, role, Mechanism::Stalled))
 }
 
-fn segments_lost(case: &Case<'_>, joined: &JoinedAttempt, role: Role, mechanism: Mechanism) -> Finding {
+fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mechanism: Mechanism) -> Finding {
     let connections = case.connections(Some(joined));
-    let listens = case.listens(Some(joined));
-    let toward = if role == Role::Opener { listens } else { !listens };
-    let end = |half: &Half| half.start.map(|start| start.wrapping_add(half.reach as u32));
-    let model = connections.iter().max_by_key(|(_, c)| (c.half(role).reach, c.half(role).fin.is_some()));
-    let furthest = model.and_then(|(_, c)| end(c.half(role)));
-    let only_fin = model.is_some_and(|(_, c)| !c.half(role).unacked());
-    let passage = case.connection_passage(Some(joined), toward, None, |connection| {
-        let half = connection.half(role);
-        end(half).is_some() && end(half) == furthest && (!only_fin || half.fin.is_some())
-    });
-    let stretch = passage.stretch();
+    let toward = stuck::toward(case, Some(joined), role);
+    let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
     for (sight, connection) in &connections {
         evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
@@ -229,13 +185,14 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
         return None;
     }
-    let since = half.last_new.time.max(half.last.time);
+    let since = half.last_new.time.max(connections.iter().filter_map(|(_, c)| c.established).map(|at| at.time).max()?);
     let view = case.session.view(sight)?;
     if since.until(view.last_at.time) < STILL {
         return None;
     }
     let toward = !side;
-    let passage = case.passage(toward, Some(case.session.on_main_clock(sight, since)), |_| false);
+    let passage =
+        case.passage(Transit { toward, since: case.session.on_main_clock(sight, since), data: true }, |_| false);
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
     let until: Time = view.last_at.time;
@@ -261,7 +218,8 @@ pub(super) fn wrong_source(case: &Case<'_>) -> Option<Finding> {
     let foreign = case.attempts().iter().any(|joined| {
         case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
     });
-    if !(case.code() == 425 && (says_so || foreign)) {
+    let closed = case.code() == 0 && foreign && moved(case) == 0;
+    if !(case.code() == 425 && (says_so || foreign) || closed) {
         return None;
     }
     let mut found = refused(case);
@@ -276,12 +234,19 @@ pub(super) fn tls_refused(case: &Case<'_>) -> Option<Finding> {
     (matches!(case.code(), 425 | 522 | 534) && says_so).then(|| refused(case))
 }
 
+/// Bytes of data that any tap saw on the transfer's latest data connection.
+fn moved(case: &Case<'_>) -> u64 {
+    let attempts = case.attempts();
+    let connections = attempts.last().map(|joined| case.connections(Some(joined))).unwrap_or_default();
+    connections.iter().map(|(_, c)| c.half(Role::Opener).bytes().max(c.half(Role::Listener).bytes())).max().unwrap_or(0)
+}
+
 /// T6: the server answered the transfer command with a refusal of its own.
 pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
     let own_words = match case.code() {
-        425 => case.negotiation().is_none_or(|negotiation| !negotiation.stands()) || is_local(&case.reply_text()),
+        425 if is_local(&case.reply_text()) => true,
         450 | 452 | 500.. => true,
-        _ => false,
+        _ => nothing_agreed(case),
     };
     own_words.then(|| refused(case))
 }
@@ -289,6 +254,13 @@ pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
 /// T7: the server ended a transfer that was under way, and the data connection shows no cause.
 pub(super) fn ended_by_server(case: &Case<'_>) -> Option<Finding> {
     established(case).filter(|_| matches!(case.code(), 421 | 425 | 426 | 451)).map(|_| refused(case))
+}
+
+/// The client asked for a transfer without any way for its data; the capture has the whole conversation.
+fn nothing_agreed(case: &Case<'_>) -> bool {
+    let view = case.view();
+    let agreed = case.negotiation().is_some_and(|negotiation| negotiation.stands());
+    !agreed && case.attempts().is_empty() && view.control.syn.is_some() && view.gaps == 0 && view.encrypted.is_none()
 }
 
 /// 425 for a reason on the server itself.

@@ -1,8 +1,9 @@
 //! V: the view itself is too poor, and the policy at the end of the table.
 
-use crate::line::{Owner, Stretch};
+use crate::line::{Owner, Side, Stretch};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
+use crate::verdict::outcome::STILL;
 use crate::verdict::{Confidence, Evidence, Finding, Mechanism};
 
 fn finding(case: &Case<'_>, mechanism: Mechanism, text: String) -> Finding {
@@ -77,22 +78,39 @@ pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// V5: the control connection is encrypted, and nothing else decides.
-pub(super) fn encrypted(case: &Case<'_>) -> Option<Finding> {
-    case.view().encrypted?;
-    Some(finding(
-        case,
-        Mechanism::Encrypted,
-        "the control connection is encrypted: what was agreed and how it ended cannot be read".to_owned(),
-    ))
+/// V9: the data connection runs between two servers, and this line is not its path.
+pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
+    case.transfer().filter(|transfer| transfer.between_servers)?;
+    let text =
+        "another session names the same listener: the data connection runs between two servers, not on this line";
+    Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))
+}
+
+/// V8: an encrypted session without any data connection in sight.
+pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
+    let view = case.view();
+    let since = view.encrypted.filter(|_| view.transfers.is_empty())?;
+    (since.time.until(view.last_at.time) > STILL).then(|| {
+        finding(
+            case,
+            Mechanism::Encrypted,
+            "no data connection in sight, and whether one was agreed upon cannot be read".to_owned(),
+        )
+    })
 }
 
 /// V6: the data connection is nowhere, and the capture may have been filtered.
 pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
-    let absent = case.attempts().is_empty() && case.negotiation().is_some_and(|negotiation| negotiation.stands());
-    absent.then(|| {
-        let text = "no packet of the data connection: stopped before the capture, or not captured (a filter for port 21 hides it)";
-        finding(case, Mechanism::IncompleteCapture, text.to_owned())
+    let negotiation = case.negotiation().filter(|negotiation| negotiation.stands())?;
+    case.attempts().is_empty().then(|| {
+        let text = "no packet of the data connection, nor of anything else: perhaps the filter kept only the control port";
+        let mut found = finding(case, Mechanism::IncompleteCapture, text.to_owned());
+        let opener = if negotiation.mode.listener() == Side::Server { "client" } else { "server" };
+        found.notes.push(format!(
+            "if the capture was taken without such a filter, the {opener}'s SYN was stopped before it came here; to know, \
+             take it again with `tcpdump -i any host ADDRESS`"
+        ));
+        found
     })
 }
 

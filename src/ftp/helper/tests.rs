@@ -217,7 +217,8 @@ fn remembers_across_the_wrap() {
 }
 
 proptest! {
-    /// Whatever the segment: only one that begins like a negotiation, in step, is dropped; an expectation is of the sender.
+    /// Whatever the segment: only one that begins like a negotiation, in step, is dropped; an expectation is
+    /// of the sender.
     #[test]
     fn drops_only_what_begins_like_a_negotiation(text in "(PORT |EPRT |227 |229 |P|22|x)[0-9,.|( )\r\n]{0,30}", in_step: bool) {
         for from in [Client, Server] {

@@ -182,7 +182,8 @@ fn any_segments() -> impl Strategy<Value = Vec<Sent>> {
 }
 
 proptest! {
-    /// Any order, overlap, duplication, hole and cut: the bytes that came, first copies, a gap for each run that did not.
+    /// Any order, overlap, duplication, hole and cut: the bytes that came, first copies, a gap for each run
+    /// that did not.
     #[test]
     fn agrees_with_a_byte_array(sent in any_segments(), seq in (u32::MAX - 130)..) {
         let mut expected: Vec<Option<u8>> = model(&sent, 120).into_iter().map(Option::flatten).collect();

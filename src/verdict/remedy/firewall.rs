@@ -40,6 +40,12 @@ impl Ports {
         let Ports { low, high } = self;
         if low == high { low.to_string() } else { format!("{low}{between}{high}") }
     }
+
+    /// In a sentence.
+    pub(super) fn words(self) -> String {
+        let noun = if self.low == self.high { "port" } else { "ports" };
+        format!("{noun} {}", self.join("-"))
+    }
 }
 
 /// Through which hook of the box a packet goes.

@@ -1,7 +1,7 @@
 //! What to do about a verdict: the text, and the exact commands with the session's own ports and addresses.
 //!
 //! [`PLANS`] has a row for every rule: the plan that turns its finding into remedies, likeliest first. `scene` says who is
-//! suspected and what should have passed, `path`, `address` and `program` hold the plans, `firewall` the commands of the
+//! suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
 //! packet filters. Nothing that an end said goes into a command but numbers and parsed addresses.
 
 mod address;
@@ -9,6 +9,7 @@ mod firewall;
 mod path;
 mod program;
 mod scene;
+mod stall;
 
 use crate::line::Owner;
 use crate::verdict::case::Case;
@@ -31,8 +32,14 @@ pub struct Remedy {
 type Commands = Vec<(&'static str, String)>;
 
 impl Remedy {
-    fn new(on: On, text: impl Into<String>, commands: Commands) -> Remedy {
-        Remedy { on: on.name(), text: text.into(), commands }
+    /// The first thing to do: "On the client, " and what.
+    fn new(on: On, what: &str, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: format!("On {}, {what}", on.words()), commands }
+    }
+
+    /// Another way to the same end.
+    fn or(on: On, what: &str, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: format!("Or, on {}, {what}", on.words()), commands }
     }
 }
 
@@ -58,12 +65,13 @@ const PLANS: &[(&str, Plan)] = &[
     ("C3", path::reset),
     ("C5", path::answers),
     ("C6", path::opening),
-    ("C7", path::control_lost),
-    ("C10", path::control_lost),
+    ("C7", stall::control_lost),
+    ("C10", stall::control_lost),
     ("C11", program::silent_server),
     ("C12", program::other_protocol),
     ("C13", program::turned_away),
     ("C14", program::server_log),
+    ("C15", program::already_over),
     ("N1", address::client_behind_nat),
     ("N2", address::server_behind_nat),
     ("N3", address::hairpin),
@@ -77,21 +85,22 @@ const PLANS: &[(&str, Plan)] = &[
     ("O5", path::opening),
     ("O6", path::answers),
     ("O7", path::opening),
-    ("T1", path::segments),
-    ("T2", path::path_mtu),
-    ("T3", path::interrupted),
+    ("T1", stall::segments),
+    ("T2", stall::path_mtu),
+    ("T3", stall::interrupted),
     ("T4", program::tls_resumption),
     ("T5", program::foreign_source),
     ("T6", program::refusal),
     ("T7", program::ended),
-    ("T8", path::silence),
+    ("T8", stall::silence),
     ("V1", |_| Vec::new()),
     ("V2", program::capture_longer),
     ("V3", program::capture_all),
     ("V4", program::capture_all),
-    ("V5", path::encrypted),
     ("V6", program::capture_all),
     ("V7", program::capture_all),
+    ("V8", path::encrypted),
+    ("V9", program::between_servers),
 ];
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
-//! Plans where a packet was lost on the path: let it pass, by the narrowest rule that does.
+//! Plans where the opening of a connection was lost on the path: let it pass, by the narrowest rule that does.
 
-use super::firewall::{Chain, accept, established, fit_path_mtu, heed_path_mtu, helper, helper_nat};
+use super::firewall::{Chain, Pass, Ports, accept, established, helper, helper_nat};
 use super::program;
-use super::scene::{On, Scene};
+use super::scene::{Flow, On, Scene};
 use super::{Commands, Remedy};
-use crate::line::Side;
+use crate::line::{Owner, Side};
 use crate::packet::IcmpKind;
-use crate::session::view::HelperDrop;
-use crate::verdict::Mechanism;
-use crate::verdict::transfer::{is_forged, sender};
 
 /// The SYN was dropped, or never left: let it pass, let a helper see to it, or open the connection the other way.
 pub(super) fn opening(scene: &Scene<'_>) -> Vec<Remedy> {
@@ -19,55 +16,56 @@ pub(super) fn opening(scene: &Scene<'_>) -> Vec<Remedy> {
 fn open_for(scene: &Scene<'_>, suspects: &[On]) -> Vec<Remedy> {
     let alone = suspects.len() == 1;
     let mut remedies: Vec<Remedy> = suspects.iter().filter_map(|&on| open(scene, on, alone)).collect();
+    remedies.extend(if alone { pin_for_router(scene, suspects) } else { None });
     let helper_on = if suspects.contains(&On::Router) { Some(On::Router) } else { suspects.first().copied() };
     remedies.extend(helper_on.and_then(|on| with_helper(scene, on, alone)));
-    let other_mode = program::other_mode(scene);
     if scene.is_active() && !alone {
-        remedies.splice(0..0, other_mode);
+        remedies.splice(0..0, program::other_mode(scene, Remedy::new));
     } else {
-        remedies.extend(other_mode);
+        remedies.extend(program::other_mode(scene, Remedy::or));
     }
     remedies
+}
+
+/// A router can let a narrow range through only if the server keeps to it.
+fn pin_for_router(scene: &Scene<'_>, suspects: &[On]) -> Option<Remedy> {
+    let passive = scene.flow(On::Router)?.is_passive();
+    let on = On::Host(Side::Server);
+    let what = "pin the passive range, so that the other box has no more to let through than that.";
+    (passive && suspects == [On::Router])
+        .then(|| Remedy::new(on, what, program::pin_passive_range(scene.passive_range())))
 }
 
 /// An ICMP error: a filter's word, or a router's that knows no way on.
 pub(super) fn refused(scene: &Scene<'_>) -> Vec<Remedy> {
     let mut remedies = opening(scene);
     let Some(error) = scene.icmp() else { return remedies };
-    match rejection(error.kind) {
-        Rejection::NoWay => remedies.insert(0, no_way(scene)),
-        Rejection::By(tool, words) => {
-            if let Some(first) = remedies.iter_mut().find(|remedy| !remedy.commands.is_empty()) {
-                first.text = format!("{} {words}", first.text);
-                first.commands.sort_by_key(|(other, _)| *other != tool);
-            }
-        }
-        Rejection::BySome => {}
+    if is_no_way(error.kind) {
+        remedies.insert(0, no_way(scene));
+    } else if let Some(first) = remedies.first_mut() {
+        first.text.push_str(signature(error.kind));
     }
     remedies
 }
 
-/// What an ICMP error tells of its sender.
-enum Rejection {
-    /// It knows no route, or no host.
-    NoWay,
-    /// This tool rejects so by itself.
-    By(&'static str, &'static str),
-    /// Some filter.
-    BySome,
+/// The error of a router that knows no route or no host, or of a loop.
+fn is_no_way(kind: IcmpKind) -> bool {
+    matches!(
+        (kind.version, kind.kind, kind.code),
+        (4, 3, 0 | 1 | 6 | 7 | 8 | 11 | 12) | (4, 11, _) | (6, 1, 0 | 2 | 3) | (6, 3, _)
+    )
 }
 
-fn rejection(kind: IcmpKind) -> Rejection {
+/// Which tool rejects in these words by itself.
+fn signature(kind: IcmpKind) -> &'static str {
     match (kind.version, kind.kind, kind.code) {
-        (4, 3, 0 | 1 | 6 | 7 | 8 | 11 | 12) | (6, 1, 0 | 2 | 3) | (4, 11, _) | (6, 3, _) => Rejection::NoWay,
-        (4, 3, 10) => Rejection::By(
-            "iptables",
-            "The error is that of the REJECT which ends a RHEL-like INPUT or FORWARD chain (icmp-host-prohibited): the rule has \
-             to stand before it, so it is inserted (-I) and not appended (-A).",
-        ),
-        (4, 3, 13) | (6, 1, 1) => Rejection::By("firewalld", "firewalld rejects so by default: look there first."),
-        (4, 3, 3) | (6, 1, 4) => Rejection::By("iptables", "A plain REJECT answers so, and so does ufw's reject."),
-        _ => Rejection::BySome,
+        (4, 3, 10) => {
+            " A RHEL-like INPUT or FORWARD chain ends with a REJECT that answers so (icmp-host-prohibited): the rule has to \
+             stand before it, and so is inserted (-I), not appended (-A)."
+        }
+        (4, 3, 13) | (6, 1, 1) => " firewalld rejects so by default: look there first.",
+        (4, 3, 3) | (6, 1, 4) => " A plain REJECT of iptables or nftables answers so, and so does ufw's reject.",
+        _ => "",
     }
 }
 
@@ -76,12 +74,12 @@ fn no_way(scene: &Scene<'_>) -> Remedy {
     let on = on.unwrap_or(On::Router);
     let to = scene.flow(on).map_or(scene.address(on, Side::Server), |flow| flow.destination);
     let text = format!(
-        "Check the way first: {}, which sent the error, says that it knows no route to {to} or finds no such host. \
+        "check the way first: {}, which sent the error, says that it knows no route to {to} or finds no such host. \
          A rule that rejects in these words is rarer.",
         scene.finding.device.map_or("the box".to_owned(), |device| device.to_string())
     );
     let commands = vec![("iproute2", format!("ip route get {to}")), ("iproute2", format!("ip neigh show {to}"))];
-    Remedy::new(on, text, commands)
+    Remedy::new(on, &text, commands)
 }
 
 /// A RST from the listener's host: see whether anybody listens before any rule is touched.
@@ -99,14 +97,28 @@ pub(super) fn forged_reset(scene: &Scene<'_>) -> Vec<Remedy> {
 
 /// The control connection is encrypted, and no more is known.
 pub(super) fn encrypted(scene: &Scene<'_>) -> Vec<Remedy> {
-    open(scene, On::Host(Side::Server), true).into_iter().collect()
+    let ports = scene.passive_range();
+    let pass = Pass {
+        family: scene.family(On::Host(Side::Server)),
+        chain: Chain::Input,
+        source: None,
+        source_port: None,
+        destination: None,
+        ports,
+    };
+    let what = format!("{} {BLIND} Firewalls between need the same range.", pinned(ports, None));
+    let mut commands = program::pin_passive_range(ports);
+    commands.extend(accept(&pass));
+    vec![Remedy::new(On::Host(Side::Server), &what, commands)]
 }
 
-/// "If it is the server's own firewall: open ..." where there are several to suspect, else the bare sentence.
-fn sentence(scene: &Scene<'_>, on: On, alone: bool, what: &str) -> String {
+/// Why a fixed range is all that is left.
+const BLIND: &str = "The control connection is encrypted: no helper can read which single ports to open.";
+
+/// "If it is the server's own firewall: open ..." where there are several to suspect.
+fn suspected(scene: &Scene<'_>, on: On, alone: bool, what: &str, commands: Commands) -> Remedy {
     if alone {
-        let mut letters = what.chars();
-        return letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+        return Remedy::new(on, what, commands);
     }
     let whose = match on {
         On::Host(Side::Client) => "the client's own firewall",
@@ -114,36 +126,21 @@ fn sentence(scene: &Scene<'_>, on: On, alone: bool, what: &str) -> String {
         On::Router => "a router or firewall between",
     };
     let device = scene.finding.device.filter(|_| on == On::Router).map(|ip| format!(" ({ip})")).unwrap_or_default();
-    format!("If it is {whose}{device}: {what}")
+    Remedy { on: on.name(), text: format!("If it is {whose}{device}: {what}"), commands }
 }
 
 /// Lets the SYN pass at this box; on the server of a passive transfer, which ports it will be is for the server to say.
 fn open(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
     let (pass, flow) = (scene.pass(on)?, scene.flow(on)?);
-    let range = pass.ports.join("-");
-    let passive = flow.is_data && flow.opener == Side::Client;
-    let mut what = match (pass.chain, passive) {
-        (Chain::Input, true) => pinned(&range, flow.port),
-        (Chain::Input, false) if flow.is_data => "let the server's data connections in.".to_owned(),
-        (Chain::Input, false) => format!("open port {range}."),
-        (Chain::Output, _) => {
-            format!("let its own connections to port {range} out, if its program tried at all (its log tells).")
-        }
-        (Chain::Forward, true) => format!(
-            "let connections to the server's passive range ({range} here) through; if it translates the server's address, \
-             it has to forward that range as well as port {}.",
-            scene.control_port(on)
-        ),
-        (Chain::Forward, false) => format!("let connections to port {range} of {} through.", flow.destination),
-    };
-    if flow.is_data && scene.is_encrypted() {
-        what += " The control connection is encrypted, so that no helper can open single ports.";
-    }
-    if pass.chain == Chain::Input && on == On::Host(Side::Server) && !scene.is_one_host() {
-        what += " In a cloud, the security group has to allow the same ports inbound.";
-    }
+    let mut what = to_open(scene, on, &pass, flow);
     let mut commands = Commands::new();
-    if pass.chain == Chain::Input && passive {
+    if flow.is_data && scene.is_encrypted() {
+        what = format!("{what} {BLIND}");
+    }
+    if reaches_cloud(scene, on, &pass, flow) {
+        what += " In a cloud, the server's security group has to allow the same ports inbound.";
+    }
+    if pass.chain == Chain::Input && flow.is_passive() {
         commands.extend(program::pin_passive_range(pass.ports));
     }
     commands.extend(accept(&pass));
@@ -151,14 +148,46 @@ fn open(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
         what += " If the client is banned there, lift the ban.";
         commands.push(("fail2ban", format!("fail2ban-client unban {}", flow.source)));
     }
-    Some(Remedy::new(on, sentence(scene, on, alone, &what), commands))
+    Some(suspected(scene, on, alone, &what, commands))
 }
 
-fn pinned(range: &str, failed: Option<u16>) -> String {
+/// A security group stands before the server's host, and so before any tap on it: where the SYN came as far as that tap it
+/// has passed, and a device that signed an error is none.
+fn reaches_cloud(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> bool {
+    let toward_server = flow.opener == Side::Client && !scene.is_one_host() && scene.finding.device.is_none();
+    let said_for_server = scene.owner == Owner::BeyondClient && on == On::Router;
+    toward_server && pass.chain != Chain::Output && !said_for_server
+}
+
+fn to_open(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> String {
+    let ports = pass.ports.words();
+    let tried = "if its program tried at all (its log tells)";
+    let active = flow.is_data && !flow.is_passive();
+    match (pass.chain, flow.is_passive()) {
+        (Chain::Input, true) => pinned(pass.ports, flow.port),
+        (Chain::Input, false) if active => "let the server's data connections in.".to_owned(),
+        (Chain::Input, false) => format!("open {ports}."),
+        (Chain::Output, false) if active => format!("let its own data connections out, {tried}."),
+        (Chain::Output, _) => format!("let its own connections to {ports} out, {tried}."),
+        (Chain::Forward, true) => format!(
+            "let connections to the server's passive range ({} here) through; if it translates the server's address, it has to \
+             forward that range as well as port {}.",
+            pass.ports.join("-"),
+            scene.control_port(on)
+        ),
+        (Chain::Forward, false) if active => {
+            format!("let the server's data connections to {} through.", flow.destination)
+        }
+        (Chain::Forward, false) => format!("let connections to {ports} of {} through.", flow.destination),
+    }
+}
+
+fn pinned(range: Ports, failed: Option<u16>) -> String {
     let known = failed.map(|port| format!(" Port {port} failed.")).unwrap_or_default();
     format!(
-        "pin the server's passive range and open exactly that.{known} The commands take {range}; if the server has a range \
-         already, open that one instead."
+        "pin the passive range and open exactly that.{known} The commands take {}; if the program has a range already, open \
+         that one instead.",
+        range.join("-")
     )
 }
 
@@ -169,22 +198,15 @@ fn with_helper(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
     if !scene.flow(on)?.is_data || !scene.helper_can_read() {
         return None;
     }
-    let (text, commands) = match on {
-        On::Router => (
-            "assign the FTP helper: it reads the control connection and lets in exactly the data connections agreed upon, \
-             address translation included.",
-            helper_nat(family, port),
-        ),
+    let what = "assign the FTP helper: it reads the control connection and lets pass exactly the data connections agreed upon.";
+    let commands = match on {
+        On::Router => helper_nat(family, port),
         On::Host(_) => {
-            let mut commands = helper(family, scene.hook(on), chain, port);
-            commands.push(("Windows", "netsh advfirewall set global StatefulFtp enable".to_owned()));
-            (
-                "or assign the FTP helper: it reads the control connection and lets exactly the data connections agreed upon pass.",
-                commands,
-            )
+            let windows = ("Windows", "netsh advfirewall set global StatefulFtp enable".to_owned());
+            helper(family, scene.hook(on), chain, port).into_iter().chain([windows]).collect()
         }
     };
-    Some(Remedy::new(on, sentence(scene, on, alone, text), commands))
+    Some(if alone { Remedy::or(on, what, commands) } else { suspected(scene, on, alone, what, commands) })
 }
 
 /// The SYN-ACK was dropped.
@@ -199,11 +221,11 @@ pub(super) fn answers(scene: &Scene<'_>) -> Vec<Remedy> {
     remedies
 }
 
-fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) -> Vec<Remedy> {
+pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) -> Vec<Remedy> {
     let alone = suspects.len() == 1;
     let on_each = suspects.iter().map(|&on| {
         let chain = if on == On::Router { Chain::Forward } else { Chain::Input };
-        Remedy::new(on, sentence(scene, on, alone, what), established(scene.family(on), chain))
+        suspected(scene, on, alone, what, established(scene.family(on), chain))
     });
     on_each.collect()
 }
@@ -211,7 +233,7 @@ fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) -> Vec<Remedy
 /// A stateful box that sees only one direction of a connection drops it.
 fn both_ways(scene: &Scene<'_>) -> Remedy {
     let [client, server] = [Side::Client, Side::Server].map(|side| scene.address(On::Router, side));
-    let text = "Check that both directions take the same way: a stateful firewall that sees only one of them, or strict \
+    let text = "check that both directions take the same way: a stateful firewall that sees only one of them, or strict \
                 reverse path filtering, drops the answers.";
     let commands = vec![
         ("iproute2", format!("ip route get {client}")),
@@ -219,148 +241,4 @@ fn both_ways(scene: &Scene<'_>) -> Remedy {
         ("kernel", "sysctl net.ipv4.conf.all.rp_filter".to_owned()),
     ];
     Remedy::new(On::Router, text, commands)
-}
-
-/// Segments of an open connection were dropped.
-pub(super) fn segments(scene: &Scene<'_>) -> Vec<Remedy> {
-    let what = "accept what belongs to an established connection, and look for what ends it in the middle: an inspection, a \
-                quota, a state that timed out.";
-    let mut remedies = let_established(scene, &scene.suspects(None), what);
-    if let Some(router) = remedies.iter_mut().find(|remedy| remedy.on == On::Router.name()) {
-        router.text +=
-            " A strict check of sequence numbers takes segments for invalid where window scaling was altered.";
-        router.commands.push(("kernel", "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1".to_owned()));
-    }
-    remedies
-}
-
-/// The data stopped coming: the sender's program, or the path.
-pub(super) fn silence(scene: &Scene<'_>) -> Vec<Remedy> {
-    if scene.finding.stretch.is_none() {
-        let reader = sender(scene.case).map_or(Side::Client, |side| !side);
-        return vec![Remedy::new(
-            On::Host(reader),
-            "Look into its program: it has stopped reading what came.",
-            Vec::new(),
-        )];
-    }
-    let sender = sender(scene.case).unwrap_or(Side::Server);
-    let text =
-        "Look whether its program still sends: its log, and the unsent and unacknowledged bytes of its connection.";
-    let peer = scene.address(On::Host(sender), !sender);
-    let look = vec![("iproute2", format!("ss -tnoi dst [{peer}]"))];
-    let mut remedies = vec![Remedy::new(On::Host(sender), text, look)];
-    remedies.extend(segments(scene));
-    remedies
-}
-
-/// Full-size segments vanish.
-pub(super) fn path_mtu(scene: &Scene<'_>) -> Vec<Remedy> {
-    let router = Remedy::new(
-        On::Router,
-        "On the router before the narrow link (a tunnel, PPPoE), clamp the segment size to what fits, and let the ICMP errors \
-         pass that tell of it.",
-        fit_path_mtu(scene.family(On::Router)),
-    );
-    let on = On::Host(sender(scene.case).unwrap_or(Side::Server));
-    let text = "Let these ICMP errors in, or have the sender find out by itself what passes.";
-    vec![router, Remedy::new(on, text, heed_path_mtu(scene.family(on)))]
-}
-
-/// Segments of the control connection were lost: forgotten by a box, dropped by a helper, reset, or dropped like any.
-pub(super) fn control_lost(scene: &Scene<'_>) -> Vec<Remedy> {
-    let dropped = scene.case.views().find_map(|(_, view)| view.helper_drops.first());
-    match (scene.finding.mechanism, dropped) {
-        (Mechanism::IdleExpiry, _) => forgotten(scene),
-        (_, Some(drop)) => without_helper(scene, drop),
-        (Mechanism::Interrupted, None) => vec![inspection()],
-        (
-            Mechanism::SilentDrop
-            | Mechanism::IcmpReject
-            | Mechanism::TcpReset
-            | Mechanism::NeverSent
-            | Mechanism::UnreachableAddress
-            | Mechanism::RefusedByServer
-            | Mechanism::Stalled
-            | Mechanism::PathMtu
-            | Mechanism::Encrypted
-            | Mechanism::IncompleteCapture,
-            None,
-        ) => segments(scene),
-    }
-}
-
-/// The idle control connection was forgotten while data ran.
-fn forgotten(scene: &Scene<'_>) -> Vec<Remedy> {
-    let keepalive = ("kernel", "sysctl -w net.ipv4.tcp_keepalive_time=60".to_owned());
-    let client = Remedy::new(
-        On::Host(Side::Client),
-        "Keep the control connection busy during long transfers: NOOP, or TCP keepalive more often than the box on the way \
-         forgets.",
-        vec![
-            ("curl", "curl --keepalive-time 30".to_owned()),
-            ("lftp", "set ftp:nop-interval 30".to_owned()),
-            keepalive.clone(),
-        ],
-    );
-    let server = Remedy::new(
-        On::Host(Side::Server),
-        "Have the server send TCP keepalives, if its program asks for them (vsftpd does).",
-        vec![keepalive],
-    );
-    let router = Remedy::new(
-        On::Router,
-        "Let the box keep established connections for longer; on a load balancer or NAT of a cloud that is its idle timeout.",
-        vec![("kernel", "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=432000".to_owned())],
-    );
-    let mut remedies = vec![client, server, router];
-    if scene.is_one_host() {
-        remedies.retain(|remedy| remedy.on != On::Router.name());
-    }
-    remedies
-}
-
-/// A Linux helper drops what it cannot read.
-fn without_helper(scene: &Scene<'_>, drop: &HelperDrop) -> Vec<Remedy> {
-    let find = vec![
-        ("iptables", format!("{} -t raw -S", scene.family(On::Router).iptables())),
-        ("nftables", "nft list ruleset".to_owned()),
-        ("firewalld", "firewall-cmd --permanent --remove-service=ftp".to_owned()),
-    ];
-    let router = Remedy::new(
-        On::Router,
-        "Take the FTP helper off this control connection (a rule with CT --helper ftp or ct helper set), and open the server's \
-         passive range instead.",
-        find,
-    );
-    let (on, text) = match drop.toward {
-        Side::Client => (
-            On::Host(Side::Server),
-            "Have the server write 227 and 229 as the RFCs do: \"227 Entering Passive Mode (h1,h2,h3,h4,p1,p2).\", no other digits \
-             before, all in one segment.",
-        ),
-        Side::Server => (
-            On::Host(Side::Client),
-            "Have the client send PORT and EPRT as one segment that ends with CR LF, one blank and no more in between; or use \
-             passive mode.",
-        ),
-    };
-    vec![router, Remedy::new(on, text, Vec::new())]
-}
-
-/// The data connection was reset.
-pub(super) fn interrupted(scene: &Scene<'_>) -> Vec<Remedy> {
-    match scene.attempt() {
-        Some(joined) if is_forged(scene.case, joined) => vec![inspection()],
-        _ => scene.suspects(None).into_iter().filter_map(program::own_log).collect(),
-    }
-}
-
-fn inspection() -> Remedy {
-    Remedy::new(
-        On::Router,
-        "Look at the box that sent the reset: an FTP inspection set to strict, an intrusion prevention, a rule that rejects with \
-         tcp-reset; exempt this server.",
-        Vec::new(),
-    )
 }

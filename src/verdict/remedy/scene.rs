@@ -31,6 +31,15 @@ impl On {
             On::Router => "router",
         }
     }
+
+    /// The same in a sentence.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            On::Host(Side::Client) => "the client",
+            On::Host(Side::Server) => "the server",
+            On::Router => "the router or firewall between",
+        }
+    }
 }
 
 /// The opening of a connection, with the addresses of one point of the line.
@@ -45,6 +54,13 @@ pub(super) struct Flow {
     pub(super) port: Option<u16>,
     /// It is a data connection.
     pub(super) is_data: bool,
+}
+
+impl Flow {
+    /// A data connection that the client opens.
+    pub(super) fn is_passive(self) -> bool {
+        self.is_data && self.opener == Side::Client
+    }
 }
 
 /// A verdict on its way to its remedies.
@@ -95,15 +111,13 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Which end listens for the connection in question; none if nobody was going to. What cannot be read is passive more
-    /// often than not.
+    /// Which end listens for the connection in question; none if nobody was going to.
     pub(super) fn listener(&self) -> Option<Side> {
         if self.is_control() {
             return Some(Side::Server);
         }
         let negotiated = self.case.negotiation().map(|negotiation| negotiation.mode.listener());
-        let seen = self.attempt().map(|joined| self.case.listens(Some(joined)));
-        negotiated.or(seen).or(self.is_encrypted().then_some(Side::Server))
+        negotiated.or(self.attempt().map(|joined| self.case.listens(Some(joined))))
     }
 
     /// The opening in question, as this box sees it. A foreign address that was announced is no part of it: opening a way
@@ -169,7 +183,7 @@ impl<'a> Scene<'a> {
 
     /// The range that the server should pin: around the port that failed.
     pub(super) fn passive_range(&self) -> Ports {
-        let flow = self.flow(On::Host(Side::Server)).filter(|flow| flow.is_data && flow.opener == Side::Client);
+        let flow = self.flow(On::Host(Side::Server)).filter(|flow| flow.is_passive());
         flow.and_then(|flow| flow.port).map_or(Ports::EXAMPLE, Ports::around)
     }
 

@@ -1,0 +1,174 @@
+//! The command line: clap's types, and from what was typed to what it means.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::capture::file::{FileError, expand};
+use crate::line::Place;
+use crate::replay::{Capture, Replay};
+use crate::report;
+
+/// Says whose firewall dropped an FTP transfer, how we know, and what to do.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read captures and say what became of every FTP transfer in them
+    ///
+    /// Exit status: 0 every transfer went through, 1 at least one failed, 2 a capture or an argument could not be used.
+    Replay(ReplayArgs),
+    /// Explain a rule, or list all
+    Explain {
+        /// Id or name of a rule, such as O5 or data-syn-unanswered
+        rule: Option<String>,
+    },
+}
+
+/// What `replay` takes.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Captures whose place nobody gives; it is inferred where the packets tell. `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present_any = ["client", "between", "server"])]
+    pub files: Vec<String>,
+    /// A capture taken on the client's host; a comma list or a glob for the files of a rotated capture
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    pub client: Option<String>,
+    /// A capture taken between the hosts; repeatable, in the order from the client to the server
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    pub between: Vec<String>,
+    /// A capture taken on the server's host
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    pub server: Option<String>,
+    /// Further ports of control connections, besides 21 and 990; repeatable
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    pub control_port: Vec<u16>,
+    /// The server's passive range: data connections are told by it where negotiations cannot be read
+    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
+    pub passive_range: Option<RangeInclusive<u16>>,
+    /// Show the whole timeline of each session
+    #[arg(long)]
+    pub timeline: bool,
+    /// Show sessions in which nothing failed, too
+    #[arg(long)]
+    pub all: bool,
+    /// Show only the session with this number
+    #[arg(long, value_name = "N")]
+    pub session: Option<u64>,
+    /// Show only sessions of this client or server
+    #[arg(long, value_name = "IP")]
+    pub host: Option<IpAddr>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// How to show times
+    #[arg(long, value_enum, default_value_t = TimeStyle::Relative)]
+    pub time: TimeStyle,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One array of sessions
+    Json,
+    /// One session a line, as soon as it is settled
+    Jsonl,
+}
+
+/// How to show times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimeStyle {
+    /// Seconds from the beginning of the session
+    Relative,
+    /// Date and time in UTC
+    Utc,
+    /// Date and time here
+    Local,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let malformed = || format!("'{text}' is no port range; write it as 50000-50100");
+    let (low, high) = text.split_once(['-', ':']).ok_or_else(malformed)?;
+    let (low, high) = (low.trim().parse().map_err(|_| malformed())?, high.trim().parse().map_err(|_| malformed())?);
+    if low <= high { Ok(low..=high) } else { Err(format!("the range {text} ends before it begins")) }
+}
+
+/// Ports of control connections that need not be named: FTP and implicit FTPS (RFC 4217 mentions the latter's end).
+const CONTROL_PORTS: [u16; 2] = [21, 990];
+
+impl ReplayArgs {
+    /// The captures and what to look for in them.
+    ///
+    /// # Errors
+    /// A glob or list that names no file.
+    pub fn replay(&self) -> Result<Replay, FileError> {
+        let given = |value: &String, place| capture(Some(place), std::slice::from_ref(value));
+        let mut captures = Vec::new();
+        captures.extend(self.client.iter().map(|value| given(value, Place::Client)));
+        captures.extend(self.between.iter().map(|value| given(value, Place::Between)));
+        captures.extend(self.server.iter().map(|value| given(value, Place::Server)));
+        captures.extend(self.files.iter().map(|value| capture(None, std::slice::from_ref(value))));
+        let mut control_ports = CONTROL_PORTS.to_vec();
+        control_ports.extend(self.control_port.iter().filter(|port| !CONTROL_PORTS.contains(port)));
+        Ok(Replay {
+            captures: captures.into_iter().collect::<Result<_, _>>()?,
+            control_ports,
+            passive_range: self.passive_range.clone(),
+        })
+    }
+
+    /// How to show what is found.
+    pub fn report(&self) -> report::Options {
+        report::Options {
+            format: match self.format {
+                Format::Text => report::Format::Text,
+                Format::Json => report::Format::Json,
+                Format::Jsonl => report::Format::Jsonl,
+            },
+            timeline: self.timeline,
+            all: self.all,
+            time: match self.time {
+                TimeStyle::Relative => report::TimeStyle::Relative,
+                TimeStyle::Utc => report::TimeStyle::Utc,
+                TimeStyle::Local => report::TimeStyle::Local,
+            },
+            color: match self.color {
+                When::Auto => report::wants_color(&std::io::stdout()),
+                When::Always => true,
+                When::Never => false,
+            },
+            width: report::width(),
+            session: self.session,
+            host: self.host,
+        }
+    }
+}
+
+fn capture(place: Option<Place>, values: &[String]) -> Result<Capture, FileError> {
+    Ok(Capture { place, paths: expand(values)? as Vec<PathBuf> })
+}

@@ -1,0 +1,310 @@
+//! Floor 6: from capture files to judged sessions.
+//!
+//! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
+//! each by itself, on a thread of its own, and joined when all have ended.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::thread;
+
+use foldhash::fast::RandomState;
+
+use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
+use crate::line::{Place, Side};
+use crate::packet::{Decoder, Frame, Packet, Undecoded};
+use crate::session::join::{Session, join};
+use crate::session::place::Placing;
+use crate::session::tracker::{self, Config, Tracker};
+use crate::session::view::View;
+use crate::verdict::{Judgement, TapFacts, judge};
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The captures, in line order if their places are given.
+    pub captures: Vec<Capture>,
+    /// Ports of control connections.
+    pub control_ports: Vec<u16>,
+    /// The server's passive range.
+    pub passive_range: Option<RangeInclusive<u16>>,
+}
+
+/// The files of one tap.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Where it was taken, if the user says so.
+    pub place: Option<Place>,
+    /// Its files.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Capture {
+    fn placing(&self) -> Placing {
+        self.place.map_or(Placing::Open, Placing::Given)
+    }
+}
+
+/// Takes what a replay finds, and how far it is.
+pub trait Sink {
+    /// Why it cannot go on.
+    type Error;
+
+    /// A session and what is to be said of it; `taps` holds what is known of the taps so far.
+    fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> Result<(), Self::Error>;
+
+    /// Bytes read so far, and bytes in all if that is known.
+    fn progress(&mut self, read: u64, total: Option<u64>);
+}
+
+/// What a replay knows at its end.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The taps.
+    pub taps: Vec<TapFacts>,
+    /// What was wrong with the captures.
+    pub notes: Vec<Note>,
+}
+
+/// Something that was wrong with a capture.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// What, where, and what to do about it, for people.
+    pub text: String,
+    /// A file could not be read at all.
+    pub unreadable: bool,
+}
+
+/// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
+const COOKED: [u32; 2] = [113, 276];
+
+/// Frames between two reports of progress.
+const AT_ONCE: u64 = 1 << 16;
+
+/// Different reasons for not decoding a frame that are counted apart.
+const MAX_KINDS: usize = 256;
+
+/// Replays captures into `sink`. A capture that cannot be opened is told in the summary, and the run goes on with the
+/// others.
+///
+/// # Errors
+/// No capture can be opened (the first one's error), or the sink's own error.
+pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, S::Error>, FileError> {
+    let mut readers = Vec::new();
+    let mut errors = Vec::new();
+    for (capture, of) in replay.captures.iter().enumerate() {
+        match TapReader::open(&of.paths) {
+            Ok(reader) => readers.push((capture, reader)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if readers.is_empty() {
+        return errors.into_iter().next().map_or(Ok(Ok(Summary::default())), Err);
+    }
+    let cooked = readers.iter().any(|(_, reader)| is_cooked(reader.facts()));
+    let alone = readers.len() == 1 && !cooked;
+    let found = match readers.pop_if(|_| alone) {
+        Some((capture, reader)) => stream(replay, capture, reader, sink),
+        None => together(replay, readers, sink),
+    };
+    let unopened = errors.iter().map(|error| Note { text: error.to_string(), unreadable: true });
+    Ok(found.map(|mut summary| {
+        summary.notes.extend(unopened);
+        summary
+    }))
+}
+
+fn is_cooked(facts: &Facts) -> bool {
+    facts.files.iter().flat_map(|file| &file.link_types).any(|link_type| COOKED.contains(link_type))
+}
+
+/// One tap: every session is handed out as soon as it is settled.
+fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
+    let placing = replay.captures[capture].placing();
+    let mut follower = Follower::new(replay, reader, capture);
+    let mut taps = vec![TapFacts::default()];
+    while follower.read_some() {
+        hand_out(&mut follower, &mut taps, placing, sink)?;
+        let (read, total) = follower.reader.position();
+        sink.progress(read, total);
+    }
+    follower.finish();
+    hand_out(&mut follower, &mut taps, placing, sink)?;
+    follower.tell(0, &mut taps[0]);
+    Ok(Summary { taps, notes: follower.notes() })
+}
+
+fn hand_out<S: Sink>(
+    follower: &mut Follower,
+    taps: &mut [TapFacts],
+    placing: Placing,
+    sink: &mut S,
+) -> Result<(), S::Error> {
+    if !follower.has_settled() {
+        return Ok(());
+    }
+    follower.tell(0, &mut taps[0]);
+    while let Some(view) = follower.trackers[0].poll() {
+        let mut session = Session::of_one(view, 0, placing);
+        sink.session(&session, &judge(&session, taps), taps)?;
+        session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| follower.trackers[0].recycle(view));
+    }
+    Ok(())
+}
+
+/// Several taps: each is followed by itself, then the views are joined.
+fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &mut S) -> Result<Summary, S::Error> {
+    let followed: Vec<(Vec<Leg>, Vec<Note>)> = thread::scope(|scope| {
+        let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
+        let threads: Vec<_> = readers.into_iter().map(follow).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
+    });
+    let mut summary = Summary::default();
+    let (mut views, mut placings) = (Vec::new(), Vec::new());
+    for (legs, notes) in followed {
+        summary.notes.extend(notes);
+        for leg in legs {
+            placings.push(leg.placing);
+            views.push(leg.views);
+            summary.taps.push(leg.facts);
+        }
+    }
+    for session in join(views, &placings) {
+        sink.session(&session, &judge(&session, &summary.taps), &summary.taps)?;
+    }
+    Ok(summary)
+}
+
+/// One tap of a capture.
+struct Leg {
+    views: Vec<View>,
+    facts: TapFacts,
+    placing: Placing,
+}
+
+/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
+fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<Note>) {
+    let mut follower = Follower::new(replay, reader, capture);
+    while follower.read_some() {}
+    follower.finish();
+    let placing = replay.captures[capture].placing();
+    let mut legs: Vec<Leg> = (0..follower.trackers.len())
+        .map(|leg| {
+            let views = std::iter::from_fn(|| follower.trackers[leg].poll()).collect();
+            Leg { views, facts: follower.facts(leg), placing }
+        })
+        .collect();
+    if let [client, server] = &legs[..] {
+        let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
+            (false, false) => return (legs, follower.notes()),
+            (true, true) => (0, placing),
+            (false, true) => (0, one_leg(placing, Side::Client)),
+            (true, false) => (1, one_leg(placing, Side::Server)),
+        };
+        legs = vec![Leg { placing, ..legs.swap_remove(keep) }];
+    }
+    (legs, follower.notes())
+}
+
+fn one_leg(placing: Placing, toward: Side) -> Placing {
+    if placing == Placing::Open { Placing::OneLeg(toward) } else { placing }
+}
+
+/// Reads one capture and feeds what it holds to the trackers of its legs.
+struct Follower {
+    reader: TapReader,
+    decoder: Decoder,
+    trackers: Vec<Tracker>,
+    undecoded: HashMap<Undecoded, u64, RandomState>,
+    packets: u64,
+    capture: usize,
+}
+
+impl Follower {
+    fn new(replay: &Replay, reader: TapReader, capture: usize) -> Self {
+        let legs = match is_cooked(reader.facts()) {
+            true => vec![tracker::Leg::Toward(Side::Client), tracker::Leg::Toward(Side::Server)],
+            false => vec![tracker::Leg::Both],
+        };
+        let config = |leg| Config {
+            control_ports: replay.control_ports.clone(),
+            passive_range: replay.passive_range.clone(),
+            leg,
+        };
+        let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
+        let undecoded = HashMap::default();
+        Follower { reader, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+    }
+
+    /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
+    fn read_some(&mut self) -> bool {
+        for _ in 0..AT_ONCE {
+            let Some(frame) = self.reader.next() else { return false };
+            self.packets += 1;
+            for tracker in &mut self.trackers {
+                tracker.advance(frame.at.time);
+            }
+            match frame.glance() {
+                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                None => {
+                    let packet = self.decoder.decode(&Frame { ..frame });
+                    if let Packet::Undecoded(why) = packet
+                        && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
+                    {
+                        *self.undecoded.entry(why).or_default() += 1;
+                    }
+                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                }
+            }
+            if self.has_settled() {
+                break;
+            }
+        }
+        true
+    }
+
+    fn has_settled(&self) -> bool {
+        matches!(&self.trackers[..], [only] if only.has_settled())
+    }
+
+    fn finish(&mut self) {
+        self.trackers.iter_mut().for_each(Tracker::finish);
+    }
+
+    fn facts(&self, leg: usize) -> TapFacts {
+        let mut facts = TapFacts::default();
+        self.tell(leg, &mut facts);
+        facts
+    }
+
+    /// Brings what is known of a leg up to date.
+    fn tell(&self, leg: usize, known: &mut TapFacts) {
+        let facts = self.reader.facts();
+        if known.files.is_empty() {
+            known.files = facts.files.iter().map(|file| file.name.clone()).collect();
+            known.name = known.files.first().cloned().unwrap_or_default();
+        }
+        known.capture = self.capture;
+        known.packets = self.packets;
+        known.filter = facts.interfaces.iter().find_map(|interface| interface.filter.clone());
+        known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
+        known.lost = facts.lost().unwrap_or(0);
+        known.census = self.trackers[leg].census();
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let files = self
+            .reader
+            .facts()
+            .notes
+            .iter()
+            .map(|note| Note { text: note.text.clone(), unreadable: note.kind == NoteKind::Unreadable });
+        let count = |(why, count): (&Undecoded, &u64)| Note {
+            text: format!("{}: {count} frames not decoded: {why}", self.facts(0).name),
+            unreadable: false,
+        };
+        let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
+        kinds.sort();
+        files.chain(kinds).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Texts that a server, a client or a file name chose, made harmless before a person's terminal sees them.
+//!
+//! A reply may carry control sequences that rewrite the screen, characters that turn the direction of writing round, and
+//! bytes that are no UTF-8. All of them are shown as escapes, `\x1b`; what can be read stays as it is.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Bytes that are shown with their dangerous parts escaped.
+#[derive(Clone, Copy)]
+pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
+
+/// A text that is shown with its dangerous parts escaped.
+pub(super) fn escaped(text: &str) -> Escaped<'_> {
+    Escaped(text.as_bytes())
+}
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                if is_harmless(char) { f.write_char(char)? } else { escape(f, char)? }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
+    match char {
+        '\t' => f.write_str("\\t"),
+        '\n' => f.write_str("\\n"),
+        '\r' => f.write_str("\\r"),
+        '\0'..='\x7f' => write!(f, "\\x{:02x}", u32::from(char)),
+        _ => write!(f, "\\u{{{:x}}}", u32::from(char)),
+    }
+}
+
+/// Neither a control character (C0, DEL, C1) nor one that is invisible or changes how its neighbours are shown: the
+/// format characters of Unicode (general category Cf), line and paragraph separators.
+fn is_harmless(char: char) -> bool {
+    let shapes_others = matches!(char,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !char.is_control() && !shapes_others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shows_what_would_act_on_a_terminal() {
+        for (bytes, shown) in [
+            (&b"226 done"[..], "226 done"),
+            (b"\x1b[2J\x07", r"\x1b[2J\x07"),
+            (b"a\tb\r\n\x7f\0", r"a\tb\r\n\x7f\x00"),
+            ("gr\u{fc}n \u{65e5}\u{672c}".as_bytes(), "gr\u{fc}n \u{65e5}\u{672c}"),
+            ("\u{9b}31m".as_bytes(), r"\u{9b}31m"),
+            ("fdp.\u{202e}exe\u{2066}\u{200f}".as_bytes(), r"fdp.\u{202e}exe\u{2066}\u{200f}"),
+            (b"caf\xe9 \xff\xfe", r"caf\xe9 \xff\xfe"),
+            (b"\xe2\x80", r"\xe2\x80"),
+        ] {
+            assert_eq!(Escaped(bytes).to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_dangerous_comes_through(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let shown = Escaped(&bytes).to_string();
+            prop_assert!(shown.chars().all(is_harmless), "{shown:?}");
+        }
+
+        #[test]
+        fn any_text_comes_through_harmless(text in any::<String>()) {
+            let shown = escaped(&text).to_string();
+            prop_assert!(shown.chars().all(is_harmless), "{shown:?}");
+            if text.chars().all(is_harmless) {
+                prop_assert_eq!(shown, text);
+            }
+        }
+    }
+}

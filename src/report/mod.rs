@@ -1,0 +1,143 @@
+//! Floor 5: words out.
+//!
+//! [`Reporter`] writes sessions and their verdicts as text for people (`text`, with `table` for timelines) or as JSON
+//! (`json`); `words` makes the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
+
+mod escape;
+mod explain;
+mod facts;
+mod json;
+mod progress;
+mod table;
+mod terminal;
+#[cfg(test)]
+mod testing;
+mod text;
+mod time;
+mod timeline;
+mod totals;
+mod words;
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use crate::session::join::Session;
+use crate::verdict::{Judgement, TapFacts};
+pub use explain::{UnknownRule, explain};
+pub use progress::Progress;
+pub use terminal::{wants_color, width};
+pub use totals::Totals;
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON array.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// How people are told moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeStyle {
+    /// Seconds since the first packet of the session.
+    #[default]
+    Relative,
+    /// Time of day in UTC.
+    Utc,
+    /// Time of day where the program runs.
+    Local,
+}
+
+/// What to write, and how. Only `format` concerns JSON.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The form.
+    pub format: Format,
+    /// Adds the whole timeline of every session that is shown.
+    pub timeline: bool,
+    /// Shows healthy sessions too.
+    pub all: bool,
+    /// How moments are told.
+    pub time: TimeStyle,
+    /// Uses colors.
+    pub color: bool,
+    /// Breaks sentences at this many columns; none: never.
+    pub width: Option<usize>,
+    /// Shows only this session, healthy or not.
+    pub session: Option<u64>,
+    /// Shows only sessions of this client or server.
+    pub host: Option<IpAddr>,
+}
+
+impl Options {
+    fn selects(&self, session: &Session) -> bool {
+        let views = session.sights.iter().filter_map(|sight| sight.view.as_ref());
+        let has = |host| views.into_iter().any(|view| [view.client.ip, view.server.ip].contains(&host));
+        self.session.is_none_or(|number| number == session.number) && self.host.is_none_or(has)
+    }
+
+    fn shows_healthy(&self) -> bool {
+        self.all || self.session.is_some()
+    }
+}
+
+/// Writes what is said of sessions, one after the other.
+pub struct Reporter<W: Write> {
+    out: W,
+    options: Options,
+    totals: Totals,
+    /// The session under way: a reader of `out` gets whole sessions only.
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Reporter<W> {
+    /// A reporter that has written nothing.
+    pub fn new(out: W, options: Options) -> Self {
+        Reporter { out, options, totals: Totals::default(), buffer: Vec::new() }
+    }
+
+    /// Reports one session. `taps` are the facts of the taps, by the order in which they were given.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> io::Result<()> {
+        self.buffer.clear();
+        let first = self.totals.sessions == 0;
+        match self.options.format {
+            Format::Text if !self.options.selects(session) => return Ok(()),
+            Format::Text => text::write(&mut self.buffer, &self.options, session, judgement, taps)?,
+            Format::Json => {
+                self.buffer.extend_from_slice(if first { b"[\n" } else { b",\n" });
+                json::write(&mut self.buffer, session, judgement, taps)?;
+            }
+            Format::Jsonl => {
+                json::write(&mut self.buffer, session, judgement, taps)?;
+                self.buffer.push(b'\n');
+            }
+        }
+        self.totals.add(judgement);
+        self.out.write_all(&self.buffer)
+    }
+
+    /// Ends the report: closes the array, or sums up. `taps` are the facts of the taps at the end.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(mut self, taps: &[TapFacts]) -> io::Result<Totals> {
+        match self.options.format {
+            Format::Text => text::sum_up(&mut self.out, &self.options, &self.totals, taps)?,
+            Format::Json if self.totals.sessions == 0 => self.out.write_all(b"[]\n")?,
+            Format::Json => self.out.write_all(b"\n]\n")?,
+            Format::Jsonl => {}
+        }
+        self.out.flush()?;
+        Ok(self.totals)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! What a verdict says to a person, in one sentence that can be acted on.
+//!
+//! A wrong culprit is the worst mistake: no sentence claims more than stretch, owner and mechanism do. Where a stretch
+//! holds more than one box, the sentence names all that may be meant.
+
+mod region;
+
+use crate::cite::At;
+use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
+use region::{Region, end};
+
+/// What the points of a session's line are called.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    case: Case<'a>,
+}
+
+impl<'a> Names<'a> {
+    /// The names for this case.
+    pub(super) fn of(case: Case<'a>) -> Names<'a> {
+        Names { case }
+    }
+
+    fn facts(self, sight: usize) -> Option<&'a TapFacts> {
+        self.case.taps.get(self.case.session.sights.get(sight)?.tap)
+    }
+
+    /// The name of a tap, by position in line order.
+    pub(super) fn tap(self, sight: usize) -> &'a str {
+        self.facts(sight).map_or("capture", |facts| &facts.name)
+    }
+
+    /// The file that a packet is in, if its tap has several.
+    pub(super) fn rotated(self, sight: usize, at: At) -> Option<&'a str> {
+        let files = &self.facts(sight)?.files;
+        files.get(usize::from(at.file)).filter(|_| files.len() > 1).map(|name| &**name)
+    }
+
+    /// The file that a packet is in.
+    pub(super) fn file(self, sight: usize, at: At) -> &'a str {
+        self.rotated(sight, at).unwrap_or_else(|| self.tap(sight))
+    }
+
+    /// The name of a point of the line.
+    pub(super) fn point(self, point: Point) -> &'a str {
+        match point {
+            Point::Client => "client",
+            Point::Tap(sight) => self.tap(sight),
+            Point::Server => "server",
+        }
+    }
+
+    fn place(self, sight: usize) -> Place {
+        self.case.session.sights.get(sight).map_or(Place::Unknown, |sight| sight.standing.place)
+    }
+
+    /// Two legs of one forwarding host.
+    fn is_one_box(self, one: usize, other: usize) -> bool {
+        let capture = |sight| self.facts(sight).map(|facts| facts.capture);
+        one != other && capture(one).is_some() && capture(one) == capture(other)
+    }
+}
+
+/// The sentence of a verdict.
+pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> String {
+    let finding = &verdict.finding;
+    let says = verdict.rule.says;
+    match (finding.mechanism, finding.stretch) {
+        (Mechanism::RefusedByServer, _) => format!("{says} No firewall is to blame."),
+        (Mechanism::IncompleteCapture | Mechanism::Encrypted, None) => says.to_owned(),
+        (Mechanism::IncompleteCapture | Mechanism::Encrypted, Some(_)) => {
+            format!("{says} Whose firewall is to blame, if any is, cannot be told.")
+        }
+        (Mechanism::UnreachableAddress, None) => says.to_owned(),
+        (Mechanism::Stalled, None) => {
+            format!("{says} The receiver's own program does not read; no firewall is to blame.")
+        }
+        (_, None) => format!("{says} Nobody on the path is to blame."),
+        (_, Some(stretch)) => sentence(&Blame::of(case, verdict, stretch)),
+    }
+}
+
+/// What a sentence about a loss is made of.
+struct Blame<'a> {
+    names: Names<'a>,
+    verdict: &'a Verdict,
+    region: Region,
+    /// Who opens the connection in question.
+    opener: Side,
+    /// A packet of the connection was captured.
+    seen: bool,
+    /// The address that the negotiation offers.
+    offered: Option<String>,
+}
+
+impl<'a> Blame<'a> {
+    fn of(case: &Case<'a>, verdict: &'a Verdict, stretch: Stretch) -> Blame<'a> {
+        let names = Names::of(*case);
+        let is_data =
+            !matches!(verdict.finding.lost, Some(Lost::ControlSyn | Lost::ControlSynAck | Lost::ControlSegments));
+        let negotiation = case.negotiation().filter(|_| is_data);
+        let attempts = if is_data { case.attempts() } else { Vec::new() };
+        let opener = match (attempts.last(), negotiation) {
+            (Some(joined), _) => !case.listens(Some(*joined)),
+            (None, Some(negotiation)) => !negotiation.mode.listener(),
+            (None, None) => Side::Client,
+        };
+        Blame {
+            names,
+            verdict,
+            region: Region::of(names, stretch, verdict.finding.owner),
+            opener,
+            seen: !is_data || !attempts.is_empty(),
+            offered: negotiation
+                .and_then(|negotiation| negotiation.offered?.address)
+                .map(|address| address.to_string()),
+        }
+    }
+
+    fn finding(&self) -> &'a Finding {
+        &self.verdict.finding
+    }
+
+    fn location(&self) -> String {
+        self.region.location(self.names)
+    }
+
+    /// The connection or the part of it that was lost.
+    fn what(&self) -> String {
+        let (opener, listener) = (end(self.opener), end(!self.opener));
+        match self.finding().lost {
+            Some(Lost::ControlSyn) => "the client's control connection".to_owned(),
+            Some(Lost::ControlSynAck) => "the server's answer to the control connection".to_owned(),
+            Some(Lost::ControlSegments) => "segments of the control connection".to_owned(),
+            Some(Lost::DataSyn) => format!("the {opener}'s data connection"),
+            Some(Lost::DataSynAck) => format!("the {listener}'s answer to the data connection"),
+            Some(Lost::DataSegments) => "segments of the established data connection".to_owned(),
+            None => "the connection".to_owned(),
+        }
+    }
+
+    /// The connection that was established.
+    fn connection(&self) -> &'static str {
+        if self.finding().lost == Some(Lost::ControlSegments) { "control connection" } else { "data connection" }
+    }
+
+    /// The packets are proved to have been sent.
+    fn is_proved(&self) -> bool {
+        self.finding().confidence > Confidence::Possible
+    }
+}
+
+fn sentence(blame: &Blame<'_>) -> String {
+    match blame.finding().mechanism {
+        Mechanism::SilentDrop => dropped(blame),
+        Mechanism::IcmpReject => rejected(blame),
+        Mechanism::TcpReset => reset(blame),
+        Mechanism::NeverSent => never_sent(blame),
+        Mechanism::UnreachableAddress => unreachable(blame),
+        Mechanism::Stalled if blame.is_proved() => dropped(blame),
+        Mechanism::Stalled => or_never_sent(blame, "lost"),
+        Mechanism::PathMtu => format!(
+            "Full-size segments of the {} vanished {}, after the handshake passed: the path MTU, most likely.",
+            blame.connection(),
+            blame.location()
+        ),
+        Mechanism::IdleExpiry if blame.is_proved() => format!(
+            "The control connection was forgotten {} while it was silent and data ran: its segments are dropped since.",
+            blame.location()
+        ),
+        Mechanism::IdleExpiry => {
+            or_never_sent(blame, "lost in a box that had forgotten the silent control connection,")
+        }
+        Mechanism::Interrupted => with_suspects(
+            format!("The established {} was broken by a reset that was sent {}", blame.connection(), blame.location()),
+            &blame.region.suspects("host"),
+        ),
+        Mechanism::RefusedByServer | Mechanism::Encrypted | Mechanism::IncompleteCapture => {
+            blame.verdict.rule.says.to_owned()
+        }
+    }
+}
+
+fn dropped(blame: &Blame<'_>) -> String {
+    let mut suspects = blame.region.suspects("firewall");
+    if !blame.seen {
+        suspects.push(format!("the {} never sent it", end(blame.opener)));
+    }
+    let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
+    with_suspects(format!("{actor} dropped {}", blame.what()), &suspects)
+}
+
+fn rejected(blame: &Blame<'_>) -> String {
+    let what = blame.what();
+    match (blame.finding().device, blame.region) {
+        (Some(device), Region::Host(side)) => {
+            format!("The {}'s own host ({device}) refused {what} with an ICMP error.", end(side))
+        }
+        (Some(device), _) => format!("{device}, {}, refused {what} with an ICMP error.", blame.location()),
+        (None, region) => {
+            let actor = capitalised(&region.actor(blame.names, "firewall"));
+            let start =
+                format!("{actor} stopped {what}, and the {} gave up at once, as after a refusal", end(blame.opener));
+            with_suspects(start, &region.suspects("firewall"))
+        }
+    }
+}
+
+fn reset(blame: &Blame<'_>) -> String {
+    let actor = capitalised(&blame.region.actor(blame.names, "host"));
+    match blame.finding().lost {
+        Some(Lost::ControlSynAck | Lost::DataSynAck) => {
+            format!("{actor} reset {}: its program had given up, or a rule rejects with tcp-reset.", blame.what())
+        }
+        _ if blame.verdict.rule.name.ends_with("forged") => {
+            format!(
+                "{actor} answered {} with a reset in the listener's name: a rule of a box on the path.",
+                blame.what()
+            )
+        }
+        _ => format!(
+            "{actor} answered {} with a reset: a closed port, or a rule that rejects with tcp-reset.",
+            blame.what()
+        ),
+    }
+}
+
+fn never_sent(blame: &Blame<'_>) -> String {
+    let opener = end(blame.opener);
+    format!(
+        "The {opener}'s own host never sent the SYN of its data connection: its own firewall stopped it, or its program did not try."
+    )
+}
+
+fn unreachable(blame: &Blame<'_>) -> String {
+    let says = blame.verdict.rule.says.trim_end_matches('.');
+    let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
+    let place = match blame.region {
+        Region::Host(side) => format!("on the {}'s side", end(side)),
+        _ => blame.location(),
+    };
+    format!("{says}{address}; that address became wrong {place}.")
+}
+
+fn or_never_sent(blame: &Blame<'_>, how: &str) -> String {
+    let says = blame.verdict.rule.says.trim_end_matches('.');
+    format!("{says}: what should come was {how} {}, or never sent.", blame.location())
+}
+
+/// `start: one, or other.`
+fn with_suspects(start: String, suspects: &[String]) -> String {
+    match suspects {
+        [] => format!("{start}."),
+        [only] => format!("{start}: {only}."),
+        [first @ .., last] => format!("{start}: {}, or {last}.", first.join(", ")),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A count with its noun: `1 session`, `2 sessions`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Whose side, in the summary line.
+pub(super) fn owner(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Client => "client's side",
+        Owner::Network => "between the taps",
+        Owner::Server => "server's side",
+        Owner::BeyondClient => "beyond the client",
+        Owner::BeyondServer => "beyond the server",
+        Owner::None => "nobody's",
+        Owner::Unknown => "unknown",
+    }
+}
+
+/// How a transfer ended.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed => "failed",
+        Outcome::Aborted => "aborted",
+        Outcome::Unfinished => "unfinished",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+/// How sure a verdict is.
+pub(super) fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Certain => "certain",
+        Confidence::Likely => "likely",
+        Confidence::Possible => "possible",
+    }
+}
+
+/// Where a tap is.
+pub(super) fn place(place: Place) -> &'static str {
+    match place {
+        Place::Client => "on the client's host",
+        Place::Between => "between the hosts",
+        Place::Server => "on the server's host",
+        Place::Unknown => "at an unknown place",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Loss in an established connection: what was sent again and again, and never acknowledged.
+//!
+//! The same questions serve the control connection and the data connections. An acknowledgement at any tap answers for
+//! all taps, since a capture may miss one.
+
+use crate::line::Side;
+use crate::session::join::JoinedAttempt;
+use crate::session::view::Settled;
+use crate::tcp::connection::{Connection, Half, Role};
+use crate::verdict::case::Case;
+use crate::verdict::outcome::STILL;
+use crate::verdict::passage::{GOES_ON, Passage, Transit};
+
+type Connections<'a> = Vec<(usize, &'a Connection)>;
+
+/// The role whose bytes are lost; bytes before a mere FIN, and before bytes that were not seen themselves.
+pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Role> {
+    let roles = || [Role::Listener, Role::Opener].into_iter();
+    let troubled = |(_, connection): (usize, &Connection)| roles().any(|role| is_troubled(connection.half(role)));
+    if !case.each_connection(which).any(troubled) {
+        return None;
+    }
+    let connections = case.connections(which);
+    roles()
+        .find(|&role| bytes_lost(case, &connections, role))
+        .or(roles().find(|&role| fin_lost(&connections, role)))
+        .or(roles().find(|&role| unseen_lost(&connections, role)))
+}
+
+/// Something of this end may be lost. Almost every connection of a healthy network ends the question here.
+fn is_troubled(half: &Half) -> bool {
+    half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > half.reach
+}
+
+/// Bytes were sent again for a good while, and no tap saw them acknowledged.
+fn bytes_lost(case: &Case<'_>, connections: &Connections<'_>, role: Role) -> bool {
+    let given_up = |(sight, c): &(usize, &Connection)| is_given_up(case, *sight, c.half(role));
+    connections.iter().any(given_up) && !is_acknowledged(connections, role)
+}
+
+fn is_given_up(case: &Case<'_>, sight: usize, half: &Half) -> bool {
+    let Some(view) = case.session.view(sight) else { return false };
+    let tried = half.last_new.time.until(half.last_resent.time) > STILL;
+    let silent = half.last_resent.time.until(view.last_at.time) > GOES_ON;
+    half.unacked() && half.resent >= 2 && (tried || silent || view.settled == Settled::Closed)
+}
+
+fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
+    let again = connections.iter().any(|(_, c)| {
+        c.half(role).fin.is_some_and(|fin| fin.count >= 2 && fin.first.time.until(fin.last.time) > GOES_ON)
+    });
+    again && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
+}
+
+/// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
+/// were lost. Without the silence it is the capture that may have missed them.
+fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
+    let halves = || connections.iter().map(|(_, connection)| connection.half(role));
+    let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
+    connections.iter().any(|(_, connection)| {
+        let half = connection.half(role);
+        let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
+        half.from_syn && half.stood > reach && heard.until(half.last) > STILL
+    })
+}
+
+/// Sequence number behind the bytes that a tap saw of one end.
+fn end(half: &Half) -> Option<u32> {
+    half.start.map(|start| start.wrapping_add(half.reach as u32))
+}
+
+/// Some tap saw an acknowledgement of all that any tap saw.
+fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
+    let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
+    let acked = |half: &Half| half.start.map(|start| start.wrapping_add(half.acked as u32));
+    let covers = |acked: u32, furthest: u32| acked.wrapping_sub(furthest) as i32 >= 0;
+    furthest.is_none_or(|furthest| {
+        connections.iter().filter_map(|(_, c)| acked(c.half(role))).any(|acked| covers(acked, furthest))
+    })
+}
+
+/// How far the lost bytes came.
+pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Passage {
+    let connections = case.connections(which);
+    let toward = toward(case, which, role);
+    let sent = |half: &Half| half.reach.max(half.stood);
+    let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
+    let Some((sight, model)) = model.map(|(sight, c)| (*sight, c.half(role))) else {
+        return Passage { toward, last: None, next: None };
+    };
+    let furthest = model.start.map(|start| start.wrapping_add(sent(model) as u32));
+    let only_fin = !model.unacked() && model.fin.is_some();
+    let heard = if model.stood > model.reach { model.last } else { model.last_new.time };
+    let since = case.session.on_main_clock(sight, heard);
+    case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
+        connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {
+            let half = c.half(role);
+            end(half).is_some() && end(half) == furthest && (!only_fin || half.fin.is_some())
+        })
+    })
+}
+
+/// Which way the bytes of a role go.
+pub(super) fn toward<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Side {
+    let listens = case.listens(which);
+    if role == Role::Opener { listens } else { !listens }
+}

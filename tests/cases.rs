@@ -1,0 +1,149 @@
+//! Labelled failures: every subset of a case's four taps, places given and places inferred.
+//!
+//! The truth must lie inside the stretch that is named, always. With places given the stretch must be the smallest that
+//! these taps allow: from the last tap before the truth to the first behind it. Rows of [`WIDER`] say where that is not
+//! so, and why nothing narrower would be honest.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use ftpwhy::line::{Place, Point, Stretch};
+use ftpwhy::session::join::Session;
+use ftpwhy::verdict::{Judgement, Outcome};
+use serde_json::Value;
+
+/// The taps of a case in line order: suffix of the file, and place.
+const TAPS: [(&str, Place); 4] =
+    [("_c", Place::Client), ("_rc", Place::Between), ("_rs", Place::Between), ("_s", Place::Server)];
+
+/// Control ports of the cases besides 21.
+const PORTS: [u16; 5] = [2121, 2122, 2123, 2124, 2126];
+
+/// Case, the taps of which any subset gives a wider stretch than the truth's neighbours, and why.
+const WIDER: &[(&str, &[usize], &str)] = &[
+    ("cli-out-drop", &[0, 1, 2, 3], BARE),
+    ("cli-out-reject", &[0, 1, 2, 3], BARE),
+    ("act-srv-out-drop", &[0, 1, 2, 3], BARE),
+    ("rtr-drop", &[2, 3], BARE),
+    ("rtr-reject", &[2, 3], BARE),
+    ("rtr-rst", &[2, 3], BARE),
+    ("act-rtr-drop", &[0, 1], BARE),
+    ("act-rtr-reject", &[0, 1], BARE),
+    (
+        "pasv-private",
+        &[2, 3],
+        "no SYN is seen here: the client went to the announced address, or to the control peer and was dropped",
+    ),
+    ("pasv-private-helper", &[2, 3], "the same from the other side: nothing tells the two apart"),
+    ("tls-helper", &[2, 3], "encrypted, and no SYN is seen here: whether one was sent cannot be known"),
+];
+
+/// These files hold nothing but the control connection, as a capture with the filter `port 21` would of any failure.
+const BARE: &str = "nothing shows that data connections were captured at all";
+
+/// Points of the line by number: 0 the client, 1 to 4 the taps, 5 the server.
+type Interval = (usize, usize);
+
+#[test]
+fn the_truth_is_inside_the_stretch_and_nothing_narrower_is_possible() {
+    let Some(folder) = common::shared("FTPWHY_CASES", "cases") else { return };
+    let truth = fs::read_to_string(folder.join("truth.json")).expect("truth.json is readable");
+    let cases: Vec<Value> = serde_json::from_str(&truth).expect("truth.json is JSON");
+    assert_eq!(cases.len(), 37);
+    let mut tally: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let id = case["id"].as_str().expect("a case has an id");
+        let place = true_place(case["side"].as_str().expect("a case has a side"));
+        for taps in subsets() {
+            for given in [true, false] {
+                let judged = judge_case(&folder, id, &taps, given);
+                let grade = grade(id, place, &taps, given, &judged);
+                *tally.entry((if given { "given" } else { "inferred" }, grade)).or_default() += 1;
+                if matches!(grade, "wrong" | "too wide" | "no longer wide") {
+                    wrong.push(format!("{id} {taps:?} given={given}: {grade}: {judged:?}"));
+                }
+            }
+        }
+    }
+    println!("{tally:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn true_place(side: &str) -> Option<Interval> {
+    match side {
+        "client" => Some((0, 1)),
+        "path" => Some((2, 3)),
+        "server" => Some((4, 5)),
+        _ => None,
+    }
+}
+
+fn subsets() -> Vec<Vec<usize>> {
+    (1..1_usize << TAPS.len()).map(|bits| (0..TAPS.len()).filter(|tap| bits >> tap & 1 == 1).collect()).collect()
+}
+
+/// What was said of one view of a case.
+#[derive(Debug, Default)]
+struct Judged {
+    /// Every stretch that is named.
+    stretches: Vec<Interval>,
+    /// A transfer failed, or cannot be said not to have.
+    not_completed: bool,
+}
+
+fn judge_case(folder: &Path, id: &str, taps: &[usize], given: bool) -> Judged {
+    let captures = taps
+        .iter()
+        .map(|&tap| common::capture(given.then_some(TAPS[tap].1), folder.join(format!("{id}{}.pcap", TAPS[tap].0))))
+        .collect();
+    let mut judged = Judged::default();
+    common::look_at(captures, &PORTS, |session, judgement, _| {
+        judged.not_completed |= judgement.transfers.iter().any(|(outcome, _)| *outcome != Outcome::Completed);
+        let stretches = stretches(judgement);
+        judged.stretches.extend(stretches.map(|stretch| interval(stretch, session, taps)));
+    });
+    judged
+}
+
+fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> {
+    let control = judgement.control.1.iter();
+    let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
+    control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
+}
+
+fn interval(stretch: Stretch, session: &Session, taps: &[usize]) -> Interval {
+    let number = |point| match point {
+        Point::Client => 0,
+        Point::Tap(sight) => taps[session.sights[sight].tap] + 1,
+        Point::Server => 5,
+    };
+    (number(stretch.from), number(stretch.to))
+}
+
+fn grade(id: &str, place: Option<Interval>, taps: &[usize], given: bool, judged: &Judged) -> &'static str {
+    let Some(place) = place else {
+        return if judged.stretches.is_empty() && !judged.not_completed { "right" } else { "wrong" };
+    };
+    if judged.stretches.is_empty() || judged.stretches.iter().any(|named| named.0 > place.0 || named.1 < place.1) {
+        return "wrong";
+    }
+    let narrowest = judged.stretches.iter().all(|named| *named == smallest(place, taps));
+    let excused = WIDER.iter().any(|row| row.0 == id && taps.iter().all(|tap| row.1.contains(tap)));
+    match (narrowest, given, excused) {
+        (true, true, true) => "no longer wide",
+        (true, ..) => "right",
+        (false, true, false) => "too wide",
+        (false, ..) => "wide",
+    }
+}
+
+fn smallest(place: Interval, taps: &[usize]) -> Interval {
+    let numbers = || taps.iter().map(|tap| tap + 1);
+    let from = numbers().filter(|&number| number <= place.0).max().unwrap_or(0);
+    let to = numbers().filter(|&number| number >= place.1).min().unwrap_or(5);
+    (from, to)
+}

@@ -1,0 +1,50 @@
+//! What the integration tests share: a sink that shows sessions, and where the shared material is.
+
+use std::path::{Path, PathBuf};
+
+use ftpwhy::line::Place;
+use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
+use ftpwhy::session::join::Session;
+use ftpwhy::verdict::{Judgement, TapFacts};
+
+/// Shows every session to a closure.
+struct Show<'a>(&'a mut dyn FnMut(&Session, &Judgement, &[TapFacts]));
+
+impl Sink for Show<'_> {
+    type Error = ();
+
+    fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> Result<(), ()> {
+        (self.0)(session, judgement, taps);
+        Ok(())
+    }
+
+    fn progress(&mut self, _: u64, _: Option<u64>) {}
+}
+
+/// A capture with its place.
+pub(crate) fn capture(place: Option<Place>, path: impl Into<PathBuf>) -> Capture {
+    Capture { place, paths: vec![path.into()] }
+}
+
+/// Replays captures and shows every session to `look`.
+pub(crate) fn look_at(
+    captures: Vec<Capture>,
+    ports: &[u16],
+    mut look: impl FnMut(&Session, &Judgement, &[TapFacts]),
+) -> Summary {
+    let mut control_ports = vec![21, 990];
+    control_ports.extend(ports);
+    let what = Replay { captures, control_ports, passive_range: None };
+    replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
+}
+
+/// A folder beside the project, or none with a word about it.
+pub(crate) fn shared(variable: &str, folder: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
+    let path = std::env::var_os(variable).map_or(beside, PathBuf::from);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not here (set {variable})", path.display());
+    None
+}
