@@ -1,6 +1,6 @@
 //! What to do about a verdict: the text, and the exact commands with the session's own ports and addresses.
 //!
-//! [`PLANS`] has a row for every rule: the plan that turns its finding into remedies, likeliest first. `scene` says who is
+//! `PLANS` has a row for every rule: the plan that turns its finding into remedies, likeliest first. `scene` says who is
 //! suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
 //! packet filters. Nothing that an end said goes into a command but numbers and parsed addresses.
 
