@@ -73,8 +73,9 @@ mod program {
     /// are decoded (libpcap `pcap-common.c`, `linktype_to_dlt`).
     fn dlt(link_type: u32) -> i32 {
         const LINKTYPE_RAW: u32 = 101;
+        const DLT_RAW: i32 = 12;
         match link_type {
-            LINKTYPE_RAW => Linktype::RAW.0,
+            LINKTYPE_RAW => DLT_RAW,
             other => i32::try_from(other).unwrap_or(-1),
         }
     }
