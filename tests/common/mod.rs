@@ -1,8 +1,11 @@
-//! What the integration tests share: a sink that shows sessions, and where the shared material is.
+//! What the integration tests share: a sink that shows sessions, the subsets of a case's taps, and where the shared
+//! material is.
+
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::path::{Path, PathBuf};
 
-use ftpwhy::line::Place;
+use ftpwhy::line::{Place, Stretch};
 use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
@@ -36,6 +39,18 @@ pub(crate) fn look_at(
     control_ports.extend(ports);
     let what = Replay { captures, control_ports, passive_range: None };
     replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
+}
+
+/// Every choice of at least one of `count` taps, in line order.
+pub(crate) fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
+    (1..1_usize << count).map(move |bits| (0..count).filter(|tap| bits >> tap & 1 == 1).collect())
+}
+
+/// Every stretch that a judgement names.
+pub(crate) fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> {
+    let control = judgement.control.1.iter();
+    let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
+    control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
 }
 
 /// A folder beside the project, or none with a word about it.
