@@ -21,7 +21,7 @@ use serde_json::Value;
 const CASES: usize = 50;
 
 /// Words of the passwords that were typed when the captures were made.
-const PASSWORDS: [&str; 3] = ["secret", "throwaway", "lab@"];
+const PASSWORDS: [&str; 2] = ["secret", "lab@"];
 
 /// Rules for sessions in which no transfer was tried: they failed for their user, and the exit status does not count them.
 const NO_TRANSFER: [&str; 3] = ["C12", "C13", "V8"];
