@@ -1,8 +1,10 @@
-//! What the integration tests share: a sink that shows sessions.
+//! What the integration tests share: a sink that shows sessions, and the subsets of a case's taps.
+
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::path::PathBuf;
 
-use ftpwhy::line::Place;
+use ftpwhy::line::{Place, Stretch};
 use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
@@ -36,4 +38,16 @@ pub(crate) fn look_at(
     control_ports.extend(ports);
     let what = Replay { captures, control_ports, passive_range: None, filter: None };
     replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
+}
+
+/// Every choice of at least one of `count` taps, in line order.
+pub(crate) fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
+    (1..1_usize << count).map(move |bits| (0..count).filter(|tap| bits >> tap & 1 == 1).collect())
+}
+
+/// Every stretch that a judgement names.
+pub(crate) fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> {
+    let control = judgement.control.1.iter();
+    let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
+    control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
 }
