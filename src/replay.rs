@@ -170,7 +170,7 @@ fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &m
 
 /// One tap of a capture.
 struct Leg {
-    views: Vec<View>,
+    views: Vec<Box<View>>,
     facts: TapFacts,
 }
 

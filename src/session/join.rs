@@ -32,7 +32,7 @@ pub struct Sight {
     /// The tap, by the order in which taps were given.
     pub tap: usize,
     /// What it saw; nothing, if none of the session's packets passed it.
-    pub view: Option<View>,
+    pub view: Option<Box<View>>,
     /// Where it stands for this session.
     pub standing: Standing,
     /// What to add to this tap's times to get the main tap's.
@@ -52,7 +52,8 @@ pub struct JoinedAttempt {
 
 impl Session {
     /// A session that only one tap could see.
-    pub fn of_one(view: View, tap: usize, given: Option<Place>) -> Session {
+    pub fn of_one(view: impl Into<Box<View>>, tap: usize, given: Option<Place>) -> Session {
+        let view = view.into();
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
                 transfer: usize::from(view.attempts[index].transfer),
@@ -68,7 +69,7 @@ impl Session {
 
     /// The view whose conversation is the session's own.
     pub fn main(&self) -> &View {
-        self.sights[self.main].view.as_ref().expect("the main sight has a view: it was chosen among those that have")
+        self.sights[self.main].view.as_deref().expect("the main sight has a view: it was chosen among those that have")
     }
 
     /// Index of the sight of [`Session::main`].
@@ -78,7 +79,7 @@ impl Session {
 
     /// A view, by position in line order.
     pub fn view(&self, sight: usize) -> Option<&View> {
-        self.sights.get(sight)?.view.as_ref()
+        self.sights.get(sight)?.view.as_deref()
     }
 
     /// A transfer of the main view as another tap saw it.
@@ -105,10 +106,10 @@ impl Session {
 }
 
 /// A view and the tap it comes from.
-type Found = (usize, View);
+type Found = (usize, Box<View>);
 
 /// Joins the views of all taps. `views[tap]` holds the views of one tap; `given[tap]` its place if the user said so.
-pub fn join(views: Vec<Vec<View>>, given: &[Option<Place>]) -> Vec<Session> {
+pub fn join(views: Vec<Vec<Box<View>>>, given: &[Option<Place>]) -> Vec<Session> {
     let mut groups: Vec<Vec<Found>> = Vec::new();
     let mut index = Index::default();
     for (tap, views) in views.into_iter().enumerate() {

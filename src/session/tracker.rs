@@ -83,14 +83,14 @@ pub struct Tracker {
     pub(super) twins: Table<FlowKey, Owner>,
     pub(super) expected: Table<EndKey, Vec<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
-    pub(super) slots: Vec<Option<Box<Live>>>,
+    pub(super) slots: Vec<Option<Live>>,
     free: Vec<u32>,
     pub(super) orphans: Orphans,
     timers: Timers,
-    settled: VecDeque<View>,
+    settled: VecDeque<Box<View>>,
     /// Sessions still to be settled at the end, the first last.
     ending: Vec<u32>,
-    spare: Vec<View>,
+    spare: Vec<Box<View>>,
     effects: Vec<Effect>,
     pub(super) now: Time,
     numbered: u64,
@@ -136,8 +136,8 @@ pub(super) struct Waiting {
 }
 
 pub(super) struct Live {
-    pub(super) view: View,
-    dialogue: Dialogue,
+    pub(super) view: Box<View>,
+    dialogue: Box<Dialogue>,
     listeners: Vec<Endpoint>,
     stamp: u32,
     /// On a port that is no control port: `220` was seen, the first command not yet.
@@ -242,7 +242,7 @@ impl Tracker {
 
     /// The next settled view.
     #[inline]
-    pub fn poll(&mut self) -> Option<View> {
+    pub fn poll(&mut self) -> Option<Box<View>> {
         while self.settled.is_empty()
             && let Some(slot) = self.ending.pop()
         {
@@ -252,7 +252,7 @@ impl Tracker {
     }
 
     /// Takes back a view that was handed out, whose memory a next session can use.
-    pub fn recycle(&mut self, view: View) {
+    pub fn recycle(&mut self, view: Box<View>) {
         if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
             self.spare.push(view);
         }
@@ -329,7 +329,7 @@ impl Tracker {
     }
 
     pub(super) fn control_segment(&mut self, slot: u32, role: Role, segment: &Segment<'_>) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Live { view, dialogue, .. } = live;
         let toward = if role == Role::Opener { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
@@ -361,7 +361,7 @@ impl Tracker {
     }
 
     fn data_segment(&mut self, slot: u32, attempt: u16, role: Role, segment: &Segment<'_>) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Some(Attempt { connection, listens, .. }) = live.view.attempts.get_mut(usize::from(attempt)) else {
             return;
         };
@@ -387,7 +387,7 @@ impl Tracker {
     }
 
     pub(super) fn expect(&mut self, slot: u32, transfer: u16, listener: Endpoint) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         live.listeners.push(listener);
         self.ports.add(listener.port);
         let end = self.keys.end(listener);
@@ -402,7 +402,7 @@ impl Tracker {
     fn mark_between_servers(&mut self, new: Waiting, listener: IpAddr, end: EndKey) {
         let Some(others) = self.expected.get(&end) else { return };
         let mode = |waiting: &Waiting| {
-            let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+            let view = &self.slots[waiting.slot as usize].as_ref()?.view;
             let negotiation = view.transfers.get(usize::from(waiting.transfer))?.negotiation.as_ref()?;
             Some((negotiation.mode.listener(), view.client.ip))
         };
@@ -412,7 +412,7 @@ impl Tracker {
         });
         let Some(pair) = pair.copied() else { return };
         for waiting in [pair, new] {
-            let live = self.slots[waiting.slot as usize].as_deref_mut();
+            let live = self.slots[waiting.slot as usize].as_mut();
             if let Some(transfer) = live.and_then(|live| live.view.transfers.get_mut(usize::from(waiting.transfer))) {
                 transfer.between_servers = true;
             }
@@ -420,14 +420,14 @@ impl Tracker {
     }
 
     pub(super) fn keep_secret(&mut self, slot: u32) {
-        if let Some(live) = self.slots[slot as usize].as_deref() {
+        if let Some(live) = self.slots[slot as usize].as_ref() {
             self.secret.entry((live.view.client.ip, live.view.server.ip)).or_default().push(slot);
         }
     }
 
     /// `220` on a strange port is FTP if `USER` or `AUTH` follows; SMTP says `220` too.
     fn confirm(&mut self, slot: u32, verb: Verb) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut().filter(|live| live.candidate) else { return };
+        let Some(live) = self.slots[slot as usize].as_mut().filter(|live| live.candidate) else { return };
         if matches!(verb, Verb::User | Verb::Auth) {
             live.candidate = false;
             self.numbered += 1;
@@ -451,13 +451,17 @@ impl Tracker {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
-        if let Some(old) = self.spare.pop() {
-            view.reuse(old);
-        }
+        let view = match self.spare.pop() {
+            Some(mut spare) => {
+                spare.replace(view);
+                spare
+            }
+            None => Box::new(view),
+        };
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Dialogue::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
-        self.slots[slot as usize] = Some(Box::new(live));
+        let live = Live { view, dialogue: Box::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
+        self.slots[slot as usize] = Some(live);
         slot
     }
 
@@ -472,7 +476,7 @@ impl Tracker {
     }
 
     fn look_at(&mut self, slot: u32, stamp: u32) {
-        let Some(live) = self.slots[slot as usize].as_deref().filter(|live| live.stamp == stamp) else { return };
+        let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { return };
         let (wait, why) = match () {
             () if live.view.control.is_over() && live.has_open_question() => (LONG_LINGER, Settled::Closed),
             () if live.view.control.is_over() => (LINGER, Settled::Closed),
@@ -485,7 +489,7 @@ impl Tracker {
 
     /// Hands a session out and forgets it.
     fn settle(&mut self, slot: u32, why: Settled) {
-        if let Some(live) = self.slots[slot as usize].as_deref_mut() {
+        if let Some(live) = self.slots[slot as usize].as_mut() {
             live.conclude(why, &mut self.census);
             self.release(slot);
         }
@@ -494,7 +498,7 @@ impl Tracker {
     fn release(&mut self, slot: u32) {
         let Some(live) = self.slots[slot as usize].take() else { return };
         self.free.push(slot);
-        let Live { view, listeners, candidate, .. } = *live;
+        let Live { view, listeners, candidate, .. } = live;
         self.forget_flow(view.client, view.server, slot);
         for attempt in &view.attempts {
             self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);

@@ -45,7 +45,7 @@ impl<'a> Case<'a> {
     /// The views with their positions in line order.
     pub fn views(&self) -> impl Iterator<Item = (usize, &'a View)> {
         let sights = self.session.sights.iter().enumerate();
-        sights.filter_map(|(sight, content)| Some((sight, content.view.as_ref()?)))
+        sights.filter_map(|(sight, content)| Some((sight, content.view.as_deref()?)))
     }
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
