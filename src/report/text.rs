@@ -221,7 +221,7 @@ impl Page<'_> {
         for (sight, content) in session.sights.iter().enumerate() {
             let standing = &content.standing;
             if !standing.given {
-                let text = format!("{} stands {}: {}", names.tap(sight), words::place(standing.place), standing.why);
+                let text = format!("{} stands {}: {}", names.tap(sight), words::place(standing.place), standing.why());
                 self.paragraph(out, "  ", "  ", &text)?;
             }
             if content.view.is_none() {

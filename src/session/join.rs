@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::cite::Time;
+use crate::few::Few;
 use crate::line::Place;
 use crate::packet::Endpoint;
 use crate::session::place::{self, Standing};
@@ -47,7 +48,7 @@ pub struct JoinedAttempt {
     /// Transfer of the main view.
     pub transfer: usize,
     /// Index of the attempt in the view of every sight.
-    pub seen: Vec<Option<usize>>,
+    pub seen: Few<Option<usize>>,
 }
 
 impl Session {
@@ -57,7 +58,7 @@ impl Session {
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
                 transfer: usize::from(view.attempts[index].transfer),
-                seen: vec![Some(index)],
+                seen: Few::One(Some(index)),
             })
             .collect();
         let standing = place::standing(&view, given);
@@ -300,7 +301,7 @@ fn join_attempts(sights: &[Sight], main: usize) -> Vec<JoinedAttempt> {
                     let own = usize::from(attempt.transfer);
                     let transfer = sights[sight].transfers.iter().position(|mapped| *mapped == Some(own));
                     let Some(transfer) = transfer else { continue };
-                    let mut seen = vec![None; sights.len()];
+                    let mut seen: Few<_> = sights.iter().map(|_| None).collect();
                     seen[sight] = Some(index);
                     joined.push(JoinedAttempt { transfer, seen });
                 }

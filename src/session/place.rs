@@ -9,20 +9,36 @@ use crate::session::view::View;
 use crate::tcp::connection::{Connection, Role};
 
 /// Where a tap is, who says so, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The place.
     pub place: Place,
     /// The user gave it.
     pub given: bool,
-    /// How it was inferred; empty if it was given.
-    pub why: String,
+    /// What it was inferred from: TTL or hop limit of the client's and of the server's packets, if they were captured.
+    ttls: Option<(Option<u8>, Option<u8>)>,
 }
 
 impl Standing {
     /// A place that the user gave, or none.
     pub fn given(place: Option<Place>) -> Standing {
-        Standing { place: place.unwrap_or(Place::Unknown), given: place.is_some(), why: String::new() }
+        Standing { place: place.unwrap_or(Place::Unknown), given: place.is_some(), ttls: None }
+    }
+
+    /// How it was inferred; empty if it was not.
+    pub fn why(&self) -> String {
+        let Some(ttls) = self.ttls else { return String::new() };
+        let (Some(client), Some(server)) = ttls else { return "only one end's packets were captured".to_owned() };
+        match (hops(client), hops(server)) {
+            (0, 0) => format!("both ends' packets are untouched (TTL {client} and {server}): all on one link"),
+            (0, far) => {
+                format!("the client's packets come untouched (TTL {client}), the server's over {far} router(s)")
+            }
+            (far, 0) => {
+                format!("the server's packets come untouched (TTL {server}), the client's over {far} router(s)")
+            }
+            (one, other) => format!("the client's packets come over {one} router(s), the server's over {other}"),
+        }
     }
 }
 
@@ -40,28 +56,14 @@ pub fn standing(view: &View, given: Option<Place>) -> Standing {
     if given.is_some() {
         return Standing::given(given);
     }
-    let (client, server) = ttls(view);
-    let (place, why) = match (client, server) {
-        (Some(client), Some(server)) => match (hops(client), hops(server)) {
-            (0, 0) => (
-                Place::Unknown,
-                format!("both ends' packets are untouched (TTL {client} and {server}): all on one link"),
-            ),
-            (0, far) => (
-                Place::Client,
-                format!("the client's packets come untouched (TTL {client}), the server's over {far} router(s)"),
-            ),
-            (far, 0) => (
-                Place::Server,
-                format!("the server's packets come untouched (TTL {server}), the client's over {far} router(s)"),
-            ),
-            (one, other) => {
-                (Place::Between, format!("the client's packets come over {one} router(s), the server's over {other}"))
-            }
-        },
-        _ => (Place::Unknown, "only one end's packets were captured".to_owned()),
+    let ttls = ttls(view);
+    let place = match (ttls.0.map(hops), ttls.1.map(hops)) {
+        (Some(0), Some(0)) | (None, _) | (_, None) => Place::Unknown,
+        (Some(0), Some(_)) => Place::Client,
+        (Some(_), Some(0)) => Place::Server,
+        (Some(_), Some(_)) => Place::Between,
     };
-    Standing { place, given: false, why }
+    Standing { place, given: false, ttls: Some(ttls) }
 }
 
 fn ttls(view: &View) -> (Option<u8>, Option<u8>) {

@@ -18,7 +18,7 @@ impl Tracker {
         if !segment.flags.syn()
             && let Some(orphan) = self.orphans.get(ends.key())
         {
-            orphan.observe(segment);
+            orphan.connection.observe(segment);
             self.census.other_traffic = true;
             if !segment.text.starts_with(b"220") {
                 return;

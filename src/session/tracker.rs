@@ -16,6 +16,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use crate::cite::{At, Time};
+use crate::few::Few;
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::packet::{Direction, Endpoint, Flags, Frame, Glance, Packet, Segment};
@@ -81,7 +82,7 @@ pub struct Tracker {
     pub(super) flows: Table<FlowKey, Owner>,
     /// Second owner of a data connection between two servers (FXP).
     pub(super) twins: Table<FlowKey, Owner>,
-    pub(super) expected: Table<EndKey, Vec<Waiting>>,
+    pub(super) expected: Table<EndKey, Few<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
     pub(super) slots: Vec<Option<Live>>,
     free: Vec<u32>,
@@ -138,7 +139,7 @@ pub(super) struct Waiting {
 pub(super) struct Live {
     pub(super) view: Box<View>,
     dialogue: Box<Dialogue>,
-    listeners: Vec<Endpoint>,
+    listeners: Few<Endpoint>,
     stamp: u32,
     /// On a port that is no control port: `220` was seen, the first command not yet.
     candidate: bool,
@@ -338,7 +339,7 @@ impl Tracker {
         view.last_at = segment.at;
         let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
         let resent = view.control.half(role).resent;
-        let noticed = view.control.observe(role, segment);
+        let noticed = view.control.observe_from(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
@@ -369,7 +370,7 @@ impl Tracker {
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let noticed = connection.observe(role, segment);
+        let noticed = connection.observe_from(role, segment);
         live.view.last_at = segment.at;
         record(&mut live.view, segment.at, attempt, noticed, toward);
     }
@@ -460,7 +461,7 @@ impl Tracker {
         };
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Box::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
+        let live = Live { view, dialogue: Box::default(), listeners: Few::default(), stamp: self.stamp, candidate };
         self.slots[slot as usize] = Some(live);
         slot
     }

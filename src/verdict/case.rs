@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::cite::{At, Time};
+use crate::few::Few;
 use crate::ftp::command::Verb;
 use crate::line::{Place, Side};
 use crate::session::join::{JoinedAttempt, Session};
@@ -38,7 +39,7 @@ impl<'a> Case<'a> {
     }
 
     /// Its data connections.
-    pub fn attempts(&self) -> Vec<&'a JoinedAttempt> {
+    pub fn attempts(&self) -> Few<&'a JoinedAttempt> {
         self.transfer.map(|transfer| self.session.attempts_of(transfer).collect()).unwrap_or_default()
     }
 
@@ -49,7 +50,7 @@ impl<'a> Case<'a> {
     }
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
-    pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Vec<(usize, &'a Connection)> {
+    pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Few<(usize, &'a Connection)> {
         self.sightings(which).collect()
     }
 
