@@ -59,8 +59,9 @@ impl Leg {
     }
 }
 
-/// Sessions alive at once; more displace the ones that were silent longest.
-pub const MAX_SESSIONS: usize = 65_536;
+/// Sessions alive at once; more displace first those that are over and only wait for late packets, then the ones that
+/// were silent longest. At about 2.5 KiB each they take 120 MiB.
+pub const MAX_SESSIONS: usize = 49_152;
 /// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
 const MAX_SPARE: usize = 64;
 /// Events a view may have room for and still be kept: more than almost every session needs.
@@ -466,13 +467,14 @@ impl Tracker {
         slot
     }
 
-    /// Makes room: the session whose timer would end first goes first, so half-open ones of a scan before real ones.
+    /// Makes room: the session whose timer would end first goes first, so those that are over before half-open ones of a
+    /// scan, and these before real ones.
     fn displace(&mut self) {
         while let Some((slot, stamp)) = self.timers.next() {
-            if self.slots[slot as usize].as_ref().is_some_and(|live| live.stamp == stamp) {
-                self.census.displaced += 1;
-                return self.settle(slot, Settled::Displaced);
-            }
+            let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { continue };
+            let over = live.view.control.is_over();
+            self.census.displaced += u64::from(!over);
+            return self.settle(slot, if over { Settled::Closed } else { Settled::Displaced });
         }
     }
 
