@@ -224,11 +224,13 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             self.packets += 1;
-            for tracker in &mut self.trackers {
-                tracker.advance(frame.at.time);
-            }
             match frame.glance() {
-                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                Some(glance) => {
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe_glance(&glance, &frame);
+                    }
+                }
                 None => {
                     let packet = self.decoder.decode(&Frame { ..frame });
                     if let Packet::Undecoded(why) = packet
@@ -236,7 +238,10 @@ impl Follower {
                     {
                         *self.undecoded.entry(why).or_default() += 1;
                     }
-                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe(&packet);
+                    }
                 }
             }
             if self.has_settled() {

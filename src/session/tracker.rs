@@ -322,6 +322,7 @@ impl Tracker {
         }
     }
 
+    #[inline]
     pub(super) fn owned(&mut self, owner: Owner, ends: Ends, segment: &Segment<'_>) {
         let role = owner.role(ends);
         match owner.attempt {

@@ -323,6 +323,7 @@ impl Connection {
     }
 
     /// The same, for a caller that knows who sent it.
+    #[inline]
     pub fn observe_from(&mut self, role: Role, segment: &Segment<'_>) -> Noticed {
         if segment.flags.rst() {
             return self.reset_seen(segment, role);
