@@ -180,7 +180,7 @@ fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &m
 
 /// One tap of a capture.
 struct Leg {
-    views: Vec<View>,
+    views: Vec<Box<View>>,
     facts: TapFacts,
     placing: Placing,
 }
@@ -249,11 +249,13 @@ impl Follower {
                 continue;
             }
             self.packets += 1;
-            for tracker in &mut self.trackers {
-                tracker.advance(frame.at.time);
-            }
             match frame.glance() {
-                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                Some(glance) => {
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe_glance(&glance, &frame);
+                    }
+                }
                 None => {
                     let packet = self.decoder.decode(&Frame { ..frame });
                     if let Packet::Undecoded(why) = packet
@@ -261,7 +263,10 @@ impl Follower {
                     {
                         *self.undecoded.entry(why).or_default() += 1;
                     }
-                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe(&packet);
+                    }
                 }
             }
             if self.has_settled() {
