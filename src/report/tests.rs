@@ -172,6 +172,19 @@ fn a_control_connection_that_failed_has_its_own_block() {
 }
 
 #[test]
+fn a_session_that_the_server_turned_away_is_shown() {
+    let found = verdict("C13", Mechanism::RefusedByServer, None, None);
+    let judgement = control(ControlOutcome::Completed, found);
+    let (text, totals) = report(Options::default(), vec![(Talk::new(), judgement)], &taps());
+    let start = "\
+- no transfer   172.16.0.99 -> 172.16.0.10   refused   C13 control-turned-away
+  The server itself turned the session away. No firewall is to blame. [likely]
+";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(totals.failed_sessions, 0);
+}
+
+#[test]
 fn one_cause_is_told_once() {
     let found = || verdict("C7", Mechanism::SilentDrop, Some(Lost::ControlSegments), Some(Stretch::WHOLE));
     let judgement = Judgement {

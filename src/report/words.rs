@@ -160,6 +160,12 @@ impl<'a> Blame<'a> {
         if self.finding().lost == Some(Lost::ControlSegments) { "control connection" } else { "data connection" }
     }
 
+    /// The opener's own host refused its SYN.
+    fn never_left(&self) -> bool {
+        let is_syn = matches!(self.finding().lost, Some(Lost::ControlSyn | Lost::DataSyn));
+        is_syn && self.finding().device.is_none() && self.region == Region::Host(self.opener)
+    }
+
     /// The packets are proved to have been sent.
     fn is_proved(&self) -> bool {
         self.finding().confidence > Confidence::Possible
@@ -168,6 +174,10 @@ impl<'a> Blame<'a> {
 
 fn sentence(blame: &Blame<'_>) -> String {
     match blame.finding().mechanism {
+        Mechanism::IcmpReject | Mechanism::TcpReset if blame.never_left() => {
+            let opener = end(blame.opener);
+            format!("The {opener}'s own host refused to let {} out.", blame.what())
+        }
         Mechanism::SilentDrop => dropped(blame),
         Mechanism::IcmpReject => rejected(blame),
         Mechanism::TcpReset => reset(blame),

@@ -264,6 +264,20 @@ fn a_device_is_named_by_its_address() {
 }
 
 #[test]
+fn a_host_may_refuse_its_own_connection() {
+    for mechanism in [Mechanism::IcmpReject, Mechanism::TcpReset] {
+        assert_eq!(
+            seen("O7", mechanism, Lost::DataSyn, FROM_SERVER(2)),
+            "The server's own host refused to let the server's data connection out."
+        );
+        assert_eq!(
+            seen("C6", mechanism, Lost::ControlSyn, FROM_CLIENT(0)),
+            "The client's own host refused to let the client's control connection out."
+        );
+    }
+}
+
+#[test]
 fn untouched_ttls_tell_a_link_and_no_host() {
     let scene = Scene::new(true).place(2, Place::Server, Why::Ttl { client: 62, server: 64 });
     let say = |mechanism| scene.say(&verdict("O5", mechanism, Some(Lost::DataSyn), Some(FROM_SERVER(2))));
