@@ -62,7 +62,7 @@ fn a_failure_reads_as_designed() {
 #[test]
 fn healthy_sessions_are_shown_on_demand() {
     let (text, _) = report(Options::default(), vec![completed()], &taps());
-    assert_eq!(text, "1 session, 1 transfer: 1 completed (--all shows them)\n");
+    assert_eq!(text, "1 session, 1 transfer: 1 completed (--all shows every session)\n");
     for options in [Options { all: true, ..Options::default() }, Options { session: Some(1), ..Options::default() }] {
         let (text, _) = report(options, vec![completed()], &taps());
         assert!(text.starts_with("✓ STOR ./testfile02   172.16.0.99 -> 172.16.0.10"), "{text}");

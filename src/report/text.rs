@@ -245,10 +245,8 @@ impl Page<'_> {
         let names = Names::of(self.case);
         writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
         for (sight, content) in session.sights.iter().enumerate() {
-            let standing = &content.standing;
-            if !standing.given {
-                let text = format!("{} stands {}: {}", names.tap(sight), words::place(standing.place), standing.why);
-                self.paragraph(out, "  ", "  ", &text)?;
+            if !content.standing.given {
+                self.paragraph(out, "  ", "  ", &words::standing(names.tap(sight), &content.standing))?;
             }
             if content.view.is_none() {
                 self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
@@ -329,5 +327,5 @@ pub(super) fn sum_up<W: Write>(out: &mut W, options: &Options, totals: &Totals, 
         }
     }
     let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
-    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows them)" } else { "" })
+    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows every session)" } else { "" })
 }

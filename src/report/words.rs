@@ -7,7 +7,7 @@ mod region;
 
 use crate::cite::At;
 use crate::line::{Owner, Place, Point, Side, Stretch};
-use crate::session::place::Why;
+use crate::session::place::{Standing, Why};
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -328,13 +328,15 @@ pub(super) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Where a tap is.
-pub(super) fn place(place: Place) -> &'static str {
-    match place {
-        Place::Client => "on the client's host",
-        Place::Between => "between the hosts",
-        Place::Server => "on the server's host",
-        Place::Unknown => "at an unknown place",
+/// Where a tap seems to stand, and why.
+pub(super) fn standing(tap: &str, standing: &Standing) -> String {
+    let why = standing.why;
+    let link = if matches!(why, Why::Ttl { .. }) { " or link" } else { "" };
+    match standing.place {
+        Place::Client => format!("{tap} seems to stand on the client's own host{link}: {why}"),
+        Place::Between => format!("{tap} seems to stand between the hosts: {why}"),
+        Place::Server => format!("{tap} seems to stand on the server's own host{link}: {why}"),
+        Place::Unknown => format!("where {tap} stands is unknown: {why}"),
     }
 }
 

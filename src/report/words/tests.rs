@@ -3,7 +3,7 @@
 use super::*;
 use crate::report::testing::{Talk, tap, verdict};
 use crate::session::join::Session;
-use crate::session::place::{Placing, Standing};
+use crate::session::place::Placing;
 
 const FROM_CLIENT: fn(usize) -> Stretch = |sight| Stretch { from: Point::Client, to: Point::Tap(sight) };
 const FROM_SERVER: fn(usize) -> Stretch = |sight| Stretch { from: Point::Tap(sight), to: Point::Server };
@@ -335,6 +335,20 @@ fn no_sentence_claims_more_than_its_stretch() {
             assert!(!alone || [FROM_CLIENT(0), FROM_SERVER(2)].contains(&stretch), "{stretch:?}: {sentence}");
         }
     }
+}
+
+#[test]
+fn inferred_places_are_told_with_their_reason() {
+    let say = |place, why| standing("x", &Standing { place, given: false, why });
+    assert_eq!(
+        say(Place::Server, Why::Ttl { client: 63, server: 64 }),
+        "x seems to stand on the server's own host or link: the server's packets come untouched (TTL 64), the client's over 1 router(s)"
+    );
+    assert_eq!(
+        say(Place::Client, Why::Direction(Side::Client)),
+        "x seems to stand on the client's own host: the client's packets are outgoing here, the server's incoming"
+    );
+    assert_eq!(say(Place::Unknown, Why::OneEnd), "where x stands is unknown: only one end's packets were captured");
 }
 
 #[test]
