@@ -48,7 +48,7 @@ pub fn moment(millis: i64, frame: u32) -> At {
 }
 
 /// Joins, judges and reports what one or two taps saw, and checks what must always hold.
-pub fn look_at(views: Vec<Vec<View>>) {
+pub fn look_at(views: Vec<Vec<Box<View>>>) {
     let facts = |name: &str| TapFacts { name: name.into(), files: vec![name.into()], packets: 1, ..TapFacts::default() };
     let taps: Vec<TapFacts> = ["one.pcap", "other.pcap"].iter().take(views.len()).map(|name| facts(name)).collect();
     let placings = [Placing::Given(Place::Client), Placing::Given(Place::Server)];
