@@ -208,7 +208,7 @@ fn assemble(mut group: Vec<Found>, given: &[Option<Place>]) -> Session {
         .into_iter()
         .map(|tap| {
             let view = group.iter().position(|(other, _)| *other == tap).map(|at| group.swap_remove(at).1);
-            let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| standing.clone());
+            let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| *standing);
             let standing = standing.unwrap_or_else(|| Standing::given(given[tap]));
             Sight { tap, view, standing, offset_ns: 0, transfers: Vec::new() }
         })

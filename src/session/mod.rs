@@ -5,9 +5,11 @@
 mod dialogue;
 mod flow;
 pub mod join;
+mod lifetime;
 mod orphans;
 pub mod place;
 mod strangers;
 mod timers;
 pub mod tracker;
+mod transfers;
 pub mod view;
