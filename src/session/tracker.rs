@@ -60,6 +60,7 @@ impl Leg {
 /// Sessions alive at once; more displace first those that are over and only wait for late packets, then the ones that
 /// were silent longest. With four KiB for a session of two transfers they take 200 MiB.
 pub const MAX_SESSIONS: usize = 49_152;
+
 /// Follows the FTP sessions that pass one tap.
 pub struct Tracker {
     pub(super) config: Config,
