@@ -150,3 +150,47 @@ pub enum Owner {
     /// The taps do not tell.
     Unknown,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAPS: [Place; 3] = [Place::Client, Place::Between, Place::Server];
+
+    fn stretch(from: Point, to: Point) -> Stretch {
+        Stretch { from, to }
+    }
+
+    #[test]
+    fn a_stretch_runs_from_the_client_to_the_server_whichever_way_the_packet_went() {
+        let seen = Stretch::beyond(Side::Server, Some(0), Some(1));
+        assert_eq!(seen, stretch(Point::Tap(0), Point::Tap(1)));
+        let seen = Stretch::beyond(Side::Client, Some(1), Some(0));
+        assert_eq!(seen, stretch(Point::Tap(0), Point::Tap(1)));
+        assert_eq!(Stretch::beyond(Side::Server, None, Some(0)), stretch(Point::Client, Point::Tap(0)));
+        assert_eq!(Stretch::beyond(Side::Client, None, Some(2)), stretch(Point::Tap(2), Point::Server));
+        assert_eq!(Stretch::beyond(Side::Client, Some(0), None), stretch(Point::Client, Point::Tap(0)));
+    }
+
+    #[test]
+    fn the_owner_follows_from_the_places_of_the_ends() {
+        let owner = |from, to| stretch(from, to).owner(&TAPS);
+        assert_eq!(owner(Point::Client, Point::Tap(0)), Owner::Client);
+        assert_eq!(owner(Point::Client, Point::Tap(1)), Owner::Client);
+        assert_eq!(owner(Point::Client, Point::Tap(2)), Owner::BeyondServer);
+        assert_eq!(owner(Point::Tap(0), Point::Tap(2)), Owner::Network);
+        assert_eq!(owner(Point::Tap(0), Point::Server), Owner::BeyondClient);
+        assert_eq!(owner(Point::Tap(1), Point::Server), Owner::Server);
+        assert_eq!(owner(Point::Tap(2), Point::Server), Owner::Server);
+        assert_eq!(owner(Point::Client, Point::Server), Owner::Unknown);
+        assert_eq!(stretch(Point::Client, Point::Tap(0)).owner(&[Place::Unknown]), Owner::Unknown);
+    }
+
+    #[test]
+    fn hull_and_meet_are_the_smallest_cover_and_the_common_part() {
+        let (one, other) = (stretch(Point::Client, Point::Tap(1)), stretch(Point::Tap(0), Point::Server));
+        assert_eq!(one.hull(other), Stretch::WHOLE);
+        assert_eq!(one.meet(other), stretch(Point::Tap(0), Point::Tap(1)));
+        assert_eq!(one.hull(one), one);
+    }
+}

@@ -11,9 +11,11 @@ use std::thread;
 use foldhash::fast::RandomState;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
+use crate::capture::filter::{Filter, Sieve};
 use crate::line::{Place, Side};
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
+use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
 use crate::session::view::View;
 use crate::verdict::{Judgement, TapFacts, judge};
@@ -27,6 +29,8 @@ pub struct Replay {
     pub control_ports: Vec<u16>,
     /// The server's passive range.
     pub passive_range: Option<RangeInclusive<u16>>,
+    /// Only packets that pass this filter are read.
+    pub filter: Option<Filter>,
 }
 
 /// The files of one tap.
@@ -36,6 +40,12 @@ pub struct Capture {
     pub place: Option<Place>,
     /// Its files.
     pub paths: Vec<PathBuf>,
+}
+
+impl Capture {
+    fn placing(&self) -> Placing {
+        self.place.map_or(Placing::Open, Placing::Given)
+    }
 }
 
 /// Takes what a replay finds, and how far it is.
@@ -113,16 +123,16 @@ fn is_cooked(facts: &Facts) -> bool {
 
 /// One tap: every session is handed out as soon as it is settled.
 fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
-    let place = replay.captures[capture].place;
+    let placing = replay.captures[capture].placing();
     let mut follower = Follower::new(replay, reader, capture);
     let mut taps = vec![TapFacts::default()];
     while follower.read_some() {
-        hand_out(&mut follower, &mut taps, place, sink)?;
+        hand_out(&mut follower, &mut taps, placing, sink)?;
         let (read, total) = follower.reader.position();
         sink.progress(read, total);
     }
     follower.finish();
-    hand_out(&mut follower, &mut taps, place, sink)?;
+    hand_out(&mut follower, &mut taps, placing, sink)?;
     follower.tell(0, &mut taps[0]);
     Ok(Summary { taps, notes: follower.notes() })
 }
@@ -130,7 +140,7 @@ fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mu
 fn hand_out<S: Sink>(
     follower: &mut Follower,
     taps: &mut [TapFacts],
-    place: Option<Place>,
+    placing: Placing,
     sink: &mut S,
 ) -> Result<(), S::Error> {
     if !follower.has_settled() {
@@ -138,7 +148,7 @@ fn hand_out<S: Sink>(
     }
     follower.tell(0, &mut taps[0]);
     while let Some(view) = follower.trackers[0].poll() {
-        let mut session = Session::of_one(view, 0, place);
+        let mut session = Session::of_one(view, 0, placing);
         sink.session(&session, &judge(&session, taps), taps)?;
         session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| follower.trackers[0].recycle(view));
     }
@@ -153,16 +163,16 @@ fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &m
         threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
     });
     let mut summary = Summary::default();
-    let (mut views, mut given) = (Vec::new(), Vec::new());
+    let (mut views, mut placings) = (Vec::new(), Vec::new());
     for (legs, notes) in followed {
         summary.notes.extend(notes);
         for leg in legs {
-            given.push(replay.captures[leg.facts.capture].place);
+            placings.push(leg.placing);
             views.push(leg.views);
             summary.taps.push(leg.facts);
         }
     }
-    for session in join(views, &given) {
+    for session in join(views, &placings) {
         sink.session(&session, &judge(&session, &summary.taps), &summary.taps)?;
     }
     Ok(summary)
@@ -173,6 +183,7 @@ struct Leg {
     #[allow(clippy::vec_box)] // they come boxed, to be handed on without being moved
     views: Vec<Box<View>>,
     facts: TapFacts,
+    placing: Placing,
 }
 
 /// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
@@ -180,23 +191,33 @@ fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<
     let mut follower = Follower::new(replay, reader, capture);
     while follower.read_some() {}
     follower.finish();
+    let placing = replay.captures[capture].placing();
     let mut legs: Vec<Leg> = (0..follower.trackers.len())
         .map(|leg| {
             let views = std::iter::from_fn(|| follower.trackers[leg].poll()).collect();
-            Leg { views, facts: follower.facts(leg) }
+            Leg { views, facts: follower.facts(leg), placing }
         })
         .collect();
-    if legs.iter().all(|leg| leg.views.is_empty()) {
-        legs.truncate(1);
-    } else {
-        legs.retain(|leg| !leg.views.is_empty());
+    if let [client, server] = &legs[..] {
+        let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
+            (false, false) => return (legs, follower.notes()),
+            (true, true) => (0, placing),
+            (false, true) => (0, one_leg(placing, Side::Client)),
+            (true, false) => (1, one_leg(placing, Side::Server)),
+        };
+        legs = vec![Leg { placing, ..legs.swap_remove(keep) }];
     }
     (legs, follower.notes())
+}
+
+fn one_leg(placing: Placing, toward: Side) -> Placing {
+    if placing == Placing::Open { Placing::OneLeg(toward) } else { placing }
 }
 
 /// Reads one capture and feeds what it holds to the trackers of its legs.
 struct Follower {
     reader: TapReader,
+    sieve: Option<Sieve>,
     decoder: Decoder,
     trackers: Vec<Tracker>,
     undecoded: HashMap<Undecoded, u64, RandomState>,
@@ -217,13 +238,17 @@ impl Follower {
         };
         let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
         let undecoded = HashMap::default();
-        Follower { reader, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+        let sieve = replay.filter.as_ref().map(Filter::ready);
+        Follower { reader, sieve, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
     fn read_some(&mut self) -> bool {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
+            if self.sieve.as_mut().is_some_and(|sieve| !sieve.passes(&frame)) {
+                continue;
+            }
             self.packets += 1;
             match frame.glance() {
                 Some(glance) => {
@@ -275,7 +300,12 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.packets;
-        known.filter = facts.interfaces.iter().find_map(|interface| interface.filter.clone());
+        let kept = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let asked = self.sieve.as_ref().map(Sieve::expression);
+        known.filter = match (kept, asked) {
+            (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),
+            (one, other) => one.or(other).map(str::to_owned),
+        };
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
         known.census = self.trackers[leg].census();

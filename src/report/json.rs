@@ -97,7 +97,7 @@ fn tap<'a>(case: Case<'a>, sight: usize) -> TapObject<'a> {
         name: &facts.name,
         place: names::place(content.standing.place),
         place_from: if content.standing.given { "given" } else { "inferred" },
-        why: content.standing.why(),
+        why: content.standing.why.to_string(),
         packets: facts.packets,
         lost: facts.lost,
         complete: whole && !facts.cut && facts.lost == 0,

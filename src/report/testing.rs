@@ -10,6 +10,7 @@ use crate::ftp::host_port::HostPort;
 use crate::line::{Owner, Place, Side, Stretch};
 use crate::packet::{Endpoint, Flags, Segment};
 use crate::session::join::Session;
+use crate::session::place::Placing;
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, Mode, Negotiation, Transfer, View};
 use crate::tcp::connection::Connection;
 use crate::verdict::{
@@ -110,7 +111,7 @@ impl Talk {
     }
 
     pub(super) fn session(self) -> Session {
-        Session::of_one(self.view, 0, Some(Place::Server))
+        Session::of_one(self.view, 0, Placing::Given(Place::Server))
     }
 }
 

@@ -3,16 +3,17 @@
 
 use std::io::{self, Write};
 
+use crate::cite::Time;
 use crate::line::Side;
 use crate::report::escape::{Escaped, escaped};
 use crate::report::facts::{self, Fate};
 use crate::report::terminal::{Brush, Style};
-use crate::report::time::{Clock, seconds};
+use crate::report::time::Clock;
 use crate::report::totals::{Totals, control_failure};
 use crate::report::words::{self, Names, counted, summary};
 use crate::report::{Options, table};
 use crate::session::join::Session;
-use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Outcome, Remedy, TapFacts, Verdict};
+use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Mechanism, Outcome, Remedy, TapFacts, Verdict};
 
 /// What the blocks of one session share.
 #[derive(Clone, Copy)]
@@ -63,17 +64,21 @@ impl Page<'_> {
             self.headline(out, Outcome::Failed, &head, Some(verdict))?;
             return self.body(out, self.case, verdict);
         }
-        if !healthy || !judgement.transfers.is_empty() {
+        let refused = verdict.as_ref().is_some_and(|verdict| verdict.finding.mechanism == Mechanism::RefusedByServer);
+        if !judgement.transfers.is_empty() || !(healthy || refused) {
             return Ok(());
         }
         let (mark, how) = match outcome {
+            ControlOutcome::Completed if refused => (Outcome::Aborted, "refused"),
             ControlOutcome::Completed => (Outcome::Completed, "completed"),
             ControlOutcome::Failed => (Outcome::Failed, "failed"),
             ControlOutcome::Interrupted => (Outcome::Failed, "interrupted"),
             ControlOutcome::Unfinished => (Outcome::Unfinished, "unfinished"),
         };
         self.headline(out, mark, &format!("no transfer   {}   {how}", self.ends()), verdict.as_ref())?;
-        verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, self.case, verdict))
+        let Some(verdict) = verdict else { return Ok(()) };
+        self.sentence(out, self.case, verdict)?;
+        if refused { self.details(out, verdict) } else { Ok(()) }
     }
 
     fn transfer(
@@ -139,6 +144,11 @@ impl Page<'_> {
 
     fn body(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict) -> io::Result<()> {
         self.sentence(out, case, verdict)?;
+        self.details(out, verdict)
+    }
+
+    /// What a verdict rests on, what else to know, and what to do.
+    fn details(self, out: &mut Vec<u8>, verdict: &Verdict) -> io::Result<()> {
         self.evidence(out, &verdict.finding.evidence)?;
         if !verdict.finding.notes.is_empty() || verdict.narrower.is_some() {
             writeln!(out)?;
@@ -154,6 +164,8 @@ impl Page<'_> {
     }
 
     fn evidence(self, out: &mut Vec<u8>, evidence: &[Evidence]) -> io::Result<()> {
+        let mut evidence: Vec<&Evidence> = evidence.iter().collect();
+        evidence.sort_by_key(|evidence| self.moment(evidence));
         let rows: Vec<[String; 2]> = evidence.iter().map(|evidence| self.cite(evidence)).collect();
         let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let (place, time) = (wide(0), wide(1));
@@ -165,6 +177,12 @@ impl Page<'_> {
             writeln!(out, "    {cited}   {}", escaped(&evidence.text))?;
         }
         Ok(())
+    }
+
+    /// Where evidence stands in the story; what has no time comes last.
+    fn moment(self, evidence: &Evidence) -> Time {
+        let time = evidence.at.map(|at| at.time).or(evidence.until);
+        time.map_or(Time(i64::MAX), |time| self.case.session.on_main_clock(evidence.sight, time))
     }
 
     /// Where and when: `tap:frame` and a moment, for an absence the tap and a span of time.
@@ -213,23 +231,27 @@ impl Page<'_> {
         writeln!(out, "{line}")
     }
 
+    /// How the clock of a tap differs from the main tap's; `offset` is what to add to it.
+    fn clocks(self, sight: usize, offset: i64) -> String {
+        let names = Names::of(self.case);
+        let how = if offset < 0 { "ahead of" } else { "behind" };
+        let main = names.tap(self.case.session.main_sight());
+        format!("{}'s clock is {:.6} s {how} {main}'s", names.tap(sight), offset.unsigned_abs() as f64 / 1e9)
+    }
+
     /// Which session this was, when, and where its taps stand.
     fn footer(self, out: &mut Vec<u8>) -> io::Result<()> {
         let session = self.case.session;
         let names = Names::of(self.case);
         writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
         for (sight, content) in session.sights.iter().enumerate() {
-            let standing = &content.standing;
-            if !standing.given {
-                let text = format!("{} stands {}: {}", names.tap(sight), words::place(standing.place), standing.why());
-                self.paragraph(out, "  ", "  ", &text)?;
+            if !content.standing.given {
+                self.paragraph(out, "  ", "  ", &words::standing(names.tap(sight), &content.standing))?;
             }
             if content.view.is_none() {
                 self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
             } else if sight != session.main_sight() {
-                let ahead = seconds(-i128::from(content.offset_ns), 6);
-                let main = names.tap(session.main_sight());
-                self.paragraph(out, "  ", "  ", &format!("{}'s clock is {ahead} s to {main}'s", names.tap(sight)))?;
+                self.paragraph(out, "  ", "  ", &self.clocks(sight, content.offset_ns))?;
             }
             if let Some(view) = content.view.as_ref().filter(|view| view.uncounted > 0) {
                 writeln!(out, "  {} of this session were not kept", counted(view.uncounted, "further event"))?;
@@ -305,5 +327,5 @@ pub(super) fn sum_up<W: Write>(out: &mut W, options: &Options, totals: &Totals, 
         }
     }
     let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
-    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows them)" } else { "" })
+    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows every session)" } else { "" })
 }

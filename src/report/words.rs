@@ -8,6 +8,7 @@ mod region;
 use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::session::place::{Standing, Why};
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -54,6 +55,11 @@ impl<'a> Names<'a> {
 
     fn place(self, sight: usize) -> Place {
         self.case.session.sights.get(sight).map_or(Place::Unknown, |sight| sight.standing.place)
+    }
+
+    /// The place of a tap is inferred from untouched TTLs, which tell a host's link from the rest and no more.
+    fn is_told_by_ttl(self, sight: usize) -> bool {
+        self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
     }
 
     /// Two legs of one forwarding host.
@@ -127,6 +133,15 @@ impl<'a> Blame<'a> {
         self.region.location(self.names)
     }
 
+    /// Who may have kept packets from passing; if none was seen, the opener may never have sent one.
+    fn droppers(&self) -> Vec<String> {
+        let mut suspects = self.region.suspects("firewall");
+        if !self.seen {
+            suspects.push(format!("the {} never sent it", end(self.opener)));
+        }
+        suspects
+    }
+
     /// The connection or the part of it that was lost.
     fn what(&self) -> String {
         let (opener, listener) = (end(self.opener), end(!self.opener));
@@ -146,6 +161,12 @@ impl<'a> Blame<'a> {
         if self.finding().lost == Some(Lost::ControlSegments) { "control connection" } else { "data connection" }
     }
 
+    /// The opener's own host refused its SYN.
+    fn never_left(&self) -> bool {
+        let is_syn = matches!(self.finding().lost, Some(Lost::ControlSyn | Lost::DataSyn));
+        is_syn && self.finding().device.is_none() && self.region == Region::Host(self.opener)
+    }
+
     /// The packets are proved to have been sent.
     fn is_proved(&self) -> bool {
         self.finding().confidence > Confidence::Possible
@@ -154,25 +175,23 @@ impl<'a> Blame<'a> {
 
 fn sentence(blame: &Blame<'_>) -> String {
     match blame.finding().mechanism {
+        Mechanism::IcmpReject | Mechanism::TcpReset if blame.never_left() => {
+            let opener = end(blame.opener);
+            format!("The {opener}'s own host refused to let {} out.", blame.what())
+        }
         Mechanism::SilentDrop => dropped(blame),
         Mechanism::IcmpReject => rejected(blame),
         Mechanism::TcpReset => reset(blame),
         Mechanism::NeverSent => never_sent(blame),
         Mechanism::UnreachableAddress => unreachable(blame),
         Mechanism::Stalled if blame.is_proved() => dropped(blame),
-        Mechanism::Stalled => or_never_sent(blame, "lost"),
+        Mechanism::Stalled => or_never_sent(blame),
         Mechanism::PathMtu => format!(
             "Full-size segments of the {} vanished {}, after the handshake passed: the path MTU, most likely.",
             blame.connection(),
             blame.location()
         ),
-        Mechanism::IdleExpiry if blame.is_proved() => format!(
-            "The control connection was forgotten {} while it was silent and data ran: its segments are dropped since.",
-            blame.location()
-        ),
-        Mechanism::IdleExpiry => {
-            or_never_sent(blame, "lost in a box that had forgotten the silent control connection,")
-        }
+        Mechanism::IdleExpiry => forgotten(blame),
         Mechanism::Interrupted => with_suspects(
             format!("The established {} was broken by a reset that was sent {}", blame.connection(), blame.location()),
             &blame.region.suspects("host"),
@@ -184,12 +203,8 @@ fn sentence(blame: &Blame<'_>) -> String {
 }
 
 fn dropped(blame: &Blame<'_>) -> String {
-    let mut suspects = blame.region.suspects("firewall");
-    if !blame.seen {
-        suspects.push(format!("the {} never sent it", end(blame.opener)));
-    }
     let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
-    with_suspects(format!("{actor} dropped {}", blame.what()), &suspects)
+    with_suspects(format!("{actor} dropped {}", blame.what()), &blame.droppers())
 }
 
 fn rejected(blame: &Blame<'_>) -> String {
@@ -199,11 +214,11 @@ fn rejected(blame: &Blame<'_>) -> String {
             format!("The {}'s own host ({device}) refused {what} with an ICMP error.", end(side))
         }
         (Some(device), _) => format!("{device}, {}, refused {what} with an ICMP error.", blame.location()),
-        (None, region) => {
-            let actor = capitalised(&region.actor(blame.names, "firewall"));
+        (None, _) => {
+            let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
             let start =
                 format!("{actor} stopped {what}, and the {} gave up at once, as after a refusal", end(blame.opener));
-            with_suspects(start, &region.suspects("firewall"))
+            with_suspects(start, &blame.droppers())
         }
     }
 }
@@ -212,14 +227,14 @@ fn reset(blame: &Blame<'_>) -> String {
     let actor = capitalised(&blame.region.actor(blame.names, "host"));
     match blame.finding().lost {
         Some(Lost::ControlSynAck | Lost::DataSynAck) => {
-            format!("{actor} reset {}: its program had given up, or a rule rejects with tcp-reset.", blame.what())
+            let (what, opener) = (blame.what(), end(blame.opener));
+            format!("{actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset.")
         }
-        _ if blame.verdict.rule.name.ends_with("forged") => {
-            format!(
-                "{actor} answered {} with a reset in the listener's name: a rule of a box on the path.",
-                blame.what()
-            )
-        }
+        _ if blame.verdict.rule.name.ends_with("forged") => format!(
+            "{actor} answered {} with a reset in the {}'s name, most likely by a rule that rejects with tcp-reset.",
+            blame.what(),
+            end(!blame.opener)
+        ),
         _ => format!(
             "{actor} answered {} with a reset: a closed port, or a rule that rejects with tcp-reset.",
             blame.what()
@@ -229,8 +244,9 @@ fn reset(blame: &Blame<'_>) -> String {
 
 fn never_sent(blame: &Blame<'_>) -> String {
     let opener = end(blame.opener);
+    let link = if matches!(blame.region, Region::Link(_)) { "a box on its own link dropped it, " } else { "" };
     format!(
-        "The {opener}'s own host never sent the SYN of its data connection: its own firewall stopped it, or its program did not try."
+        "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, {link}or its program did not try."
     )
 }
 
@@ -238,22 +254,34 @@ fn unreachable(blame: &Blame<'_>) -> String {
     let says = blame.verdict.rule.says.trim_end_matches('.');
     let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
     let place = match blame.region {
-        Region::Host(side) => format!("on the {}'s side", end(side)),
+        Region::Host(side) | Region::Link(side) => format!("on the {}'s side", end(side)),
         _ => blame.location(),
     };
-    format!("{says}{address}; that address became wrong {place}.")
+    format!("{says}{address}; the cause lies {place}.")
 }
 
-fn or_never_sent(blame: &Blame<'_>, how: &str) -> String {
+fn or_never_sent(blame: &Blame<'_>) -> String {
     let says = blame.verdict.rule.says.trim_end_matches('.');
-    format!("{says}: what should come was {how} {}, or never sent.", blame.location())
+    format!("{says}: what should come was lost {}, or never sent.", blame.location())
 }
 
-/// `start: one, or other.`
+fn forgotten(blame: &Blame<'_>) -> String {
+    let place = blame.location();
+    if blame.is_proved() {
+        format!(
+            "The control connection was most likely forgotten {place} while it was silent and data ran: its segments are dropped since."
+        )
+    } else {
+        let says = blame.verdict.rule.says.trim_end_matches('.');
+        format!("{says}: the silent control connection was forgotten {place}, or nothing more was sent.")
+    }
+}
+
+/// `start: one, or other.`; a single suspect besides the actor is the alternative to all that was said.
 fn with_suspects(start: String, suspects: &[String]) -> String {
     match suspects {
         [] => format!("{start}."),
-        [only] => format!("{start}: {only}."),
+        [only] => format!("{start}, or {only}."),
         [first @ .., last] => format!("{start}: {}, or {last}.", first.join(", ")),
     }
 }
@@ -272,12 +300,12 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
 pub(super) fn owner(owner: Owner) -> &'static str {
     match owner {
         Owner::Client => "client's side",
-        Owner::Network => "between the taps",
+        Owner::Network => "network",
         Owner::Server => "server's side",
-        Owner::BeyondClient => "beyond the client",
-        Owner::BeyondServer => "beyond the server",
-        Owner::None => "nobody's",
-        Owner::Unknown => "unknown",
+        Owner::BeyondClient => "network or server's side",
+        Owner::BeyondServer => "client's side or network",
+        Owner::None => "no firewall",
+        Owner::Unknown => "undecided",
     }
 }
 
@@ -301,13 +329,15 @@ pub(super) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Where a tap is.
-pub(super) fn place(place: Place) -> &'static str {
-    match place {
-        Place::Client => "on the client's host",
-        Place::Between => "between the hosts",
-        Place::Server => "on the server's host",
-        Place::Unknown => "at an unknown place",
+/// Where a tap seems to stand, and why.
+pub(super) fn standing(tap: &str, standing: &Standing) -> String {
+    let why = standing.why;
+    let link = if matches!(why, Why::Ttl { .. }) { " or link" } else { "" };
+    match standing.place {
+        Place::Client => format!("{tap} seems to stand on the client's own host{link}: {why}"),
+        Place::Between => format!("{tap} seems to stand between the hosts: {why}"),
+        Place::Server => format!("{tap} seems to stand on the server's own host{link}: {why}"),
+        Place::Unknown => format!("where {tap} stands is unknown: {why}"),
     }
 }
 

@@ -8,9 +8,8 @@ use std::collections::HashMap;
 
 use crate::cite::Time;
 use crate::few::Few;
-use crate::line::Place;
 use crate::packet::Endpoint;
-use crate::session::place::{self, Standing};
+use crate::session::place::{self, Placing, Standing};
 use crate::session::view::{Attempt, Negotiation, Transfer, View};
 use crate::tcp::connection::{Connection, Half, Role};
 
@@ -53,7 +52,7 @@ pub struct JoinedAttempt {
 
 impl Session {
     /// A session that only one tap could see.
-    pub fn of_one(view: impl Into<Box<View>>, tap: usize, given: Option<Place>) -> Session {
+    pub fn of_one(view: impl Into<Box<View>>, tap: usize, placing: Placing) -> Session {
         let view = view.into();
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
@@ -61,7 +60,7 @@ impl Session {
                 seen: Few::One(Some(index)),
             })
             .collect();
-        let standing = place::standing(&view, given);
+        let standing = place::standing(&view, placing);
         let number = view.number;
         let transfers = (0..view.transfers.len()).map(Some).collect();
         let sight = Sight { tap, view: Some(view), standing, offset_ns: 0, transfers };
@@ -109,8 +108,9 @@ impl Session {
 /// A view and the tap it comes from.
 type Found = (usize, Box<View>);
 
-/// Joins the views of all taps. `views[tap]` holds the views of one tap; `given[tap]` its place if the user said so.
-pub fn join(views: Vec<Vec<Box<View>>>, given: &[Option<Place>]) -> Vec<Session> {
+/// Joins the views of all taps. `views[tap]` holds the views of one tap; `placings[tap]` what is known of its
+/// place.
+pub fn join(views: Vec<Vec<Box<View>>>, placings: &[Placing]) -> Vec<Session> {
     let mut groups: Vec<Vec<Found>> = Vec::new();
     let mut index = Index::default();
     for (tap, views) in views.into_iter().enumerate() {
@@ -124,7 +124,7 @@ pub fn join(views: Vec<Vec<Box<View>>>, given: &[Option<Place>]) -> Vec<Session>
             }
         }
     }
-    let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, given)).collect();
+    let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, placings)).collect();
     sessions.sort_by_key(|session| session.main().began.time);
     for (number, session) in (1..).zip(&mut sessions) {
         session.number = number;
@@ -199,17 +199,21 @@ fn same_words(one: &View, other: &View) -> bool {
 /// Less text than this (a greeting and a user name) may be the same in two sessions.
 const MIN_WORDS: usize = 64;
 
-fn assemble(mut group: Vec<Found>, given: &[Option<Place>]) -> Session {
+fn assemble(mut group: Vec<Found>, placings: &[Placing]) -> Session {
     let main_tap = group.iter().max_by_key(|(tap, view)| (words(view), usize::MAX - tap)).map_or(0, |(tap, _)| *tap);
     let standing: Vec<(usize, Standing)> =
-        group.iter().map(|(tap, view)| (*tap, place::standing(view, given[*tap]))).collect();
-    let order = if given.iter().all(Option::is_some) { (0..given.len()).collect() } else { place::order(&group) };
+        group.iter().map(|(tap, view)| (*tap, place::standing(view, placings[*tap]))).collect();
+    let order = if placings.iter().all(|placing| placing.given().is_some()) {
+        (0..placings.len()).collect()
+    } else {
+        place::order(&group)
+    };
     let mut sights: Vec<Sight> = order
         .into_iter()
         .map(|tap| {
             let view = group.iter().position(|(other, _)| *other == tap).map(|at| group.swap_remove(at).1);
             let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| *standing);
-            let standing = standing.unwrap_or_else(|| Standing::given(given[tap]));
+            let standing = standing.unwrap_or_else(|| Standing::unseen(placings[tap]));
             Sight { tap, view, standing, offset_ns: 0, transfers: Vec::new() }
         })
         .collect();
@@ -236,33 +240,41 @@ fn align(sights: &mut [Sight], main: usize) {
     sights[main].view = Some(model);
 }
 
-/// For every transfer of `model`, the one in `view` that says the same, in order.
+/// For every transfer of `model`, the one in `view` that says the same, in order; where none does, the next one if it is
+/// of the same kind, since a box may have rewritten what it says.
 fn align_transfers(model: &View, view: &View) -> Vec<Option<usize>> {
     let mut next = 0;
     model
         .transfers
         .iter()
         .map(|transfer| {
-            let found =
-                (next..view.transfers.len()).find(|&at| same_transfer(model, transfer, view, &view.transfers[at]))?;
+            let same = (next..view.transfers.len()).find(|&at| {
+                same_kind(model, transfer, view, &view.transfers[at]) && same_port(transfer, &view.transfers[at])
+            });
+            let alike = || {
+                Some(next)
+                    .filter(|&at| view.transfers.get(at).is_some_and(|other| same_kind(model, transfer, view, other)))
+            };
+            let found = same.or_else(alike)?;
             next = found + 1;
             Some(found)
         })
         .collect()
 }
 
-fn same_transfer(model: &View, one: &Transfer, view: &View, other: &Transfer) -> bool {
+/// The same mode and, as far as both have one, the same transfer command.
+fn same_kind(model: &View, one: &Transfer, view: &View, other: &Transfer) -> bool {
     let mode = |transfer: &Transfer| transfer.negotiation.as_ref().map(|negotiation| negotiation.mode);
-    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
     let command = |view: &View, transfer: &Transfer| {
         transfer.command.and_then(|command| view.event(command)).map(|event| view.text_of(event).to_vec())
     };
     let (mine, its) = (command(model, one), command(view, other));
-    let same_port = port(one).is_none() || port(other).is_none() || port(one) == port(other);
-    mode(one) == mode(other)
-        && one.inferred == other.inferred
-        && (same_port || mine.is_some())
-        && (mine == its || mine.is_none() || its.is_none())
+    mode(one) == mode(other) && one.inferred == other.inferred && (mine == its || mine.is_none() || its.is_none())
+}
+
+fn same_port(one: &Transfer, other: &Transfer) -> bool {
+    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
+    port(one).is_none() || port(other).is_none() || port(one) == port(other)
 }
 
 fn offered_port(negotiation: &Negotiation) -> Option<u16> {

@@ -9,6 +9,8 @@ mod lifetime;
 mod orphans;
 pub mod place;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod timers;
 pub mod tracker;
 mod transfers;

@@ -4,9 +4,33 @@
 //! the host's own link. The other signs (bad checksums of packets that the network card was to complete, the direction
 //! of the cooked header) mean the host itself.
 
+use std::fmt;
+
 use crate::line::{Place, Side};
 use crate::session::view::View;
 use crate::tcp::connection::{Connection, Role};
+
+/// What is known of a tap's place before its packets are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// The user says it.
+    Given(Place),
+    /// Nobody says it; of a capture on all interfaces only the leg towards this end shows the session, so the host does
+    /// not forward it: it is the other end's own.
+    OneLeg(Side),
+    /// Nobody says it.
+    Open,
+}
+
+impl Placing {
+    /// The place that the user gave.
+    pub fn given(self) -> Option<Place> {
+        match self {
+            Placing::Given(place) => Some(place),
+            Placing::OneLeg(_) | Placing::Open => None,
+        }
+    }
+}
 
 /// Where a tap is, who says so, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,30 +39,58 @@ pub struct Standing {
     pub place: Place,
     /// The user gave it.
     pub given: bool,
-    /// What it was inferred from: TTL or hop limit of the client's and of the server's packets, if they were captured.
-    ttls: Option<(Option<u8>, Option<u8>)>,
+    /// How it was inferred.
+    pub why: Why,
+}
+
+/// Why a place was inferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was not: the user gave it.
+    Given,
+    /// The TTL or hop limit of the client's and of the server's packets.
+    Ttl {
+        /// Of the client's packets.
+        client: u8,
+        /// Of the server's.
+        server: u8,
+    },
+    /// Which way the capturing host's packets go.
+    Direction(Side),
+    /// Too little was captured.
+    OneEnd,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Why::Given => Ok(()),
+            Why::Direction(Side::Client) => {
+                f.write_str("the client's packets are outgoing here, the server's incoming")
+            }
+            Why::Direction(Side::Server) => {
+                f.write_str("the server's packets are outgoing here, the client's incoming")
+            }
+            Why::OneEnd => f.write_str("only one end's packets were captured"),
+            Why::Ttl { client, server } => match (hops(client), hops(server)) {
+                (0, 0) => write!(f, "both ends' packets are untouched (TTL {client} and {server}): all on one link"),
+                (0, far) => {
+                    write!(f, "the client's packets come untouched (TTL {client}), the server's over {far} router(s)")
+                }
+                (far, 0) => {
+                    write!(f, "the server's packets come untouched (TTL {server}), the client's over {far} router(s)")
+                }
+                (one, other) => write!(f, "the client's packets come over {one} router(s), the server's over {other}"),
+            },
+        }
+    }
 }
 
 impl Standing {
-    /// A place that the user gave, or none.
-    pub fn given(place: Option<Place>) -> Standing {
-        Standing { place: place.unwrap_or(Place::Unknown), given: place.is_some(), ttls: None }
-    }
-
-    /// How it was inferred; empty if it was not.
-    pub fn why(&self) -> String {
-        let Some(ttls) = self.ttls else { return String::new() };
-        let (Some(client), Some(server)) = ttls else { return "only one end's packets were captured".to_owned() };
-        match (hops(client), hops(server)) {
-            (0, 0) => format!("both ends' packets are untouched (TTL {client} and {server}): all on one link"),
-            (0, far) => {
-                format!("the client's packets come untouched (TTL {client}), the server's over {far} router(s)")
-            }
-            (far, 0) => {
-                format!("the server's packets come untouched (TTL {server}), the client's over {far} router(s)")
-            }
-            (one, other) => format!("the client's packets come over {one} router(s), the server's over {other}"),
-        }
+    /// A tap that saw nothing stands where the user says.
+    pub fn unseen(placing: Placing) -> Standing {
+        let (place, why) = placing.given().map_or((Place::Unknown, Why::OneEnd), |place| (place, Why::Given));
+        Standing { place, given: why == Why::Given, why }
     }
 }
 
@@ -52,18 +104,23 @@ pub fn hops(ttl: u8) -> u8 {
 }
 
 /// Where the tap of this view stands.
-pub fn standing(view: &View, given: Option<Place>) -> Standing {
-    if given.is_some() {
-        return Standing::given(given);
+pub fn standing(view: &View, placing: Placing) -> Standing {
+    let inferred = |place, why| Standing { place, given: false, why };
+    match (placing, ttls(view)) {
+        (Placing::Given(place), _) => Standing { place, given: true, why: Why::Given },
+        (Placing::OneLeg(Side::Server), (Some(_), Some(_))) => inferred(Place::Client, Why::Direction(Side::Client)),
+        (Placing::OneLeg(Side::Client), (Some(_), Some(_))) => inferred(Place::Server, Why::Direction(Side::Server)),
+        (_, (Some(client), Some(server))) => {
+            let place = match (hops(client), hops(server)) {
+                (0, 0) => Place::Unknown,
+                (0, _) => Place::Client,
+                (_, 0) => Place::Server,
+                (_, _) => Place::Between,
+            };
+            inferred(place, Why::Ttl { client, server })
+        }
+        (_, _) => inferred(Place::Unknown, Why::OneEnd),
     }
-    let ttls = ttls(view);
-    let place = match (ttls.0.map(hops), ttls.1.map(hops)) {
-        (Some(0), Some(0)) | (None, _) | (_, None) => Place::Unknown,
-        (Some(0), Some(_)) => Place::Client,
-        (Some(_), Some(0)) => Place::Server,
-        (Some(_), Some(_)) => Place::Between,
-    };
-    Standing { place, given: false, ttls: Some(ttls) }
 }
 
 fn ttls(view: &View) -> (Option<u8>, Option<u8>) {

@@ -3,3 +3,5 @@
 pub mod connection;
 pub mod seq;
 pub mod stream;
+#[cfg(test)]
+mod tests;

@@ -51,13 +51,21 @@ impl<'a> Case<'a> {
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
     pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Few<(usize, &'a Connection)> {
-        self.sightings(which).collect()
+        self.each_connection(which).collect()
     }
 
-    fn sightings(&self, which: Option<&'a JoinedAttempt>) -> impl Iterator<Item = (usize, &'a Connection)> {
-        self.views().filter_map(move |(sight, view)| match which {
-            None => Some((sight, &view.control)),
-            Some(joined) => Some((sight, &self.session.attempt(sight, joined)?.connection)),
+    /// The same, one after the other.
+    pub fn each_connection(
+        &self,
+        which: Option<&'a JoinedAttempt>,
+    ) -> impl Iterator<Item = (usize, &'a Connection)> + use<'a> {
+        let session = self.session;
+        session.sights.iter().enumerate().filter_map(move |(sight, content)| {
+            let view = content.view.as_ref()?;
+            match which {
+                None => Some((sight, &view.control)),
+                Some(joined) => Some((sight, &session.attempt(sight, joined)?.connection)),
+            }
         })
     }
 
@@ -70,7 +78,7 @@ impl<'a> Case<'a> {
             Opening::HalfOpen => 1,
             Opening::Unanswered => 0,
         };
-        let openings = self.sightings(which).map(|(_, connection)| connection.opening());
+        let openings = self.each_connection(which).map(|(_, connection)| connection.opening());
         openings.max_by_key(rank).unwrap_or(Opening::Unanswered)
     }
 

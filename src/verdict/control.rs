@@ -40,7 +40,7 @@ pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
     let silence = silence_while_data_ran(case.view());
     if let Some(drop) = case.views().flat_map(|(_, view)| &view.helper_drops).find(|drop| drop.toward == toward) {
         found.notes.push(format!(
-            "a Linux helper (nf_conntrack_ftp) on the path drops this segment: {}",
+            "a Linux helper (nf_conntrack_ftp) on the path would drop this segment: {}",
             reason_words(drop.reason)
         ));
     } else if silence > FORGOTTEN {
@@ -165,7 +165,8 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
     let silent = case.views().all(|(_, view)| view.control.half(Role::Listener).reach == 0) && view.encrypted.is_none();
-    let since = view.control.established.filter(|_| is_up(case) && silent)?;
+    let answered = case.views().any(|(_, view)| view.control.syn_ack.is_some());
+    let since = view.control.established.filter(|_| is_up(case) && silent && answered)?;
     if since.time.until(view.last_at.time) < STILL {
         return None;
     }

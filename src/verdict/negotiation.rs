@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::cite::At;
 use crate::ftp::host_port::{Scope, scope};
 use crate::line::{Owner, Point, Side, Stretch};
 use crate::session::view::{Mode, Negotiation, Transfer};
@@ -17,6 +18,8 @@ use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 /// The address that a tap read in the negotiation, and the listener's address on the control connection there.
 struct Offer {
     sight: usize,
+    /// Where it was read.
+    at: At,
     announced: IpAddr,
     peer: IpAddr,
 }
@@ -39,7 +42,10 @@ fn offers_of(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>) 
         .filter_map(|sight| {
             let negotiation = pick(case.session.transfer(sight, transfer)?)?;
             let announced = negotiation.offered?.address?;
-            Some(Offer { sight, announced, peer: case.address(sight, negotiation.mode.listener())? })
+            let listener = negotiation.mode.listener();
+            let index = if listener == Side::Server { negotiation.reply? } else { negotiation.command };
+            let at = case.session.view(sight)?.event(index)?.at;
+            Some(Offer { sight, at, announced, peer: case.address(sight, listener)? })
         })
         .collect()
 }
@@ -98,12 +104,11 @@ fn evidence(case: &Case<'_>, offers: &[Offer], what: &str) -> Vec<Evidence> {
     evidence.extend(case.transfer_evidence());
     for offer in offers {
         let sign = if offer.is_foreign() { "is not" } else { "is" };
-        let at = case.session.view(offer.sight).map(|view| view.control.began().unwrap_or(view.began));
         let text = format!(
             "{what} offers {} here; that {sign} the address of its control connection ({})",
             offer.announced, offer.peer
         );
-        evidence.extend(at.map(|at| case.seen(offer.sight, at, text)));
+        evidence.push(case.seen(offer.sight, offer.at, text));
     }
     evidence
 }

@@ -92,7 +92,7 @@ fn established(case: &Case<'_>) -> Outcome {
     if transfer.inferred {
         return inferred(case, joined);
     }
-    if transfer::is_stuck(case) {
+    if transfer::is_stuck(case) || is_reset_by_server(case.view()) {
         return Outcome::Failed;
     }
     if transfer.abort.is_some() || client_left(case) {
@@ -252,7 +252,8 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
     }
     let reset = is_reset_by_server(view);
     let broken = control_is_lost(case) || reset || super::control::forged_reset(case).is_some();
-    let mute = view.greeting.is_none() && view.control.half(Role::Listener).reach == 0;
+    let mute =
+        view.greeting.is_none() && view.control.syn_ack.is_some() && view.control.half(Role::Listener).reach == 0;
     if mute && view.control.half(Role::Opener).fin.is_some() {
         return ControlOutcome::Failed;
     }

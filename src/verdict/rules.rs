@@ -148,9 +148,6 @@ rules! {
     "V4" "one-direction" Failed view::one_direction, [],
         "Only one direction was captured.",
         "Whether a packet was answered cannot be seen.";
-    "V5" "encrypted" Failed view::encrypted, ["T17"],
-        "The control connection is encrypted.",
-        "What was agreed and how it ended cannot be read.";
     "V6" "perhaps-not-captured" Failed view::perhaps_filtered, [],
         "The data connection is nowhere in the capture.",
         "A capture filter that keeps only the control port hides every data connection.";

@@ -16,12 +16,21 @@ type Connections<'a> = Few<(usize, &'a Connection)>;
 
 /// The role whose bytes are lost; bytes before a mere FIN, and before bytes that were not seen themselves.
 pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Role> {
-    let connections = case.connections(which);
     let roles = || [Role::Listener, Role::Opener].into_iter();
+    let troubled = |(_, connection): (usize, &Connection)| roles().any(|role| is_troubled(connection.half(role)));
+    if !case.each_connection(which).any(troubled) {
+        return None;
+    }
+    let connections = case.connections(which);
     roles()
         .find(|&role| bytes_lost(case, &connections, role))
         .or(roles().find(|&role| fin_lost(&connections, role)))
         .or(roles().find(|&role| unseen_lost(&connections, role)))
+}
+
+/// Something of this end may be lost. Almost every connection of a healthy network ends the question here.
+fn is_troubled(half: &Half) -> bool {
+    half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > half.reach
 }
 
 /// Bytes were sent again for a good while, and no tap saw them acknowledged.

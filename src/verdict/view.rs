@@ -78,16 +78,6 @@ pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// V5: the control connection is encrypted, and nothing else decides.
-pub(super) fn encrypted(case: &Case<'_>) -> Option<Finding> {
-    case.view().encrypted?;
-    Some(finding(
-        case,
-        Mechanism::Encrypted,
-        "the control connection is encrypted: what was agreed and how it ended cannot be read".to_owned(),
-    ))
-}
-
 /// V9: the data connection runs between two servers, and this line is not its path.
 pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
     case.transfer().filter(|transfer| transfer.between_servers)?;

@@ -1,0 +1,328 @@
+//! Sessions from packets a line each: what the tracker makes of one tap, and `join` of several.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::cite::{At, Time};
+use crate::line::{Place, Side};
+use crate::packet::{Endpoint, Flags, Packet, Segment};
+use crate::session::join::join;
+use crate::session::place::Placing;
+use crate::session::tracker::{Config, Leg, Tracker};
+use crate::session::view::{EventKind, KnownBy, Mode, Settled, View};
+use crate::tcp::connection::Opening;
+
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [192, 0, 2, 1];
+
+fn end(ip: [u8; 4], port: u16) -> Endpoint {
+    Endpoint { ip: IpAddr::from(ip), port }
+}
+
+/// Packets of one tap. Sequence numbers are kept by the caller; time goes on by a millisecond a packet.
+struct Tap {
+    tracker: Tracker,
+    frame: u32,
+    time: i64,
+}
+
+impl Tap {
+    fn new() -> Tap {
+        Tap::with(Config { control_ports: vec![21, 990], passive_range: None, leg: Leg::Both })
+    }
+
+    fn with(config: Config) -> Tap {
+        Tap { tracker: Tracker::new(config), frame: 0, time: 1_700_000_000_000_000_000 }
+    }
+
+    fn wait(&mut self, duration: Duration) -> &mut Self {
+        self.time += i64::try_from(duration.as_nanos()).expect("a test waits no centuries");
+        self
+    }
+
+    fn send(&mut self, from: Endpoint, to: Endpoint, flags: Flags, seq: u32, ack: u32, text: &str) -> &mut Self {
+        self.frame += 1;
+        self.time += 1_000_000;
+        let segment = Segment {
+            at: At { time: Time(self.time), frame: self.frame, file: 0 },
+            interface: 0,
+            direction: None,
+            source: from,
+            destination: to,
+            ttl: 64,
+            ip_id: 0,
+            seq,
+            ack,
+            flags,
+            window: 64_000,
+            urgent: 0,
+            options: &[],
+            text: text.as_bytes(),
+            text_len: text.len() as u32,
+            checkable: None,
+        };
+        self.tracker.advance(segment.at.time);
+        self.tracker.observe(&Packet::Segment(segment));
+        self
+    }
+
+    /// The three packets of an opening; both ends start at sequence number 1000.
+    fn open(&mut self, opener: Endpoint, listener: Endpoint) -> &mut Self {
+        self.send(opener, listener, Flags::SYN, 999, 0, "")
+            .send(listener, opener, Flags::SYN | Flags::ACK, 999, 1000, "")
+            .send(opener, listener, Flags::ACK, 1000, 1000, "")
+    }
+
+    fn views(&mut self) -> Vec<Box<View>> {
+        self.tracker.finish();
+        std::iter::from_fn(|| self.tracker.poll()).collect()
+    }
+
+    fn only_view(&mut self) -> Box<View> {
+        let mut views = self.views();
+        assert_eq!(views.len(), 1);
+        views.remove(0)
+    }
+}
+
+/// A conversation: each line with its sender, sequence numbers kept.
+struct Talk<'a> {
+    tap: &'a mut Tap,
+    client: Endpoint,
+    server: Endpoint,
+    next: [u32; 2],
+}
+
+impl<'a> Talk<'a> {
+    fn begin(tap: &'a mut Tap, port: u16) -> Talk<'a> {
+        let (client, server) = (end(CLIENT, 40_000), end(SERVER, port));
+        tap.open(client, server);
+        Talk { tap, client, server, next: [1000, 1000] }
+    }
+
+    fn client(&mut self, text: &str) -> &mut Self {
+        self.tap.send(self.client, self.server, Flags::PSH | Flags::ACK, self.next[0], self.next[1], text);
+        self.next[0] += text.len() as u32;
+        self
+    }
+
+    fn server(&mut self, text: &str) -> &mut Self {
+        self.tap.send(self.server, self.client, Flags::PSH | Flags::ACK, self.next[1], self.next[0], text);
+        self.next[1] += text.len() as u32;
+        self
+    }
+
+    fn login(&mut self) -> &mut Self {
+        self.server("220 ready\r\n").client("USER u\r\n").server("331 password\r\n");
+        self.client("PASS topsecret\r\n").server("230 in\r\n")
+    }
+}
+
+fn texts(view: &View) -> Vec<String> {
+    let spoken = view.log.iter().filter(|event| matches!(event.kind, EventKind::Command | EventKind::Reply(_)));
+    spoken.map(|event| String::from_utf8_lossy(view.text_of(event)).into_owned()).collect()
+}
+
+#[test]
+fn passwords_are_not_kept() {
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 21).login();
+    let view = tap.only_view();
+    assert!(texts(&view).contains(&"PASS (hidden)".to_owned()));
+    assert!(!String::from_utf8_lossy(&view.text).contains("topsecret"));
+}
+
+#[test]
+fn a_password_that_the_capture_enters_in_the_middle_is_not_kept_either() {
+    let mut tap = Tap::new();
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    tap.send(client, server, Flags::ACK, 5000, 1, "topsecret\r\n").send(
+        server,
+        client,
+        Flags::ACK,
+        1,
+        5011,
+        "230 in\r\n",
+    );
+    assert!(!String::from_utf8_lossy(&tap.only_view().text).contains("topsecret"));
+}
+
+#[test]
+fn a_passive_transfer_has_its_negotiation_command_reply_and_data_connection() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.login().client("PASV\r\n").server("227 Entering Passive Mode (192,0,2,1,195,80).\r\n");
+    talk.tap.open(end(CLIENT, 40_001), end(SERVER, 50_000));
+    talk.client("RETR file\r\n").server("150 coming\r\n").server("226 done\r\n");
+    let view = tap.only_view();
+    let [transfer] = &view.transfers[..] else { panic!("one transfer, not {}", view.transfers.len()) };
+    assert_eq!(transfer.negotiation.as_ref().map(|negotiation| negotiation.mode), Some(Mode::Pasv));
+    assert_eq!(transfer.code, 226);
+    assert_eq!(view.attempts.len(), 1);
+    assert_eq!(view.attempts[0].connection.opening(), Opening::Established);
+    assert_eq!(view.attempts[0].listens, Side::Server);
+}
+
+#[test]
+fn a_syn_that_is_captured_before_its_227_is_matched_too() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.login().client("PASV\r\n");
+    talk.tap.open(end(CLIENT, 40_001), end(SERVER, 50_000));
+    talk.server("227 Entering Passive Mode (192,0,2,1,195,80).\r\n");
+    assert_eq!(tap.only_view().attempts.len(), 1);
+}
+
+#[test]
+fn a_client_that_ignores_a_foreign_address_is_matched_at_the_control_peer() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.login().client("PASV\r\n").server("227 =10,9,9,9,195,80\r\n");
+    talk.tap.open(end(CLIENT, 40_001), end(SERVER, 50_000));
+    assert_eq!(tap.only_view().attempts.len(), 1);
+}
+
+#[test]
+fn a_negotiation_that_was_not_used_is_superseded() {
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 21)
+        .login()
+        .client("EPSV\r\n")
+        .server("500 what?\r\n")
+        .client("PASV\r\n")
+        .server("227 (192,0,2,1,195,80)\r\n")
+        .client("LIST\r\n")
+        .server("226 done\r\n");
+    let view = tap.only_view();
+    let [transfer] = &view.transfers[..] else { panic!("one transfer, not {}", view.transfers.len()) };
+    assert_eq!(transfer.superseded.len(), 1);
+    assert_eq!(transfer.negotiation.as_ref().map(|negotiation| negotiation.mode), Some(Mode::Pasv));
+}
+
+#[test]
+fn replies_to_noop_and_stat_during_a_transfer_do_not_end_it() {
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 21)
+        .login()
+        .client("PORT 10,0,0,1,156,66\r\n")
+        .server("200 ok\r\n")
+        .client("RETR file\r\n")
+        .server("150 coming\r\n")
+        .client("NOOP\r\n")
+        .server("200 zzz\r\n")
+        .server("226 done\r\n");
+    assert_eq!(tap.only_view().transfers[0].code, 226);
+}
+
+#[test]
+fn pipelined_commands_get_their_replies_in_order() {
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 21)
+        .login()
+        .client("TYPE I\r\nPASV\r\nRETR file\r\n")
+        .server("200 binary\r\n227 (192,0,2,1,195,80)\r\n550 no such file\r\n");
+    let view = tap.only_view();
+    assert_eq!(view.transfers.len(), 1);
+    assert_eq!(view.transfers[0].negotiation.as_ref().map(|negotiation| negotiation.code), Some(227));
+    assert_eq!(view.transfers[0].code, 550);
+}
+
+#[test]
+fn after_auth_tls_data_connections_are_inferred_from_the_addresses() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.server("220 ready\r\n").client("AUTH TLS\r\n").server("234 go on\r\n").client("\u{16}\u{3}\u{1}hello");
+    talk.tap.open(end(CLIENT, 40_001), end(SERVER, 50_000));
+    let view = tap.only_view();
+    assert!(view.encrypted.is_some());
+    assert!(view.transfers[0].inferred);
+    assert_eq!(view.attempts.len(), 1);
+}
+
+#[test]
+fn ccc_makes_the_conversation_readable_again() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.server("220 ready\r\n").client("AUTH TLS\r\n").server("234 go on\r\n").client("\u{16}\u{3}\u{1}hello");
+    talk.client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n");
+    let view = tap.only_view();
+    assert!(view.log.iter().any(|event| event.kind == EventKind::Clear));
+    assert!(view.transfers[0].negotiation.is_some());
+}
+
+#[test]
+fn ftp_on_another_port_shows_itself_and_smtp_does_not_count() {
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 2121).login();
+    let view = tap.only_view();
+    assert_eq!(view.known_by, KnownBy::Greeting);
+    assert!(view.control.syn.is_some());
+    let mut tap = Tap::new();
+    Talk::begin(&mut tap, 2525).server("220 mail ESMTP\r\n").client("EHLO me\r\n").server("250 hello\r\n");
+    assert_eq!(tap.views().len(), 0);
+}
+
+#[test]
+fn ports_used_anew_are_a_new_session() {
+    let mut tap = Tap::new();
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    Talk::begin(&mut tap, 21).login();
+    tap.send(client, server, Flags::SYN, 777_000, 0, "");
+    let views = tap.views();
+    assert_eq!(views.len(), 2);
+    assert_eq!(views[0].settled, Settled::Displaced);
+}
+
+#[test]
+fn a_closed_session_is_settled_after_a_moment_and_an_unanswered_one_after_its_last_syn() {
+    let mut tap = Tap::new();
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    tap.open(client, server);
+    tap.send(client, server, Flags::FIN | Flags::ACK, 1000, 1000, "");
+    tap.send(server, client, Flags::FIN | Flags::ACK, 1000, 1001, "");
+    tap.send(end(CLIENT, 40_002), server, Flags::SYN, 5, 0, "");
+    tap.wait(Duration::from_secs(3)).send(end(CLIENT, 1), end(SERVER, 80), Flags::ACK, 1, 1, "");
+    assert_eq!(tap.tracker.poll().map(|view| view.settled), Some(Settled::Closed));
+    assert!(tap.tracker.poll().is_none());
+    tap.wait(Duration::from_secs(200)).send(end(CLIENT, 1), end(SERVER, 80), Flags::ACK, 1, 1, "");
+    assert_eq!(tap.tracker.poll().map(|view| view.settled), Some(Settled::Idle));
+}
+
+#[test]
+fn two_servers_that_exchange_a_file_are_recognised() {
+    let mut tap = Tap::new();
+    let other = end([192, 0, 2, 2], 21);
+    Talk::begin(&mut tap, 21).login().client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n");
+    let client = end(CLIENT, 41_000);
+    tap.open(client, other);
+    let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
+    talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
+    assert!(tap.views().iter().all(|view| view.transfers[0].between_servers));
+}
+
+#[test]
+fn a_nat_changes_addresses_and_not_sequence_numbers() {
+    let mut inside = Tap::new();
+    Talk::begin(&mut inside, 21).login();
+    let mut outside = Tap::new();
+    outside.time += 3_600_000_000_000;
+    let (client, server) = (end([198, 51, 100, 7], 61_000), end(SERVER, 21));
+    outside.open(client, server);
+    Talk { tap: &mut outside, client, server, next: [1000, 1000] }.login();
+    let sessions =
+        join(vec![inside.views(), outside.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
+    assert_eq!(sessions.len(), 1);
+    let offsets: Vec<i64> = sessions[0].sights.iter().map(|sight| sight.offset_ns.abs()).collect();
+    assert!(offsets.contains(&0) && offsets.contains(&3_600_000_000_000), "{offsets:?}");
+}
+
+#[test]
+fn sessions_of_one_pair_of_ports_and_other_sequence_numbers_are_not_joined() {
+    let mut one = Tap::new();
+    Talk::begin(&mut one, 21).login();
+    let mut other = Tap::new();
+    other.send(end(CLIENT, 40_000), end(SERVER, 21), Flags::SYN, 4_000_000, 0, "");
+    let sessions =
+        join(vec![one.views(), other.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
+    assert_eq!(sessions.len(), 2);
+}
