@@ -180,6 +180,7 @@ fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &m
 
 /// One tap of a capture.
 struct Leg {
+    #[allow(clippy::vec_box)] // they come boxed, to be handed on without being moved
     views: Vec<Box<View>>,
     facts: TapFacts,
     placing: Placing,

@@ -12,7 +12,8 @@ use crate::ftp::line::{Line, Lines};
 use crate::ftp::reply::{Part, Replies};
 use crate::line::Side;
 use crate::packet::{Endpoint, Segment};
-use crate::session::view::{CONTROL, EventKind, HelperDrop, MAX_HELPER_DROPS, Mode, Negotiation, Transfer, View};
+use crate::session::transfers;
+use crate::session::view::{CONTROL, EventKind, HelperDrop, MAX_HELPER_DROPS, Mode, View};
 use crate::tcp::connection::Role;
 use crate::tcp::stream::{Piece, Stream};
 
@@ -234,10 +235,10 @@ impl Hearing<'_> {
         }
         match command.verb {
             Verb::User => self.view.user = Some(index),
-            Verb::Abor => abort(self.view, index),
+            Verb::Abor => transfers::abort(self.view, index),
             Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(line.last),
             verb if verb.is_transfer() => {
-                begin_transfer(self.view, index);
+                transfers::begin_transfer(self.view, index);
                 self.answered_before(index);
             }
             verb => {
@@ -249,12 +250,12 @@ impl Hearing<'_> {
     }
 
     fn negotiate(&mut self, mode: Mode, index: u32, argument: &[u8]) {
-        if answers_before(self.view, index) {
+        if transfers::answers_before(self.view, index) {
             self.talk.outstanding.pop();
             return;
         }
         let offered = offered_by_command(mode, argument);
-        begin_negotiation(self.view, mode, index, offered, *self.helper);
+        transfers::begin_negotiation(self.view, mode, index, offered, *self.helper);
         expect(self.view, self.effects);
     }
 
@@ -265,7 +266,7 @@ impl Hearing<'_> {
             && let Some(EventKind::Reply(code)) = self.view.event(early).map(|event| event.kind)
         {
             self.talk.outstanding.pop();
-            transferred(self.view, Some(command), early, code);
+            transfers::transferred(self.view, Some(command), early, code);
         }
     }
 
@@ -322,7 +323,7 @@ impl Hearing<'_> {
         self.talk.logged_in |= code == 230;
         let answered = self.talk.answered(self.view, code);
         if code < 200 {
-            return preliminary(self.view, answered.map(|place| self.talk.outstanding[place]), index);
+            return transfers::preliminary(self.view, answered.map(|place| self.talk.outstanding[place]), index);
         }
         let command = answered.map(|place| self.talk.take(self.view, place));
         let verb = command.and_then(|command| self.view.event(command)).map(|event| event.verb);
@@ -331,7 +332,7 @@ impl Hearing<'_> {
         }
         match (verb, offered_by_reply(code, text)) {
             (Some(verb), offered) if verb.is_negotiation() => {
-                negotiated(self.view, command, index, code, offered, helper);
+                transfers::negotiated(self.view, command, index, code, offered, helper);
                 expect(self.view, self.effects);
             }
             (None, Some(offered)) => {
@@ -340,14 +341,14 @@ impl Hearing<'_> {
                     229 => Mode::Epsv,
                     _ => Mode::Lpsv,
                 };
-                begin_negotiation(self.view, mode, index, None, None);
-                negotiated(self.view, Some(index), index, code, Some(offered), helper);
+                transfers::begin_negotiation(self.view, mode, index, None, None);
+                transfers::negotiated(self.view, Some(index), index, code, Some(offered), helper);
                 expect(self.view, self.effects);
             }
-            (Some(verb), _) if verb.is_transfer() => transferred(self.view, command, index, code),
+            (Some(verb), _) if verb.is_transfer() => transfers::transferred(self.view, command, index, code),
             (None, None) => {
                 self.talk.early = (code >= 400).then_some(index);
-                unasked(self.view, index, code);
+                transfers::unasked(self.view, index, code);
             }
             _ => {}
         }
@@ -361,7 +362,7 @@ impl Talk {
         let command = self.outstanding[place];
         let mut older = place;
         self.outstanding.retain(|&other| {
-            let keep = other != command && (older == 0 || is_under_way(view, other));
+            let keep = other != command && (older == 0 || transfers::is_under_way(view, other));
             older = older.saturating_sub(1);
             keep
         });
@@ -372,7 +373,7 @@ impl Talk {
     /// while a transfer is under way.
     fn answered(&self, view: &View, code: u16) -> Option<usize> {
         let verb = |place: &usize| view.event(self.outstanding[*place]).map_or(Verb::Unknown, |event| event.verb);
-        let under_way = self.outstanding.first().is_some_and(|&first| is_under_way(view, first));
+        let under_way = self.outstanding.first().is_some_and(|&first| transfers::is_under_way(view, first));
         let mut places = 0..self.outstanding.len();
         match code {
             125 | 150 => places.find(|place| verb(place).is_transfer()),
@@ -398,25 +399,6 @@ fn is_secret(line: &[u8]) -> bool {
 /// What looks like a command that no RFC knows; anything else may be a part of a password.
 fn is_word(word: &[u8]) -> bool {
     (3..=6).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
-}
-
-/// This command is a transfer whose preliminary reply came and whose final one has not.
-fn is_under_way(view: &View, command: u32) -> bool {
-    let transfer = view.transfers.iter().rev().find(|transfer| transfer.command == Some(command));
-    transfer.is_some_and(|transfer| transfer.preliminary.is_some() && transfer.reply.is_none())
-}
-
-/// The reply that announces a listener was captured right before its command: the two belong together.
-fn answers_before(view: &mut View, command: u32) -> bool {
-    let close = view.transfers.last().and_then(|transfer| transfer.negotiation.as_ref()).is_some_and(|negotiation| {
-        negotiation.reply == Some(negotiation.command) && view.is_close(negotiation.command, command)
-    });
-    if let Some(negotiation) = view.transfers.last_mut().and_then(|transfer| transfer.negotiation.as_mut())
-        && close
-    {
-        negotiation.command = command;
-    }
-    close
 }
 
 fn mode_of(verb: Verb) -> Option<Mode> {
@@ -448,79 +430,6 @@ fn offered_by_reply(code: u16, line: &[u8]) -> Option<HostPort> {
         228 => host_port::lpsv_reply(text),
         229 => host_port::epsv_reply(text),
         _ => None,
-    }
-}
-
-fn begin_negotiation(view: &mut View, mode: Mode, command: u32, offered: Option<HostPort>, helper: Option<Ruling>) {
-    let negotiation = Negotiation { mode, command, reply: None, code: 0, offered, helper };
-    let last = view.transfers.len().wrapping_sub(1);
-    let used = view.transfers.last().is_none_or(|transfer| transfer.command.is_some() || transfer.inferred)
-        || view.attempts.last().is_some_and(|attempt| usize::from(attempt.transfer) == last);
-    if used {
-        view.add_transfer(Transfer { negotiation: Some(negotiation), ..Transfer::default() });
-    } else if let Some(transfer) = view.transfers.last_mut()
-        && let Some(old) = transfer.negotiation.replace(negotiation)
-    {
-        transfer.superseded.push(old);
-    }
-}
-
-fn begin_transfer(view: &mut View, command: u32) {
-    match view.transfers.last_mut() {
-        Some(transfer) if transfer.command.is_none() && !transfer.inferred => transfer.command = Some(command),
-        _ => view.add_transfer(Transfer { command: Some(command), ..Transfer::default() }),
-    }
-}
-
-fn abort(view: &mut View, index: u32) {
-    if let Some(transfer) = view.transfers.last_mut()
-        && transfer.command.is_some()
-        && transfer.reply.is_none()
-    {
-        transfer.abort = Some(index);
-    }
-}
-
-fn preliminary(view: &mut View, command: Option<u32>, index: u32) {
-    if let Some(transfer) = view.transfers.iter_mut().rev().find(|t| command.is_none() || t.command == command) {
-        transfer.preliminary.get_or_insert(index);
-    }
-}
-
-fn transferred(view: &mut View, command: Option<u32>, index: u32, code: u16) {
-    if let Some(transfer) = view.transfers.iter_mut().rev().find(|transfer| transfer.command == command) {
-        transfer.reply = Some(index);
-        transfer.code = code;
-    }
-}
-
-fn negotiated(
-    view: &mut View,
-    command: Option<u32>,
-    index: u32,
-    code: u16,
-    offered: Option<HostPort>,
-    helper: Option<Ruling>,
-) {
-    let negotiations = view.transfers.iter_mut().rev().filter_map(|transfer| transfer.negotiation.as_mut());
-    if let Some(negotiation) = negotiations.into_iter().find(|negotiation| Some(negotiation.command) == command) {
-        negotiation.reply = Some(index);
-        negotiation.code = code;
-        if offered.is_some() {
-            negotiation.offered = offered;
-            negotiation.helper = helper;
-        }
-    }
-}
-
-/// A reply that no command in sight asked for ends a transfer that is under way, if it is of that kind.
-fn unasked(view: &mut View, index: u32, code: u16) {
-    if let Some(transfer) = view.transfers.last_mut()
-        && matches!(code, 226 | 250 | 425 | 426 | 451 | 452 | 550 | 552)
-        && transfer.reply.is_none()
-    {
-        transfer.reply = Some(index);
-        transfer.code = code;
     }
 }
 

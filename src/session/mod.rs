@@ -5,6 +5,7 @@
 mod dialogue;
 mod flow;
 pub mod join;
+mod lifetime;
 mod orphans;
 pub mod place;
 mod strangers;
@@ -12,4 +13,5 @@ mod strangers;
 mod tests;
 mod timers;
 pub mod tracker;
+mod transfers;
 pub mod view;

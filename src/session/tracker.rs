@@ -7,11 +7,9 @@
 //! connections. Memory is bounded by live sessions: a session is settled, handed out and forgotten.
 
 use std::cmp::Reverse;
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
@@ -24,7 +22,7 @@ use crate::session::dialogue::{Dialogue, Effect};
 use crate::session::flow::{EndKey, Ends, FlowKey, Keys, Ports, Table};
 use crate::session::orphans::Orphans;
 use crate::session::timers::Timers;
-use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, Settled, View};
+use crate::session::view::{Attempt, CONTROL, EventKind, Settled, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
 
 /// What the tracker is to look for.
@@ -60,20 +58,8 @@ impl Leg {
 }
 
 /// Sessions alive at once; more displace first those that are over and only wait for late packets, then the ones that
-/// were silent longest. At about 2.5 KiB each they take 120 MiB.
+/// were silent longest. With four KiB for a session of two transfers they take 200 MiB.
 pub const MAX_SESSIONS: usize = 49_152;
-/// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
-const MAX_SPARE: usize = 64;
-/// Events a view may have room for and still be kept: more than almost every session needs.
-const MAX_SPARE_EVENTS: usize = 256;
-/// After both ends have closed, late packets of the session are still taken for this long.
-const LINGER: Duration = Duration::from_secs(2);
-/// The same where a data connection is still open or unanswered: a refusal may take an ARP timeout of 3 s.
-const LONG_LINGER: Duration = Duration::from_secs(10);
-/// An unanswered opening is given up after this: the longest pause between two SYNs of Linux is 64 s.
-const HALF_OPEN: Duration = Duration::from_secs(150);
-/// An established session is given up after this; no idle timer of FTP servers or NATs in use is longer.
-const IDLE: Duration = Duration::from_secs(2 * 3600);
 
 /// Follows the FTP sessions that pass one tap.
 pub struct Tracker {
@@ -86,17 +72,18 @@ pub struct Tracker {
     pub(super) expected: Table<EndKey, Few<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
     pub(super) slots: Vec<Option<Live>>,
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     pub(super) orphans: Orphans,
-    timers: Timers,
-    settled: VecDeque<Box<View>>,
+    pub(super) timers: Timers,
+    pub(super) settled: VecDeque<Box<View>>,
     /// Sessions still to be settled at the end, the first last.
     ending: Vec<u32>,
-    spare: Vec<Box<View>>,
+    #[allow(clippy::vec_box)] // they go and come boxed, to be handed on without being moved
+    pub(super) spare: Vec<Box<View>>,
     effects: Vec<Effect>,
     pub(super) now: Time,
-    numbered: u64,
-    stamp: u32,
+    pub(super) numbered: u64,
+    pub(super) stamp: u32,
     pub(super) census: Census,
 }
 
@@ -139,28 +126,11 @@ pub(super) struct Waiting {
 
 pub(super) struct Live {
     pub(super) view: Box<View>,
-    dialogue: Box<Dialogue>,
-    listeners: Few<Endpoint>,
-    stamp: u32,
+    pub(super) dialogue: Box<Dialogue>,
+    pub(super) listeners: Few<Endpoint>,
+    pub(super) stamp: u32,
     /// On a port that is no control port: `220` was seen, the first command not yet.
-    candidate: bool,
-}
-
-impl Live {
-    fn is_half_open(&self) -> bool {
-        self.view.control.established.is_none()
-    }
-
-    /// Nothing more is waited for.
-    fn conclude(&mut self, why: Settled, census: &mut Census) {
-        self.dialogue.finish(&mut self.view, &mut Vec::new());
-        self.view.settled = why;
-        census.data_unseen += u64::from(self.view.lacks_data());
-    }
-
-    fn has_open_question(&self) -> bool {
-        self.view.attempts.iter().any(|attempt| !attempt.connection.is_over())
-    }
+    pub(super) candidate: bool,
 }
 
 impl Tracker {
@@ -251,13 +221,6 @@ impl Tracker {
             self.release(slot);
         }
         self.settled.pop_front()
-    }
-
-    /// Takes back a view that was handed out, whose memory a next session can use.
-    pub fn recycle(&mut self, view: Box<View>) {
-        if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
-            self.spare.push(view);
-        }
     }
 
     /// Whether [`Tracker::poll`] has something.
@@ -356,7 +319,8 @@ impl Tracker {
             dialogue.text(view, toward, segment, &mut self.effects);
         }
         if ends && view.control.is_over() {
-            self.timers.set(segment.at.time.plus(LINGER), slot, live.stamp);
+            let stamp = live.stamp;
+            self.linger(slot, stamp, segment.at.time);
         }
         if !self.effects.is_empty() {
             self.apply_effects(slot);
@@ -437,114 +401,6 @@ impl Tracker {
             live.view.number = self.numbered;
         } else {
             self.settle(slot, Settled::Displaced);
-        }
-    }
-
-    /// Puts a new session into a slot.
-    pub(super) fn add(&mut self, mut view: View) -> u32 {
-        if self.slots.len() - self.free.len() >= MAX_SESSIONS {
-            self.displace();
-        }
-        let candidate = view.known_by == KnownBy::Greeting;
-        if !candidate {
-            self.numbered += 1;
-            view.number = self.numbered;
-        }
-        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
-        if slot as usize == self.slots.len() {
-            self.slots.push(None);
-        }
-        let view = match self.spare.pop() {
-            Some(mut spare) => {
-                spare.replace(view);
-                spare
-            }
-            None => Box::new(view),
-        };
-        self.stamp = self.stamp.wrapping_add(1);
-        self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Box::default(), listeners: Few::default(), stamp: self.stamp, candidate };
-        self.slots[slot as usize] = Some(live);
-        slot
-    }
-
-    /// Makes room: the session whose timer would end first goes first, so those that are over before half-open ones of a
-    /// scan, and these before real ones.
-    fn displace(&mut self) {
-        while let Some((slot, stamp)) = self.timers.next() {
-            let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { continue };
-            let over = live.view.control.is_over();
-            self.census.displaced += u64::from(!over);
-            return self.settle(slot, if over { Settled::Closed } else { Settled::Displaced });
-        }
-    }
-
-    fn look_at(&mut self, slot: u32, stamp: u32) {
-        let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { return };
-        let (wait, why) = match () {
-            () if live.view.control.is_over() && live.has_open_question() => (LONG_LINGER, Settled::Closed),
-            () if live.view.control.is_over() => (LINGER, Settled::Closed),
-            () if live.is_half_open() => (HALF_OPEN, Settled::Idle),
-            () => (IDLE, Settled::Idle),
-        };
-        let due = live.view.last_at.time.plus(wait);
-        if due <= self.now { self.settle(slot, why) } else { self.timers.set(due, slot, stamp) }
-    }
-
-    /// Hands a session out and forgets it.
-    fn settle(&mut self, slot: u32, why: Settled) {
-        if let Some(live) = self.slots[slot as usize].as_mut() {
-            live.conclude(why, &mut self.census);
-            self.release(slot);
-        }
-    }
-
-    fn release(&mut self, slot: u32) {
-        let Some(live) = self.slots[slot as usize].take() else { return };
-        self.free.push(slot);
-        let Live { view, listeners, candidate, .. } = live;
-        self.forget_flow(view.client, view.server, slot);
-        for attempt in &view.attempts {
-            self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);
-        }
-        for listener in listeners {
-            self.ports.remove(listener.port);
-            self.forget_listener(listener, slot);
-        }
-        if view.known_by == KnownBy::Greeting {
-            self.ports.remove(view.server.port);
-        }
-        if view.encrypted.is_some() || view.known_by == KnownBy::PassiveRange {
-            let pair = (view.client.ip, view.server.ip);
-            if let Some(slots) = self.secret.get_mut(&pair) {
-                slots.retain(|&other| other != slot);
-                if slots.is_empty() {
-                    self.secret.remove(&pair);
-                }
-            }
-        }
-        if !candidate {
-            self.settled.push_back(view);
-        }
-    }
-
-    fn forget_flow(&mut self, one: Endpoint, other: Endpoint, slot: u32) {
-        let key = self.keys.ends(one, other).key();
-        for table in [&mut self.flows, &mut self.twins] {
-            if let Entry::Occupied(entry) = table.entry(key)
-                && entry.get().slot == slot
-            {
-                entry.remove();
-            }
-        }
-    }
-
-    fn forget_listener(&mut self, listener: Endpoint, slot: u32) {
-        if let Entry::Occupied(mut entry) = self.expected.entry(self.keys.end(listener)) {
-            entry.get_mut().retain(|waiting| waiting.slot != slot);
-            if entry.get().is_empty() {
-                entry.remove();
-            }
         }
     }
 }
