@@ -40,7 +40,10 @@ pub(super) fn write(out: &mut Vec<u8>, case: Case<'_>, clock: Clock, brush: Brus
     table(case, clock, &lines).print(&mut plain)?;
     let plain = String::from_utf8_lossy(&plain);
     let (head, rows) = plain.split_at(plain.match_indices('\n').nth(HEAD - 1).map_or(0, |(at, _)| at + 1));
-    write!(out, "\n{head}")?;
+    writeln!(out)?;
+    for line in head.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
     for (row, line) in rows.lines().zip(&lines) {
         let style = if line.thread == Thread::Control { Style::Control } else { Style::Data };
         writeln!(out, "{}", brush.paint(style, row.trim_end()))?;

@@ -3,11 +3,12 @@
 
 use std::io::{self, Write};
 
+use crate::cite::Time;
 use crate::line::Side;
 use crate::report::escape::{Escaped, escaped};
 use crate::report::facts::{self, Fate};
 use crate::report::terminal::{Brush, Style};
-use crate::report::time::{Clock, seconds};
+use crate::report::time::Clock;
 use crate::report::totals::{Totals, control_failure};
 use crate::report::words::{self, Names, counted, summary};
 use crate::report::{Options, table};
@@ -154,6 +155,8 @@ impl Page<'_> {
     }
 
     fn evidence(self, out: &mut Vec<u8>, evidence: &[Evidence]) -> io::Result<()> {
+        let mut evidence: Vec<&Evidence> = evidence.iter().collect();
+        evidence.sort_by_key(|evidence| self.moment(evidence));
         let rows: Vec<[String; 2]> = evidence.iter().map(|evidence| self.cite(evidence)).collect();
         let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let (place, time) = (wide(0), wide(1));
@@ -165,6 +168,12 @@ impl Page<'_> {
             writeln!(out, "    {cited}   {}", escaped(&evidence.text))?;
         }
         Ok(())
+    }
+
+    /// Where evidence stands in the story; what has no time comes last.
+    fn moment(self, evidence: &Evidence) -> Time {
+        let time = evidence.at.map(|at| at.time).or(evidence.until);
+        time.map_or(Time(i64::MAX), |time| self.case.session.on_main_clock(evidence.sight, time))
     }
 
     /// Where and when: `tap:frame` and a moment, for an absence the tap and a span of time.
@@ -213,6 +222,14 @@ impl Page<'_> {
         writeln!(out, "{line}")
     }
 
+    /// How the clock of a tap differs from the main tap's; `offset` is what to add to it.
+    fn clocks(self, sight: usize, offset: i64) -> String {
+        let names = Names::of(self.case);
+        let how = if offset < 0 { "ahead of" } else { "behind" };
+        let main = names.tap(self.case.session.main_sight());
+        format!("{}'s clock is {:.6} s {how} {main}'s", names.tap(sight), offset.unsigned_abs() as f64 / 1e9)
+    }
+
     /// Which session this was, when, and where its taps stand.
     fn footer(self, out: &mut Vec<u8>) -> io::Result<()> {
         let session = self.case.session;
@@ -227,9 +244,7 @@ impl Page<'_> {
             if content.view.is_none() {
                 self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
             } else if sight != session.main_sight() {
-                let ahead = seconds(-i128::from(content.offset_ns), 6);
-                let main = names.tap(session.main_sight());
-                self.paragraph(out, "  ", "  ", &format!("{}'s clock is {ahead} s to {main}'s", names.tap(sight)))?;
+                self.paragraph(out, "  ", "  ", &self.clocks(sight, content.offset_ns))?;
             }
             if let Some(view) = content.view.as_ref().filter(|view| view.uncounted > 0) {
                 writeln!(out, "  {} of this session were not kept", counted(view.uncounted, "further event"))?;

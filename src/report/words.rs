@@ -7,6 +7,7 @@ mod region;
 
 use crate::cite::At;
 use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::session::place::Why;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -53,6 +54,11 @@ impl<'a> Names<'a> {
 
     fn place(self, sight: usize) -> Place {
         self.case.session.sights.get(sight).map_or(Place::Unknown, |sight| sight.standing.place)
+    }
+
+    /// The place of a tap is inferred from untouched TTLs, which tell a host's link from the rest and no more.
+    fn is_told_by_ttl(self, sight: usize) -> bool {
+        self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
     }
 
     /// Two legs of one forwarding host.
@@ -126,6 +132,15 @@ impl<'a> Blame<'a> {
         self.region.location(self.names)
     }
 
+    /// Who may have kept packets from passing; if none was seen, the opener may never have sent one.
+    fn droppers(&self) -> Vec<String> {
+        let mut suspects = self.region.suspects("firewall");
+        if !self.seen {
+            suspects.push(format!("the {} never sent it", end(self.opener)));
+        }
+        suspects
+    }
+
     /// The connection or the part of it that was lost.
     fn what(&self) -> String {
         let (opener, listener) = (end(self.opener), end(!self.opener));
@@ -159,19 +174,13 @@ fn sentence(blame: &Blame<'_>) -> String {
         Mechanism::NeverSent => never_sent(blame),
         Mechanism::UnreachableAddress => unreachable(blame),
         Mechanism::Stalled if blame.is_proved() => dropped(blame),
-        Mechanism::Stalled => or_never_sent(blame, "lost"),
+        Mechanism::Stalled => or_never_sent(blame),
         Mechanism::PathMtu => format!(
             "Full-size segments of the {} vanished {}, after the handshake passed: the path MTU, most likely.",
             blame.connection(),
             blame.location()
         ),
-        Mechanism::IdleExpiry if blame.is_proved() => format!(
-            "The control connection was forgotten {} while it was silent and data ran: its segments are dropped since.",
-            blame.location()
-        ),
-        Mechanism::IdleExpiry => {
-            or_never_sent(blame, "lost in a box that had forgotten the silent control connection,")
-        }
+        Mechanism::IdleExpiry => forgotten(blame),
         Mechanism::Interrupted => with_suspects(
             format!("The established {} was broken by a reset that was sent {}", blame.connection(), blame.location()),
             &blame.region.suspects("host"),
@@ -183,12 +192,8 @@ fn sentence(blame: &Blame<'_>) -> String {
 }
 
 fn dropped(blame: &Blame<'_>) -> String {
-    let mut suspects = blame.region.suspects("firewall");
-    if !blame.seen {
-        suspects.push(format!("the {} never sent it", end(blame.opener)));
-    }
     let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
-    with_suspects(format!("{actor} dropped {}", blame.what()), &suspects)
+    with_suspects(format!("{actor} dropped {}", blame.what()), &blame.droppers())
 }
 
 fn rejected(blame: &Blame<'_>) -> String {
@@ -198,11 +203,11 @@ fn rejected(blame: &Blame<'_>) -> String {
             format!("The {}'s own host ({device}) refused {what} with an ICMP error.", end(side))
         }
         (Some(device), _) => format!("{device}, {}, refused {what} with an ICMP error.", blame.location()),
-        (None, region) => {
-            let actor = capitalised(&region.actor(blame.names, "firewall"));
+        (None, _) => {
+            let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
             let start =
                 format!("{actor} stopped {what}, and the {} gave up at once, as after a refusal", end(blame.opener));
-            with_suspects(start, &region.suspects("firewall"))
+            with_suspects(start, &blame.droppers())
         }
     }
 }
@@ -211,14 +216,14 @@ fn reset(blame: &Blame<'_>) -> String {
     let actor = capitalised(&blame.region.actor(blame.names, "host"));
     match blame.finding().lost {
         Some(Lost::ControlSynAck | Lost::DataSynAck) => {
-            format!("{actor} reset {}: its program had given up, or a rule rejects with tcp-reset.", blame.what())
+            let (what, opener) = (blame.what(), end(blame.opener));
+            format!("{actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset.")
         }
-        _ if blame.verdict.rule.name.ends_with("forged") => {
-            format!(
-                "{actor} answered {} with a reset in the listener's name: a rule of a box on the path.",
-                blame.what()
-            )
-        }
+        _ if blame.verdict.rule.name.ends_with("forged") => format!(
+            "{actor} answered {} with a reset in the {}'s name, most likely by a rule that rejects with tcp-reset.",
+            blame.what(),
+            end(!blame.opener)
+        ),
         _ => format!(
             "{actor} answered {} with a reset: a closed port, or a rule that rejects with tcp-reset.",
             blame.what()
@@ -228,8 +233,9 @@ fn reset(blame: &Blame<'_>) -> String {
 
 fn never_sent(blame: &Blame<'_>) -> String {
     let opener = end(blame.opener);
+    let link = if matches!(blame.region, Region::Link(_)) { "a box on its own link dropped it, " } else { "" };
     format!(
-        "The {opener}'s own host never sent the SYN of its data connection: its own firewall stopped it, or its program did not try."
+        "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, {link}or its program did not try."
     )
 }
 
@@ -237,22 +243,34 @@ fn unreachable(blame: &Blame<'_>) -> String {
     let says = blame.verdict.rule.says.trim_end_matches('.');
     let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
     let place = match blame.region {
-        Region::Host(side) => format!("on the {}'s side", end(side)),
+        Region::Host(side) | Region::Link(side) => format!("on the {}'s side", end(side)),
         _ => blame.location(),
     };
-    format!("{says}{address}; that address became wrong {place}.")
+    format!("{says}{address}; the cause lies {place}.")
 }
 
-fn or_never_sent(blame: &Blame<'_>, how: &str) -> String {
+fn or_never_sent(blame: &Blame<'_>) -> String {
     let says = blame.verdict.rule.says.trim_end_matches('.');
-    format!("{says}: what should come was {how} {}, or never sent.", blame.location())
+    format!("{says}: what should come was lost {}, or never sent.", blame.location())
 }
 
-/// `start: one, or other.`
+fn forgotten(blame: &Blame<'_>) -> String {
+    let place = blame.location();
+    if blame.is_proved() {
+        format!(
+            "The control connection was most likely forgotten {place} while it was silent and data ran: its segments are dropped since."
+        )
+    } else {
+        let says = blame.verdict.rule.says.trim_end_matches('.');
+        format!("{says}: the silent control connection was forgotten {place}, or nothing more was sent.")
+    }
+}
+
+/// `start: one, or other.`; a single suspect besides the actor is the alternative to all that was said.
 fn with_suspects(start: String, suspects: &[String]) -> String {
     match suspects {
         [] => format!("{start}."),
-        [only] => format!("{start}: {only}."),
+        [only] => format!("{start}, or {only}."),
         [first @ .., last] => format!("{start}: {}, or {last}.", first.join(", ")),
     }
 }
@@ -271,12 +289,12 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
 pub(super) fn owner(owner: Owner) -> &'static str {
     match owner {
         Owner::Client => "client's side",
-        Owner::Network => "between the taps",
+        Owner::Network => "network",
         Owner::Server => "server's side",
-        Owner::BeyondClient => "beyond the client",
-        Owner::BeyondServer => "beyond the server",
-        Owner::None => "nobody's",
-        Owner::Unknown => "unknown",
+        Owner::BeyondClient => "network or server's side",
+        Owner::BeyondServer => "client's side or network",
+        Owner::None => "no firewall",
+        Owner::Unknown => "undecided",
     }
 }
 

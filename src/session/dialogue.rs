@@ -277,7 +277,8 @@ impl Hearing<'_> {
     fn record_command(&mut self, at: At, command: &Command<'_>) -> u32 {
         let hidden: &[u8] = b"(hidden)";
         let (word, argument) = match command.verb {
-            Verb::Unknown if !self.talk.logged_in => (hidden, &[][..]),
+            Verb::Unknown if !self.talk.logged_in || !is_word(&command.word) => (hidden, &[][..]),
+            Verb::Unknown if !command.argument.is_empty() => (&*command.word, hidden),
             _ if command.is_secret() && !command.argument.is_empty() => (&*command.word, hidden),
             _ => (&*command.word, &*command.argument),
         };
@@ -293,7 +294,8 @@ impl Hearing<'_> {
             (Part::Stray, _) => EventKind::Stray,
             _ => EventKind::ReplyPart,
         };
-        let index = self.view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[line.bytes]);
+        let text = if kind == EventKind::Stray && is_secret(line.bytes) { &b"(hidden)"[..] } else { line.bytes };
+        let index = self.view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[text]);
         self.talk.last_part = index;
         if let EventKind::Reply(code) = kind {
             self.reply(code, index, line.bytes, *self.helper);
@@ -383,6 +385,16 @@ impl Talk {
             _ => places.next(),
         }
     }
+}
+
+/// A command with a secret that goes the wrong way: the capture enters a session whose ends it takes for one another.
+fn is_secret(line: &[u8]) -> bool {
+    Command::parse(line).is_some_and(|command| command.is_secret())
+}
+
+/// What looks like a command that no RFC knows; anything else may be a part of a password.
+fn is_word(word: &[u8]) -> bool {
+    (3..=6).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
 }
 
 /// This command is a transfer whose preliminary reply came and whose final one has not.

@@ -8,6 +8,8 @@ use crate::report::words::Names;
 pub(super) enum Region {
     /// One end's own host.
     Host(Side),
+    /// One end's own host, or its own link: its packets come to the tap untouched, which says no more.
+    Link(Side),
     /// Everything between this end and a tap that is on neither host, the end's host included.
     SideOf(Side, usize),
     /// The same, and nobody knows where the tap is.
@@ -46,6 +48,9 @@ impl Region {
 
     fn from_end(names: Names<'_>, side: Side, tap: usize) -> Region {
         match (names.place(tap), side) {
+            (Place::Client, Side::Client) | (Place::Server, Side::Server) if names.is_told_by_ttl(tap) => {
+                Region::Link(side)
+            }
             (Place::Client, Side::Client) | (Place::Server, Side::Server) => Region::Host(side),
             (Place::Client, Side::Server) | (Place::Server, Side::Client) => Region::AllBut(side, tap),
             (Place::Between, _) => Region::SideOf(side, tap),
@@ -57,6 +62,7 @@ impl Region {
     pub(super) fn location(self, names: Names<'_>) -> String {
         match self {
             Region::Host(side) => format!("on the {}'s own host", end(side)),
+            Region::Link(side) => format!("on the {}'s own host or link", end(side)),
             Region::SideOf(side, tap) => format!("on the {}'s side of {}", end(side), names.tap(tap)),
             Region::SideOfUnknown(side, tap) => {
                 format!("on the {}'s side of the capture point ({})", end(side), names.tap(tap))
@@ -73,7 +79,9 @@ impl Region {
     pub(super) fn actor(self, names: Names<'_>, own: &str) -> String {
         match self {
             Region::Host(side) => format!("the {}'s own {own}", end(side)),
+            Region::Link(side) => format!("the {}'s own {own}, or a box on its own link,", end(side)),
             Region::Box(tap) => format!("the box that captured {}", names.tap(tap)),
+            Region::Between(..) => format!("a firewall or router {}", self.location(names)),
             _ => format!("something {}", self.location(names)),
         }
     }
@@ -81,11 +89,10 @@ impl Region {
     /// Who it may have been, where that is more than one.
     pub(super) fn suspects(self, own: &str) -> Vec<String> {
         match self {
-            Region::Host(_) | Region::Box(_) => Vec::new(),
+            Region::Host(_) | Region::Link(_) | Region::Box(_) | Region::Between(..) => Vec::new(),
             Region::SideOf(side, _) | Region::SideOfUnknown(side, _) | Region::AllBut(side, _) => {
                 vec!["the path".to_owned(), format!("the {}'s own {own}", end(side))]
             }
-            Region::Between(..) => vec!["a box on the path".to_owned()],
             Region::Whole => vec!["the path".to_owned(), format!("either end's own {own}")],
         }
     }
