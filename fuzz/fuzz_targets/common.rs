@@ -14,7 +14,7 @@ use ftpwhy::session::view::{CONTROL, MAX_EVENTS, MAX_HELPER_DROPS, MAX_TEXT, MAX
 use ftpwhy::tcp::connection::{Connection, Role};
 use ftpwhy::verdict::{Judgement, TapFacts, Verdict, judge};
 
-/// Stands in every PASS command; may stand in no report.
+/// May stand in no report.
 pub const PASSWORD: &str = "hunter2hunter2";
 
 /// Text of a segment.
@@ -22,18 +22,17 @@ pub const PASSWORD: &str = "hunter2hunter2";
 pub enum Text<'a> {
     /// Of [`LINES`].
     Line(u8),
-    /// `PASS` with the password.
-    Password,
     /// Anything.
     Bytes(&'a [u8]),
 }
 
 /// Lines that lead somewhere, and TLS records.
-const LINES: [&[u8]; 40] = [
+const LINES: [&[u8]; 41] = [
     b"220 ready\r\n",
     b"220-hello\r\n",
     b"USER me\r\n",
     b"331 password\r\n",
+    b"PASS other\r\n",
     b"230 in\r\n",
     b"530 no\r\n",
     b"PASV\r\n",
@@ -77,7 +76,6 @@ impl Text<'_> {
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Text::Line(line) => LINES[usize::from(*line) % LINES.len()].to_vec(),
-            Text::Password => format!("PASS {PASSWORD}\r\n").into_bytes(),
             Text::Bytes(bytes) => bytes.to_vec(),
         }
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use arbitrary::Arbitrary;
-use common::{Text, endpoint, look_at, moment, placings, segment};
+use common::{PASSWORD, Text, endpoint, look_at, moment, placings, segment};
 use ftpwhy::packet::Packet;
 use ftpwhy::session::tracker::{Config, Leg, Tracker};
 use ftpwhy::session::view::View;
@@ -13,7 +13,8 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Arbitrary, Debug)]
 struct Said<'a> {
     by_server: bool,
-    text: Text<'a>,
+    /// None: the client sends its password.
+    text: Option<Text<'a>>,
     /// Where the text is cut into two segments.
     cut: u8,
     fate: Fate,
@@ -30,17 +31,13 @@ enum Fate {
     Overlapping,
     FirstLost,
     SecondLost,
-    Shortened(u8),
-}
-
-/// One end of the connection as the capture sees it.
-struct End {
-    next: u32,
+    Shortened,
 }
 
 struct Wire {
     tracker: Tracker,
-    ends: [End; 2],
+    /// What each end sends next.
+    next: [u32; 2],
     millis: i64,
     frame: u32,
 }
@@ -50,8 +47,7 @@ impl Wire {
         self.frame += 1;
         let at = moment(self.millis, self.frame);
         let ends = [endpoint(0, 2), endpoint(1, 0)];
-        let mut segment =
-            segment(at, [ends[from], ends[1 - from]], flags, [seq, self.ends[1 - from].next], text);
+        let mut segment = segment(at, [ends[from], ends[1 - from]], flags, [seq, self.next[1 - from]], text);
         segment.text_len += uncaptured;
         self.tracker.advance(at.time);
         self.tracker.observe(&Packet::Segment(segment));
@@ -65,9 +61,10 @@ impl Wire {
 
     fn say(&mut self, said: &Said<'_>) {
         self.millis += i64::from(said.wait) * i64::from(said.wait);
-        let from = usize::from(said.by_server);
-        let text = said.text.bytes();
-        let seq = self.ends[from].next;
+        let from = usize::from(said.by_server && said.text.is_some());
+        let password = || format!("\r\nPASS {PASSWORD}\r\n").into_bytes();
+        let text = said.text.as_ref().map_or_else(password, Text::bytes);
+        let seq = self.next[from];
         let (first, second) = text.split_at(usize::from(said.cut).min(text.len()));
         let behind = seq.wrapping_add(first.len() as u32);
         let mut send = |seq, text| self.send(from, 0x18, seq, text, 0);
@@ -79,9 +76,9 @@ impl Wire {
             Fate::Overlapping => [(seq, first), (seq, &*text)].into_iter().for_each(|(seq, text)| send(seq, text)),
             Fate::FirstLost => send(behind, second),
             Fate::SecondLost => send(seq, first),
-            Fate::Shortened(by) => self.send(from, 0x18, seq, first, u32::from(by) + second.len() as u32),
+            Fate::Shortened => self.send(from, 0x18, seq, first, second.len() as u32),
         }
-        self.ends[from].next = seq.wrapping_add(text.len() as u32);
+        self.next[from] = seq.wrapping_add(text.len() as u32);
     }
 }
 
@@ -90,7 +87,7 @@ fuzz_target!(|input: (bool, bool, Vec<Said<'_>>)| {
     let views = |taps: usize| -> Vec<Vec<View>> {
         let tap = |_| {
             let tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both });
-            let mut wire = Wire { tracker, ends: [End { next: 1000 }, End { next: 1000 }], millis: 0, frame: 0 };
+            let mut wire = Wire { tracker, next: [1000; 2], millis: 0, frame: 0 };
             if begins {
                 wire.handshake();
             }

@@ -23,16 +23,36 @@ struct Operation<'a> {
 #[derive(Arbitrary, Debug)]
 enum What<'a> {
     /// A segment from scratch.
-    Segment { way: Way, flags: u8, numbers: [u8; 2], text: Option<Text<'a>>, ttl: u8, direction: u8, window: u8 },
+    Segment {
+        way: Way,
+        flags: u8,
+        numbers: [u8; 2],
+        text: Option<Text<'a>>,
+        ttl: u8,
+        direction: u8,
+        window: u8,
+    },
     /// The next words of a connection whose ends keep count.
-    Says { way: Way, text: Text<'a> },
+    Says {
+        way: Way,
+        text: Text<'a>,
+    },
     Syn(Way),
     SynAck(Way),
     Ack(Way),
     Fin(Way),
     Reset(Way),
     Bytes(Way, u16),
-    Icmp { version: bool, kind: u8, code: u8, source: u8, way: Way, seq: Option<u8>, flags: Option<u8>, mtu: Option<u16> },
+    Icmp {
+        version: bool,
+        kind: u8,
+        code: u8,
+        source: u8,
+        way: Way,
+        seq: Option<u8>,
+        flags: Option<u8>,
+        mtu: Option<u16>,
+    },
     Advance(u32),
     Jump(i64),
     Other,
@@ -139,8 +159,7 @@ fn run(tap: usize, legs: bool, operations: &[Operation<'_>]) -> Vec<View> {
         match what {
             What::Segment { way, flags, numbers, text, ttl, direction: way_out, window } if sees => {
                 let text = text.as_ref().map(Text::bytes).unwrap_or_default();
-                let mut segment =
-                    segment(at, way.ends(), *flags, numbers.map(|number| u32::from(number) << 4), &text);
+                let mut segment = segment(at, way.ends(), *flags, numbers.map(|number| u32::from(number) << 4), &text);
                 (segment.ttl, segment.direction, segment.window) = (*ttl, direction(*way_out), (*window).into());
                 tracker.observe(&Packet::Segment(segment));
             }
