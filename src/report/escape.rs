@@ -40,10 +40,7 @@ fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
 
 /// Neither a control character (C0, DEL, C1) nor one that is invisible or changes how its neighbours are shown: the
 /// format characters of Unicode (general category Cf), line and paragraph separators.
-pub(super) pub(super) fn is_harmless(char: char) -> bool {
-    if matches!(char, ' '..='~') {
-        return true;
-    }
+pub(super) fn is_harmless(char: char) -> bool {
     if matches!(char, ' '..='~') {
         return true;
     }

@@ -7,14 +7,12 @@ mod names;
 
 use std::borrow::Cow;
 use std::io;
-use std::io;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
 use crate::line::{Side, Stretch};
 use crate::packet::Endpoint;
-use crate::report::escape::is_harmless;
 use crate::report::escape::is_harmless;
 use crate::report::facts;
 use crate::report::time::Rfc3339;
