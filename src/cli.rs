@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::file::{FileError, expand};
+use crate::capture::filter::Filter;
 use crate::line::Place;
 use crate::replay::{Capture, Replay};
 use crate::report;
@@ -55,6 +56,9 @@ pub struct ReplayArgs {
     /// The server's passive range: data connections are told by it where negotiations cannot be read
     #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
     pub passive_range: Option<RangeInclusive<u16>>,
+    /// Read only packets that pass this capture filter (pcap-filter(7)); needs libpcap
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<Filter>,
     /// Show the whole timeline of each session
     #[arg(long)]
     pub timeline: bool,
@@ -139,6 +143,7 @@ impl ReplayArgs {
             captures: captures.into_iter().collect::<Result<_, _>>()?,
             control_ports,
             passive_range: self.passive_range.clone(),
+            filter: self.filter.clone(),
         })
     }
 

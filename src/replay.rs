@@ -11,6 +11,7 @@ use std::thread;
 use foldhash::fast::RandomState;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
+use crate::capture::filter::{Filter, Sieve};
 use crate::line::{Place, Side};
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
@@ -28,6 +29,8 @@ pub struct Replay {
     pub control_ports: Vec<u16>,
     /// The server's passive range.
     pub passive_range: Option<RangeInclusive<u16>>,
+    /// Only packets that pass this filter are read.
+    pub filter: Option<Filter>,
 }
 
 /// The files of one tap.
@@ -177,7 +180,7 @@ fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &m
 
 /// One tap of a capture.
 struct Leg {
-    views: Vec<View>,
+    views: Vec<Box<View>>,
     facts: TapFacts,
     placing: Placing,
 }
@@ -213,6 +216,7 @@ fn one_leg(placing: Placing, toward: Side) -> Placing {
 /// Reads one capture and feeds what it holds to the trackers of its legs.
 struct Follower {
     reader: TapReader,
+    sieve: Option<Sieve>,
     decoder: Decoder,
     trackers: Vec<Tracker>,
     undecoded: HashMap<Undecoded, u64, RandomState>,
@@ -233,19 +237,25 @@ impl Follower {
         };
         let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
         let undecoded = HashMap::default();
-        Follower { reader, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+        let sieve = replay.filter.as_ref().map(Filter::ready);
+        Follower { reader, sieve, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
     fn read_some(&mut self) -> bool {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
-            self.packets += 1;
-            for tracker in &mut self.trackers {
-                tracker.advance(frame.at.time);
+            if self.sieve.as_mut().is_some_and(|sieve| !sieve.passes(&frame)) {
+                continue;
             }
+            self.packets += 1;
             match frame.glance() {
-                Some(glance) => self.trackers.iter_mut().for_each(|tracker| tracker.observe_glance(&glance, &frame)),
+                Some(glance) => {
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe_glance(&glance, &frame);
+                    }
+                }
                 None => {
                     let packet = self.decoder.decode(&Frame { ..frame });
                     if let Packet::Undecoded(why) = packet
@@ -253,7 +263,10 @@ impl Follower {
                     {
                         *self.undecoded.entry(why).or_default() += 1;
                     }
-                    self.trackers.iter_mut().for_each(|tracker| tracker.observe(&packet));
+                    for tracker in &mut self.trackers {
+                        tracker.advance(frame.at.time);
+                        tracker.observe(&packet);
+                    }
                 }
             }
             if self.has_settled() {
@@ -286,7 +299,12 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.packets;
-        known.filter = facts.interfaces.iter().find_map(|interface| interface.filter.clone());
+        let kept = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let asked = self.sieve.as_ref().map(Sieve::expression);
+        known.filter = match (kept, asked) {
+            (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),
+            (one, other) => one.or(other).map(str::to_owned),
+        };
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
         known.census = self.trackers[leg].census();

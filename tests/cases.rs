@@ -5,6 +5,7 @@
 //! so, and why nothing narrower would be honest.
 
 mod common;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use ftpwhy::line::{Place, Point, Stretch};
 use ftpwhy::session::join::Session;
-use ftpwhy::verdict::{Judgement, Outcome};
+use ftpwhy::verdict::Outcome;
 use serde_json::Value;
 
 /// The taps of a case in line order: suffix of the file, and place.
@@ -49,7 +50,7 @@ type Interval = (usize, usize);
 
 #[test]
 fn the_truth_is_inside_the_stretch_and_nothing_narrower_is_possible() {
-    let Some(folder) = common::shared("FTPWHY_CASES", "cases") else { return };
+    let Some(folder) = shared::folder("FTPWHY_CASES", "cases") else { return };
     let truth = fs::read_to_string(folder.join("truth.json")).expect("truth.json is readable");
     let cases: Vec<Value> = serde_json::from_str(&truth).expect("truth.json is JSON");
     assert_eq!(cases.len(), 37);
@@ -58,7 +59,7 @@ fn the_truth_is_inside_the_stretch_and_nothing_narrower_is_possible() {
     for case in &cases {
         let id = case["id"].as_str().expect("a case has an id");
         let place = true_place(case["side"].as_str().expect("a case has a side"));
-        for taps in subsets() {
+        for taps in common::subsets(TAPS.len()) {
             for given in [true, false] {
                 let judged = judge_case(&folder, id, &taps, given);
                 let grade = grade(id, place, &taps, given, &judged);
@@ -82,10 +83,6 @@ fn true_place(side: &str) -> Option<Interval> {
     }
 }
 
-fn subsets() -> Vec<Vec<usize>> {
-    (1..1_usize << TAPS.len()).map(|bits| (0..TAPS.len()).filter(|tap| bits >> tap & 1 == 1).collect()).collect()
-}
-
 /// What was said of one view of a case.
 #[derive(Debug, Default)]
 struct Judged {
@@ -103,16 +100,10 @@ fn judge_case(folder: &Path, id: &str, taps: &[usize], given: bool) -> Judged {
     let mut judged = Judged::default();
     common::look_at(captures, &PORTS, |session, judgement, _| {
         judged.not_completed |= judgement.transfers.iter().any(|(outcome, _)| *outcome != Outcome::Completed);
-        let stretches = stretches(judgement);
+        let stretches = common::stretches(judgement);
         judged.stretches.extend(stretches.map(|stretch| interval(stretch, session, taps)));
     });
     judged
-}
-
-fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> {
-    let control = judgement.control.1.iter();
-    let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
-    control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
 }
 
 fn interval(stretch: Stretch, session: &Session, taps: &[usize]) -> Interval {

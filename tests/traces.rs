@@ -4,6 +4,7 @@
 //! of [`EXPLAINED`] with its reason; a difference that is not there fails, and so does a row that no longer differs.
 
 mod common;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +37,7 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
 
 #[test]
 fn sessions_transfers_and_data_connections_agree_with_the_dissector() {
-    let Some(folder) = common::shared("FTPWHY_TRACES", "traces") else { return };
+    let Some(folder) = shared::folder("FTPWHY_TRACES", "traces") else { return };
     let truth = fs::read_to_string(folder.join("truth.jsonl")).expect("truth.jsonl is readable");
     let mut differences = BTreeSet::new();
     let mut files = 0;

@@ -1,3 +1,4 @@
 //! Floor 5: where packets come from.
 
 pub mod file;
+pub mod filter;

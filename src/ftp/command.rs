@@ -242,12 +242,18 @@ const IAC: u8 = 0xff;
 
 /// Takes Telnet commands and options out of a line and undoubles IAC (RFC 854). An IAC before anything else
 /// is data: some clients send a Latin-1 `ÿ` undoubled.
+#[inline]
 fn without_telnet(line: &[u8]) -> Cow<'_, [u8]> {
+    if line.is_ascii() { Cow::Borrowed(line) } else { with_telnet(line) }
+}
+
+/// The same for a line that is not all ASCII.
+fn with_telnet(line: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = line;
     while let Some(length) = telnet_command(rest) {
         rest = &rest[length..];
     }
-    if rest.is_ascii() || !rest.contains(&IAC) {
+    if !rest.contains(&IAC) {
         return Cow::Borrowed(rest);
     }
     let mut text = Vec::with_capacity(rest.len());

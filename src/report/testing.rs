@@ -12,7 +12,7 @@ use crate::packet::{Endpoint, Flags, Segment};
 use crate::session::join::Session;
 use crate::session::place::Placing;
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, Mode, Negotiation, Transfer, View};
-use crate::tcp::connection::{Connection, Role};
+use crate::tcp::connection::Connection;
 use crate::verdict::{
     Confidence, ControlOutcome, Evidence, Finding, Judgement, Lost, Mechanism, Outcome, RULES, Remedy, TapFacts,
     Verdict,
@@ -96,7 +96,7 @@ impl Talk {
     pub(super) fn attempt(&mut self) {
         let (from, to) = (endpoint("172.16.0.10:20"), endpoint("172.16.0.99:49160"));
         let mut connection = Connection::new(from, to);
-        connection.observe(Role::Opener, &segment(from, to, Flags::SYN, self.frame + 1));
+        connection.observe(&segment(from, to, Flags::SYN, self.frame + 1));
         self.view.attempts.push(Attempt { transfer: 0, foreign: false, listens: Side::Client, connection });
         self.data(EventKind::Syn);
     }
@@ -106,7 +106,7 @@ impl Talk {
         self.attempt();
         let connection = &mut self.view.attempts[0].connection;
         let (from, to) = (connection.listener, connection.opener);
-        connection.observe(Role::Listener, &segment(from, to, Flags::RST | Flags::ACK, self.frame + 1));
+        connection.observe(&segment(from, to, Flags::RST | Flags::ACK, self.frame + 1));
         self.add(0, EventKind::Reset, Side::Server, b"");
     }
 

@@ -222,7 +222,7 @@ fn a_packet_that_several_taps_saw_is_one_row() {
     times.chain([&mut far.view.began.time, &mut far.view.last_at.time]).for_each(|time| time.0 += 5_000_000_000);
     let near = Talk::active();
     let given = [Placing::Given(Place::Client), Placing::Given(Place::Server)];
-    let session = join(vec![vec![near.view], vec![far.view]], &given).remove(0);
+    let session = join(vec![vec![near.view.into()], vec![far.view.into()]], &given).remove(0);
     let taps = [tap("c.pcap"), TapFacts { capture: 1, ..tap("s.pcap") }];
     let mut out = Vec::new();
     let mut reporter = Reporter::new(&mut out, Options { timeline: true, ..Options::default() });

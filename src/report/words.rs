@@ -6,6 +6,7 @@
 mod region;
 
 use crate::cite::At;
+use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::session::place::Why;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
@@ -106,7 +107,7 @@ impl<'a> Blame<'a> {
         let is_data =
             !matches!(verdict.finding.lost, Some(Lost::ControlSyn | Lost::ControlSynAck | Lost::ControlSegments));
         let negotiation = case.negotiation().filter(|_| is_data);
-        let attempts = if is_data { case.attempts() } else { Vec::new() };
+        let attempts = if is_data { case.attempts() } else { Few::default() };
         let opener = match (attempts.last(), negotiation) {
             (Some(joined), _) => !case.listens(Some(*joined)),
             (None, Some(negotiation)) => !negotiation.mode.listener(),

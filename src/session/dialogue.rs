@@ -172,17 +172,20 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
+    #[inline]
     fn piece(&mut self, lines: &mut Lines, piece: Piece<'_>) {
         match piece {
             Piece::Gap => self.gap(lines),
-            Piece::Text { at, bytes, .. } => {
-                if self.talk.secrecy != Secrecy::Encrypted && self.is_tls(lines, bytes) {
-                    self.encrypted(at);
-                }
-                if self.talk.secrecy != Secrecy::Encrypted {
-                    lines.push(at, bytes, |line| self.line(&line));
-                }
-            }
+            Piece::Text { at, bytes, .. } => self.text(lines, at, bytes),
+        }
+    }
+
+    fn text(&mut self, lines: &mut Lines, at: At, bytes: &[u8]) {
+        if self.talk.secrecy != Secrecy::Encrypted && self.is_tls(lines, bytes) {
+            self.encrypted(at);
+        }
+        if self.talk.secrecy != Secrecy::Encrypted {
+            lines.push(at, bytes, |line| self.line(&line));
         }
     }
 

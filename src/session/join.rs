@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::cite::Time;
+use crate::few::Few;
 use crate::packet::Endpoint;
 use crate::session::place::{self, Placing, Standing};
 use crate::session::view::{Attempt, Negotiation, Transfer, View};
@@ -31,7 +32,7 @@ pub struct Sight {
     /// The tap, by the order in which taps were given.
     pub tap: usize,
     /// What it saw; nothing, if none of the session's packets passed it.
-    pub view: Option<View>,
+    pub view: Option<Box<View>>,
     /// Where it stands for this session.
     pub standing: Standing,
     /// What to add to this tap's times to get the main tap's.
@@ -46,16 +47,17 @@ pub struct JoinedAttempt {
     /// Transfer of the main view.
     pub transfer: usize,
     /// Index of the attempt in the view of every sight.
-    pub seen: Vec<Option<usize>>,
+    pub seen: Few<Option<usize>>,
 }
 
 impl Session {
     /// A session that only one tap could see.
-    pub fn of_one(view: View, tap: usize, placing: Placing) -> Session {
+    pub fn of_one(view: impl Into<Box<View>>, tap: usize, placing: Placing) -> Session {
+        let view = view.into();
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
                 transfer: usize::from(view.attempts[index].transfer),
-                seen: vec![Some(index)],
+                seen: Few::One(Some(index)),
             })
             .collect();
         let standing = place::standing(&view, placing);
@@ -67,7 +69,7 @@ impl Session {
 
     /// The view whose conversation is the session's own.
     pub fn main(&self) -> &View {
-        self.sights[self.main].view.as_ref().expect("the main sight has a view: it was chosen among those that have")
+        self.sights[self.main].view.as_deref().expect("the main sight has a view: it was chosen among those that have")
     }
 
     /// Index of the sight of [`Session::main`].
@@ -77,7 +79,7 @@ impl Session {
 
     /// A view, by position in line order.
     pub fn view(&self, sight: usize) -> Option<&View> {
-        self.sights.get(sight)?.view.as_ref()
+        self.sights.get(sight)?.view.as_deref()
     }
 
     /// A transfer of the main view as another tap saw it.
@@ -104,11 +106,11 @@ impl Session {
 }
 
 /// A view and the tap it comes from.
-type Found = (usize, View);
+type Found = (usize, Box<View>);
 
 /// Joins the views of all taps. `views[tap]` holds the views of one tap; `placings[tap]` what is known of its
 /// place.
-pub fn join(views: Vec<Vec<View>>, placings: &[Placing]) -> Vec<Session> {
+pub fn join(views: Vec<Vec<Box<View>>>, placings: &[Placing]) -> Vec<Session> {
     let mut groups: Vec<Vec<Found>> = Vec::new();
     let mut index = Index::default();
     for (tap, views) in views.into_iter().enumerate() {
@@ -311,7 +313,7 @@ fn join_attempts(sights: &[Sight], main: usize) -> Vec<JoinedAttempt> {
                     let own = usize::from(attempt.transfer);
                     let transfer = sights[sight].transfers.iter().position(|mapped| *mapped == Some(own));
                     let Some(transfer) = transfer else { continue };
-                    let mut seen = vec![None; sights.len()];
+                    let mut seen: Few<_> = sights.iter().map(|_| None).collect();
                     seen[sight] = Some(index);
                     joined.push(JoinedAttempt { transfer, seen });
                 }

@@ -40,7 +40,7 @@ impl Orphans {
         if orphan.listener != listener {
             *orphan = Orphan::new(ends, listener);
         }
-        orphan.observe(segment);
+        orphan.connection.observe(segment);
         self.by_listener.insert(listener, key);
         if self.order.len() > MAX_ORPHANS
             && let Some(oldest) = self.order.pop_front()
@@ -72,9 +72,5 @@ impl Orphans {
 impl Orphan {
     fn new([opener, at]: [Endpoint; 2], listener: EndKey) -> Orphan {
         Orphan { connection: Connection::new(opener, at), listener }
-    }
-
-    pub(super) fn observe(&mut self, segment: &Segment<'_>) {
-        self.connection.observe(self.connection.role_of(segment.source), segment);
     }
 }

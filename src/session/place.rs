@@ -130,7 +130,7 @@ fn ttls(view: &View) -> (Option<u8>, Option<u8>) {
 
 /// The taps in line order from the client: by routers passed from the client, then from the server, then by what only
 /// one of them saw.
-pub fn order(group: &[(usize, View)]) -> Vec<usize> {
+pub fn order(group: &[(usize, Box<View>)]) -> Vec<usize> {
     let mut taps: Vec<(u8, u8, i64, usize)> = group
         .iter()
         .map(|(tap, view)| {

@@ -18,7 +18,7 @@ impl Tracker {
         if !segment.flags.syn()
             && let Some(orphan) = self.orphans.get(ends.key())
         {
-            orphan.observe(segment);
+            orphan.connection.observe(segment);
             self.census.other_traffic = true;
             if !segment.text.starts_with(b"220") {
                 return;
@@ -41,7 +41,7 @@ impl Tracker {
             return self.begin(ends, opener, listener, KnownBy::Port, segment);
         }
         let Some(waiting) = self.waiting_for(listener, opener.ip).filter(|_| segment.flags.ack()) else { return };
-        let live = self.slots[waiting.slot as usize].as_deref();
+        let live = self.slots[waiting.slot as usize].as_ref();
         let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
         if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
             self.owned(owner, ends, segment);
@@ -100,7 +100,7 @@ impl Tracker {
         if known_by == KnownBy::Greeting {
             self.ports.add(server.port);
         }
-        if let (Some(orphan), Some(live)) = (orphan, self.slots[slot as usize].as_deref_mut()) {
+        if let (Some(orphan), Some(live)) = (orphan, self.slots[slot as usize].as_mut()) {
             record_opening(&mut live.view, CONTROL, &orphan, Side::Server);
             live.view.began = orphan.began().unwrap_or(segment.at);
             live.view.control = orphan;
@@ -116,7 +116,7 @@ impl Tracker {
     }
 
     fn expected_opener(&self, waiting: &Waiting, listener: IpAddr) -> Option<IpAddr> {
-        let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+        let view = &self.slots[waiting.slot as usize].as_ref()?.view;
         Some(match listening_side(view, waiting.transfer, listener) {
             Side::Server => view.client.ip,
             Side::Client => view.server.ip,
@@ -126,7 +126,7 @@ impl Tracker {
     fn attempt(&mut self, waiting: Waiting, connection: Connection) -> Option<Owner> {
         let foreign = self.expected_opener(&waiting, connection.listener.ip) != Some(connection.opener.ip);
         let twin = self.twin_of(&waiting, &connection);
-        let live = self.slots[waiting.slot as usize].as_deref_mut()?;
+        let live = self.slots[waiting.slot as usize].as_mut()?;
         if live.view.attempts.len() >= MAX_TRANSFERS {
             live.view.uncounted += 1;
             return None;
@@ -138,7 +138,7 @@ impl Tracker {
         if let Some(twin) = twin {
             self.add_twin(ends, twin, connection.clone());
         }
-        let live = self.slots[waiting.slot as usize].as_deref_mut()?;
+        let live = self.slots[waiting.slot as usize].as_mut()?;
         live.view.add_attempt(Attempt { transfer: waiting.transfer, foreign, listens, connection });
         self.flows.insert(ends.key(), owner);
         Some(owner)
@@ -148,14 +148,14 @@ impl Tracker {
     /// another session listens for.
     fn twin_of(&self, waiting: &Waiting, connection: &Connection) -> Option<Waiting> {
         let all = self.expected.get(&self.keys.end(connection.listener))?;
-        let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+        let view = &self.slots[waiting.slot as usize].as_ref()?.view;
         let between_servers = listening_side(view, waiting.transfer, connection.listener.ip) == Side::Client
             && connection.listener.ip != view.client.ip;
         all.iter().rev().find(|other| between_servers && other.slot != waiting.slot).copied()
     }
 
     fn add_twin(&mut self, ends: Ends, twin: Waiting, connection: Connection) {
-        if let Some(live) = self.slots[twin.slot as usize].as_deref_mut() {
+        if let Some(live) = self.slots[twin.slot as usize].as_mut() {
             let attempt = live.view.attempts.len() as u16;
             let owner = Owner { slot: twin.slot, attempt, rising: ends.is_rising() };
             let listens = listening_side(&live.view, twin.transfer, connection.listener.ip);
@@ -168,7 +168,7 @@ impl Tracker {
     pub(super) fn adopt(&mut self, waiting: Waiting, connection: Connection) {
         let opening = connection.clone();
         if let Some(owner) = self.attempt(waiting, connection)
-            && let Some(live) = self.slots[owner.slot as usize].as_deref_mut()
+            && let Some(live) = self.slots[owner.slot as usize].as_mut()
         {
             let listens = listening_side(&live.view, waiting.transfer, opening.listener.ip);
             record_opening(&mut live.view, owner.attempt, &opening, listens);
@@ -185,7 +185,7 @@ impl Tracker {
         let passive = self.secret.get(&(opener.ip, listener.ip)).filter(|_| in_range != Some(false));
         let active = self.secret.get(&(listener.ip, opener.ip));
         let latest = |slots: &Vec<u32>| {
-            let last = |&slot: &u32| self.slots[slot as usize].as_deref().map(|live| live.view.last_at.time);
+            let last = |&slot: &u32| self.slots[slot as usize].as_ref().map(|live| live.view.last_at.time);
             slots.iter().copied().max_by_key(last)
         };
         let slot = match passive.or(active).and_then(latest) {
@@ -207,7 +207,7 @@ impl Tracker {
 
     /// A retry from another source port belongs to the same transfer.
     fn inferred_transfer(&mut self, slot: u32, listener: Endpoint) -> Option<u16> {
-        let view = &mut self.slots[slot as usize].as_deref_mut()?.view;
+        let view = &mut self.slots[slot as usize].as_mut()?.view;
         let last = view.transfers.len().checked_sub(1);
         let retry = view
             .attempts
@@ -243,7 +243,7 @@ impl Tracker {
     }
 
     fn owned_icmp(&mut self, owner: Owner, error: &IcmpError) {
-        let Some(live) = self.slots[owner.slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[owner.slot as usize].as_mut() else { return };
         let view = &mut live.view;
         let (connection, listens) = match owner.attempt {
             CONTROL => (&mut view.control, Side::Server),

@@ -73,7 +73,7 @@ impl Tap {
             .send(opener, listener, Flags::ACK, 1000, 1000, "")
     }
 
-    fn views(&mut self) -> Vec<View> {
+    fn views(&mut self) -> Vec<Box<View>> {
         self.tracker.finish();
         std::iter::from_fn(|| self.tracker.poll()).collect()
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use crate::cite::{At, Time};
+use crate::few::Few;
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::packet::{Direction, Endpoint, Flags, Frame, Glance, Packet, Segment};
@@ -58,8 +59,9 @@ impl Leg {
     }
 }
 
-/// Sessions alive at once; more displace the ones that were silent longest.
-pub const MAX_SESSIONS: usize = 65_536;
+/// Sessions alive at once; more displace first those that are over and only wait for late packets, then the ones that
+/// were silent longest. At about 2.5 KiB each they take 120 MiB.
+pub const MAX_SESSIONS: usize = 49_152;
 /// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
 const MAX_SPARE: usize = 64;
 /// Events a view may have room for and still be kept: more than almost every session needs.
@@ -81,16 +83,16 @@ pub struct Tracker {
     pub(super) flows: Table<FlowKey, Owner>,
     /// Second owner of a data connection between two servers (FXP).
     pub(super) twins: Table<FlowKey, Owner>,
-    pub(super) expected: Table<EndKey, Vec<Waiting>>,
+    pub(super) expected: Table<EndKey, Few<Waiting>>,
     pub(super) secret: HashMap<(IpAddr, IpAddr), Vec<u32>, RandomState>,
-    pub(super) slots: Vec<Option<Box<Live>>>,
+    pub(super) slots: Vec<Option<Live>>,
     free: Vec<u32>,
     pub(super) orphans: Orphans,
     timers: Timers,
-    settled: VecDeque<View>,
+    settled: VecDeque<Box<View>>,
     /// Sessions still to be settled at the end, the first last.
     ending: Vec<u32>,
-    spare: Vec<View>,
+    spare: Vec<Box<View>>,
     effects: Vec<Effect>,
     pub(super) now: Time,
     numbered: u64,
@@ -136,9 +138,9 @@ pub(super) struct Waiting {
 }
 
 pub(super) struct Live {
-    pub(super) view: View,
-    dialogue: Dialogue,
-    listeners: Vec<Endpoint>,
+    pub(super) view: Box<View>,
+    dialogue: Box<Dialogue>,
+    listeners: Few<Endpoint>,
     stamp: u32,
     /// On a port that is no control port: `220` was seen, the first command not yet.
     candidate: bool,
@@ -242,7 +244,7 @@ impl Tracker {
 
     /// The next settled view.
     #[inline]
-    pub fn poll(&mut self) -> Option<View> {
+    pub fn poll(&mut self) -> Option<Box<View>> {
         while self.settled.is_empty()
             && let Some(slot) = self.ending.pop()
         {
@@ -252,7 +254,7 @@ impl Tracker {
     }
 
     /// Takes back a view that was handed out, whose memory a next session can use.
-    pub fn recycle(&mut self, view: View) {
+    pub fn recycle(&mut self, view: Box<View>) {
         if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
             self.spare.push(view);
         }
@@ -320,6 +322,7 @@ impl Tracker {
         }
     }
 
+    #[inline]
     pub(super) fn owned(&mut self, owner: Owner, ends: Ends, segment: &Segment<'_>) {
         let role = owner.role(ends);
         match owner.attempt {
@@ -329,7 +332,7 @@ impl Tracker {
     }
 
     pub(super) fn control_segment(&mut self, slot: u32, role: Role, segment: &Segment<'_>) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Live { view, dialogue, .. } = live;
         let toward = if role == Role::Opener { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
@@ -338,7 +341,7 @@ impl Tracker {
         view.last_at = segment.at;
         let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
         let resent = view.control.half(role).resent;
-        let noticed = view.control.observe(role, segment);
+        let noticed = view.control.observe_from(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
@@ -361,7 +364,7 @@ impl Tracker {
     }
 
     fn data_segment(&mut self, slot: u32, attempt: u16, role: Role, segment: &Segment<'_>) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Some(Attempt { connection, listens, .. }) = live.view.attempts.get_mut(usize::from(attempt)) else {
             return;
         };
@@ -369,7 +372,7 @@ impl Tracker {
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let noticed = connection.observe(role, segment);
+        let noticed = connection.observe_from(role, segment);
         live.view.last_at = segment.at;
         record(&mut live.view, segment.at, attempt, noticed, toward);
     }
@@ -387,7 +390,7 @@ impl Tracker {
     }
 
     pub(super) fn expect(&mut self, slot: u32, transfer: u16, listener: Endpoint) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut() else { return };
+        let Some(live) = self.slots[slot as usize].as_mut() else { return };
         live.listeners.push(listener);
         self.ports.add(listener.port);
         let end = self.keys.end(listener);
@@ -402,7 +405,7 @@ impl Tracker {
     fn mark_between_servers(&mut self, new: Waiting, listener: IpAddr, end: EndKey) {
         let Some(others) = self.expected.get(&end) else { return };
         let mode = |waiting: &Waiting| {
-            let view = &self.slots[waiting.slot as usize].as_deref()?.view;
+            let view = &self.slots[waiting.slot as usize].as_ref()?.view;
             let negotiation = view.transfers.get(usize::from(waiting.transfer))?.negotiation.as_ref()?;
             Some((negotiation.mode.listener(), view.client.ip))
         };
@@ -412,7 +415,7 @@ impl Tracker {
         });
         let Some(pair) = pair.copied() else { return };
         for waiting in [pair, new] {
-            let live = self.slots[waiting.slot as usize].as_deref_mut();
+            let live = self.slots[waiting.slot as usize].as_mut();
             if let Some(transfer) = live.and_then(|live| live.view.transfers.get_mut(usize::from(waiting.transfer))) {
                 transfer.between_servers = true;
             }
@@ -420,14 +423,14 @@ impl Tracker {
     }
 
     pub(super) fn keep_secret(&mut self, slot: u32) {
-        if let Some(live) = self.slots[slot as usize].as_deref() {
+        if let Some(live) = self.slots[slot as usize].as_ref() {
             self.secret.entry((live.view.client.ip, live.view.server.ip)).or_default().push(slot);
         }
     }
 
     /// `220` on a strange port is FTP if `USER` or `AUTH` follows; SMTP says `220` too.
     fn confirm(&mut self, slot: u32, verb: Verb) {
-        let Some(live) = self.slots[slot as usize].as_deref_mut().filter(|live| live.candidate) else { return };
+        let Some(live) = self.slots[slot as usize].as_mut().filter(|live| live.candidate) else { return };
         if matches!(verb, Verb::User | Verb::Auth) {
             live.candidate = false;
             self.numbered += 1;
@@ -451,28 +454,33 @@ impl Tracker {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
-        if let Some(old) = self.spare.pop() {
-            view.reuse(old);
-        }
+        let view = match self.spare.pop() {
+            Some(mut spare) => {
+                spare.replace(view);
+                spare
+            }
+            None => Box::new(view),
+        };
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Dialogue::default(), listeners: Vec::new(), stamp: self.stamp, candidate };
-        self.slots[slot as usize] = Some(Box::new(live));
+        let live = Live { view, dialogue: Box::default(), listeners: Few::default(), stamp: self.stamp, candidate };
+        self.slots[slot as usize] = Some(live);
         slot
     }
 
-    /// Makes room: the session whose timer would end first goes first, so half-open ones of a scan before real ones.
+    /// Makes room: the session whose timer would end first goes first, so those that are over before half-open ones of a
+    /// scan, and these before real ones.
     fn displace(&mut self) {
         while let Some((slot, stamp)) = self.timers.next() {
-            if self.slots[slot as usize].as_ref().is_some_and(|live| live.stamp == stamp) {
-                self.census.displaced += 1;
-                return self.settle(slot, Settled::Displaced);
-            }
+            let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { continue };
+            let over = live.view.control.is_over();
+            self.census.displaced += u64::from(!over);
+            return self.settle(slot, if over { Settled::Closed } else { Settled::Displaced });
         }
     }
 
     fn look_at(&mut self, slot: u32, stamp: u32) {
-        let Some(live) = self.slots[slot as usize].as_deref().filter(|live| live.stamp == stamp) else { return };
+        let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { return };
         let (wait, why) = match () {
             () if live.view.control.is_over() && live.has_open_question() => (LONG_LINGER, Settled::Closed),
             () if live.view.control.is_over() => (LINGER, Settled::Closed),
@@ -485,7 +493,7 @@ impl Tracker {
 
     /// Hands a session out and forgets it.
     fn settle(&mut self, slot: u32, why: Settled) {
-        if let Some(live) = self.slots[slot as usize].as_deref_mut() {
+        if let Some(live) = self.slots[slot as usize].as_mut() {
             live.conclude(why, &mut self.census);
             self.release(slot);
         }
@@ -494,7 +502,7 @@ impl Tracker {
     fn release(&mut self, slot: u32) {
         let Some(live) = self.slots[slot as usize].take() else { return };
         self.free.push(slot);
-        let Live { view, listeners, candidate, .. } = *live;
+        let Live { view, listeners, candidate, .. } = live;
         self.forget_flow(view.client, view.server, slot);
         for attempt in &view.attempts {
             self.forget_flow(attempt.connection.opener, attempt.connection.listener, slot);

@@ -313,14 +313,14 @@ impl View {
         }
     }
 
-    /// Takes over the memory of a view that is not needed any longer, and nothing that it says.
-    pub(super) fn reuse(&mut self, old: View) {
-        let View { mut log, mut text, mut transfers, mut attempts, .. } = old;
-        log.clear();
-        text.clear();
-        transfers.clear();
-        attempts.clear();
-        (self.log, self.text, self.transfers, self.attempts) = (log, text, transfers, attempts);
+    /// Becomes another session, and keeps the memory of its lists.
+    pub(super) fn replace(&mut self, new: View) {
+        let mut old = std::mem::replace(self, new);
+        old.log.clear();
+        old.text.clear();
+        old.transfers.clear();
+        old.attempts.clear();
+        (self.log, self.text, self.transfers, self.attempts) = (old.log, old.text, old.transfers, old.attempts);
     }
 
     /// Adds an event to the log and returns its index; beyond the bounds it is only counted.

@@ -317,8 +317,14 @@ impl Connection {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
     }
 
-    /// Takes one segment that `role` sent into account.
-    pub fn observe(&mut self, role: Role, segment: &Segment<'_>) -> Noticed {
+    /// Takes one segment of this connection into account.
+    pub fn observe(&mut self, segment: &Segment<'_>) -> Noticed {
+        self.observe_from(self.role_of(segment.source), segment)
+    }
+
+    /// The same, for a caller that knows who sent it.
+    #[inline]
+    pub fn observe_from(&mut self, role: Role, segment: &Segment<'_>) -> Noticed {
         if segment.flags.rst() {
             return self.reset_seen(segment, role);
         }

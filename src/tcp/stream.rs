@@ -75,6 +75,9 @@ impl Stream {
     /// capture joins midway starts with the first segment seen.
     #[inline]
     pub fn push(&mut self, at: At, seq: u32, text: &[u8], cut: u32, mut emit: impl FnMut(Piece<'_>)) {
+        if Some(seq) == self.next && cut == 0 && self.held.is_empty() {
+            return self.in_order(at, text, emit);
+        }
         if text.is_empty() && cut == 0 {
             return;
         }
@@ -89,6 +92,15 @@ impl Stream {
             self.hold(segment);
             self.drain(&mut emit);
             self.relieve(&mut emit);
+        }
+    }
+
+    /// The usual case: the next bytes, with nothing in wait behind them.
+    #[inline]
+    fn in_order(&mut self, at: At, text: &[u8], mut emit: impl FnMut(Piece<'_>)) {
+        self.next = self.next.map(|next| next.wrapping_add(text.len() as u32));
+        if !text.is_empty() {
+            emit(Piece::Text { at, bytes: text, starts_segment: true });
         }
     }
 

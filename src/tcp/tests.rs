@@ -45,7 +45,7 @@ impl Wire {
             text_len,
             checkable: None,
         };
-        self.connection.observe(from, &segment)
+        self.connection.observe_from(from, &segment)
     }
 
     /// Both ends start their text at sequence number `start`.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::cite::{At, Time};
+use crate::few::Few;
 use crate::ftp::command::Verb;
 use crate::line::{Place, Side};
 use crate::session::join::{JoinedAttempt, Session};
@@ -38,18 +39,18 @@ impl<'a> Case<'a> {
     }
 
     /// Its data connections.
-    pub fn attempts(&self) -> Vec<&'a JoinedAttempt> {
+    pub fn attempts(&self) -> Few<&'a JoinedAttempt> {
         self.transfer.map(|transfer| self.session.attempts_of(transfer).collect()).unwrap_or_default()
     }
 
     /// The views with their positions in line order.
     pub fn views(&self) -> impl Iterator<Item = (usize, &'a View)> {
         let sights = self.session.sights.iter().enumerate();
-        sights.filter_map(|(sight, content)| Some((sight, content.view.as_ref()?)))
+        sights.filter_map(|(sight, content)| Some((sight, content.view.as_deref()?)))
     }
 
     /// One connection at every tap that saw it, with the taps' positions; `None` asks for the control connection.
-    pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Vec<(usize, &'a Connection)> {
+    pub fn connections(&self, which: Option<&'a JoinedAttempt>) -> Few<(usize, &'a Connection)> {
         self.each_connection(which).collect()
     }
 

@@ -4,6 +4,7 @@
 //! two. "Not seen" counts only where the capture can vouch for it ([`Case::vouches`]); a tap that cannot is passed over,
 //! which makes the stretch wider and never wrong.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cite::Time;
@@ -12,7 +13,7 @@ use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
-use crate::verdict::{Confidence, Finding, Mechanism};
+use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
 
 /// A capture may have run this much longer than its first and last packet tell.
 const QUIET: Duration = Duration::from_secs(15);
@@ -106,8 +107,8 @@ impl<'a> Case<'a> {
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
     /// others; or a data connection that was up is missing here.
     pub fn may_be_filtered(&self, sight: usize) -> bool {
-        let open = |filter: &String| !filter.contains("port");
-        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic && !tap.filter.as_ref().is_some_and(open));
+        let open = |tap: &TapFacts| tap.filter.as_deref().is_some_and(lets_every_port_pass);
+        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic && !open(tap));
         let missing = self.session.attempts.iter().any(|joined| {
             self.session.attempt(sight, joined).is_none() && self.opening(Some(joined)) == Opening::Established
         });
@@ -168,5 +169,31 @@ pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<St
             Some("`ss -ltn` on that host tells a closed port from a tcp-reset rule".to_owned())
         }
         _ => None,
+    }
+}
+
+/// Whether a capture filter names nothing but hosts, networks and protocols.
+fn lets_every_port_pass(filter: &str) -> bool {
+    let words = filter.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
+    words.filter(|word| !word.is_empty()).all(|word| {
+        matches!(word, "host" | "net" | "and" | "or" | "&&" | "||" | "ip" | "ip6" | "tcp" | "icmp" | "icmp6")
+            || word.split('/').next().is_some_and(|address| address.parse::<IpAddr>().is_ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_by_hosts_hides_no_data_connection() {
+        for open in ["", "ip", "host 192.0.2.1 and (tcp or icmp)", "net 2001:db8::/32"] {
+            assert!(lets_every_port_pass(open), "{open}");
+        }
+        for closed in
+            ["port 21", "tcp[2:2] = 21", "(host 192.0.2.1) and (portrange 20-21)", "greater 100", "not host 192.0.2.1"]
+        {
+            assert!(!lets_every_port_pass(closed), "{closed}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! The same questions serve the control connection and the data connections. An acknowledgement at any tap answers for
 //! all taps, since a capture may miss one.
 
+use crate::few::Few;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
@@ -11,7 +12,7 @@ use crate::verdict::case::Case;
 use crate::verdict::outcome::STILL;
 use crate::verdict::passage::{GOES_ON, Passage, Transit};
 
-type Connections<'a> = Vec<(usize, &'a Connection)>;
+type Connections<'a> = Few<(usize, &'a Connection)>;
 
 /// The role whose bytes are lost; bytes before a mere FIN, and before bytes that were not seen themselves.
 pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Role> {

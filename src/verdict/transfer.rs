@@ -152,7 +152,7 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
     let toward = stuck::toward(case, Some(joined), role);
     let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
-    for (sight, connection) in &connections {
+    for (sight, connection) in connections.iter() {
         evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
     }
     finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence)

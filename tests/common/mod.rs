@@ -1,8 +1,10 @@
-//! What the integration tests share: a sink that shows sessions, and where the shared material is.
+//! What the integration tests share: a sink that shows sessions, and the subsets of a case's taps.
 
-use std::path::{Path, PathBuf};
+#![allow(dead_code, reason = "no test uses all of it")]
 
-use ftpwhy::line::Place;
+use std::path::PathBuf;
+
+use ftpwhy::line::{Place, Stretch};
 use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
@@ -34,17 +36,18 @@ pub(crate) fn look_at(
 ) -> Summary {
     let mut control_ports = vec![21, 990];
     control_ports.extend(ports);
-    let what = Replay { captures, control_ports, passive_range: None };
+    let what = Replay { captures, control_ports, passive_range: None, filter: None };
     replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
 }
 
-/// A folder beside the project, or none with a word about it.
-pub(crate) fn shared(variable: &str, folder: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
-    let path = std::env::var_os(variable).map_or(beside, PathBuf::from);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not here (set {variable})", path.display());
-    None
+/// Every choice of at least one of `count` taps, in line order.
+pub(crate) fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
+    (1..1_usize << count).map(move |bits| (0..count).filter(|tap| bits >> tap & 1 == 1).collect())
+}
+
+/// Every stretch that a judgement names.
+pub(crate) fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> {
+    let control = judgement.control.1.iter();
+    let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
+    control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
 }

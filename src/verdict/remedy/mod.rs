@@ -1,164 +1,119 @@
 //! What to do about a verdict: the text, and the exact commands with the session's own ports and addresses.
 //!
-//! [`remedies`] goes from the rule and the side to acts, the likeliest first; `tools` writes an act in the words of each
-//! tool. Everything that stands in a command is a parsed address or port, never text from the wire.
+//! `PLANS` has a row for every rule: the plan that turns its finding into remedies, likeliest first. `scene` says who is
+//! suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
+//! packet filters. Nothing that an end said goes into a command but numbers and parsed addresses.
 
-mod tools;
+mod address;
+mod firewall;
+mod path;
+mod program;
+mod scene;
+mod stall;
 
-use crate::line::{Owner, Side};
-use crate::packet::Endpoint;
-use crate::tcp::connection::Connection;
+use crate::line::Owner;
 use crate::verdict::case::Case;
-use crate::verdict::{Finding, Mechanism, Rule};
-use tools::{Flow, Peer};
+use crate::verdict::{Finding, Rule};
+use scene::{On, Scene};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remedy {
-    /// On which host: client, server or router.
+    /// Where: `client`, `server`, `router` (any box between), or `capture` (where the next capture is to be taken).
     pub on: &'static str,
-    /// What, in one sentence.
+    /// What, in a sentence or a few.
     pub text: String,
-    /// Commands or settings, each with the tool that it belongs to.
+    /// Commands or settings, each with the tool they belong to. One tool is enough; the commands of one tool go together, in
+    /// order.
     pub commands: Vec<(&'static str, String)>,
 }
 
-/// More than this nobody reads.
-const MOST: usize = 4;
+/// Commands or settings with their tools.
+type Commands = Vec<(&'static str, String)>;
 
-/// What to do about a finding, the likeliest first.
+impl Remedy {
+    /// The first thing to do: "On the client, " and what.
+    fn new(on: On, what: &str, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: format!("On {}, {what}", on.words()), commands }
+    }
+
+    /// Another way to the same end.
+    fn or(on: On, what: &str, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: format!("Or, on {}, {what}", on.words()), commands }
+    }
+}
+
+/// More than this nobody tries.
+const MAX_REMEDIES: usize = 4;
+
+/// What to do about a finding, likeliest first.
 pub(super) fn remedies(case: &Case<'_>, rule: &Rule, finding: &Finding, owner: Owner) -> Vec<Remedy> {
-    let mut acts = match rule.id {
-        "C1" | "C2" | "C3" | "C4" | "C5" | "C6" => control_opening(case, owner),
-        "O1" | "O2" | "O4" | "O5" | "O6" | "O7" => data_opening(case, owner),
-        "O3" => [vec![look_for_listener(case)], data_opening(case, owner)].concat(),
-        "N1" => vec![switch(Side::Server), tools::helper(case.view().server.port, true)],
-        "N2" => vec![tools::announce(), tools::helper(case.view().server.port, true)],
-        "N3" => vec![tools::announce_inside()],
-        "N4" => vec![tools::no_alg()],
-        "T2" => vec![tools::clamp_mss(is_v6(case))],
-        "T1" | "T3" | "T8" => vec![tools::find_limit()],
-        "T4" => vec![tools::tls_reuse()],
-        "T5" => vec![tools::keep_source()],
-        "C7" | "C10" if finding.mechanism == Mechanism::IdleExpiry => vec![tools::keep_alive()],
-        "C7" if case.views().any(|(_, view)| !view.helper_drops.is_empty()) => vec![tools::no_helper()],
-        "C7" | "C10" | "C14" => vec![tools::find_limit()],
-        "C11" => vec![tools::look_at_server()],
-        "V8" => vec![tools::open_fixed_range()],
-        _ => Vec::new(),
-    };
-    acts.truncate(MOST);
-    acts
+    let scene = Scene { case, finding, owner };
+    let plan = PLANS.iter().find(|(id, _)| *id == rule.id).map(|(_, plan)| plan);
+    let mut remedies = plan.map(|plan| plan(&scene)).unwrap_or_default();
+    remedies.truncate(MAX_REMEDIES);
+    remedies
 }
 
-fn is_v6(case: &Case<'_>) -> bool {
-    case.view().server.ip.is_ipv6()
-}
+/// From a scene to what to do.
+type Plan = fn(&Scene<'_>) -> Vec<Remedy>;
 
-fn control_opening(case: &Case<'_>, owner: Owner) -> Vec<Remedy> {
-    let view = case.view();
-    let to_server = Flow { from: Peer::any_port(view.client.ip), to: Peer::at(view.server) };
-    sides(owner)
-        .into_iter()
-        .map(|part| match part {
-            Part::Client => tools::outbound("client", to_server),
-            Part::Path => tools::forward(to_server),
-            Part::Server => tools::inbound("server", to_server),
-        })
-        .collect()
-}
+/// A plan for every rule, by its id.
+const PLANS: &[(&str, Plan)] = &[
+    ("C1", path::opening),
+    ("C2", path::refused),
+    ("C3", path::reset),
+    ("C5", path::answers),
+    ("C6", path::opening),
+    ("C7", stall::control_lost),
+    ("C10", stall::control_lost),
+    ("C11", program::silent_server),
+    ("C12", program::other_protocol),
+    ("C13", program::turned_away),
+    ("C14", program::server_log),
+    ("C15", program::already_over),
+    ("N1", address::client_behind_nat),
+    ("N2", address::server_behind_nat),
+    ("N3", address::hairpin),
+    ("N4", address::rewritten),
+    ("N5", program::negotiation_refused),
+    ("N6", address::server_behind_nat),
+    ("O1", path::opening),
+    ("O2", path::refused),
+    ("O3", path::reset),
+    ("O4", path::forged_reset),
+    ("O5", path::opening),
+    ("O6", path::answers),
+    ("O7", path::opening),
+    ("T1", stall::segments),
+    ("T2", stall::path_mtu),
+    ("T3", stall::interrupted),
+    ("T4", program::tls_resumption),
+    ("T5", program::foreign_source),
+    ("T6", program::refusal),
+    ("T7", program::ended),
+    ("T8", stall::silence),
+    ("V1", |_| Vec::new()),
+    ("V2", program::capture_longer),
+    ("V3", program::capture_all),
+    ("V4", program::capture_all),
+    ("V6", program::capture_all),
+    ("V7", program::capture_all),
+    ("V8", path::encrypted),
+    ("V9", program::between_servers),
+];
 
-/// A part of the line that an owner may stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Client,
-    Path,
-    Server,
-}
+#[cfg(test)]
+mod tests {
+    use super::PLANS;
+    use crate::verdict::RULES;
 
-/// The parts that a side covers, hosts before the path: their firewalls are the usual cause.
-fn sides(owner: Owner) -> Vec<Part> {
-    match owner {
-        Owner::Client => vec![Part::Client],
-        Owner::Network => vec![Part::Path],
-        Owner::Server => vec![Part::Server],
-        Owner::BeyondClient => vec![Part::Server, Part::Path],
-        Owner::BeyondServer => vec![Part::Client, Part::Path],
-        Owner::Unknown => vec![Part::Server, Part::Client, Part::Path],
-        Owner::None => Vec::new(),
+    #[test]
+    fn every_rule_has_one_plan_and_every_plan_a_rule() {
+        let mut rules: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
+        let mut plans: Vec<_> = PLANS.iter().map(|(id, _)| *id).collect();
+        rules.sort_unstable();
+        plans.sort_unstable();
+        assert_eq!(plans, rules);
     }
-}
-
-fn data_opening(case: &Case<'_>, owner: Owner) -> Vec<Remedy> {
-    let Some((listens, flow)) = data_flow(case) else { return Vec::new() };
-    let encrypted = case.view().encrypted.is_some();
-    let mut acts: Vec<Remedy> = sides(owner).into_iter().flat_map(|part| data_act(case, part, listens, flow)).collect();
-    if listens == Side::Client && !encrypted {
-        acts.push(switch(Side::Server));
-    }
-    acts
-}
-
-fn data_act(case: &Case<'_>, part: Part, listens: Side, flow: Flow) -> Vec<Remedy> {
-    let encrypted = case.view().encrypted.is_some();
-    let port = case.view().server.port;
-    match (part, listens) {
-        (Part::Client, Side::Client) if !encrypted => vec![tools::with_stateful_ftp(tools::inbound("client", flow))],
-        (Part::Client, Side::Client) => vec![tools::inbound("client", flow)],
-        (Part::Client, Side::Server) => vec![tools::outbound("client", flow)],
-        (Part::Server, Side::Client) => vec![tools::outbound("server", flow)],
-        (Part::Server, Side::Server) => vec![tools::inbound("server", flow), tools::pin_range()],
-        (Part::Path, _) if encrypted => vec![tools::forward(flow), tools::open_fixed_range()],
-        (Part::Path, _) => vec![tools::helper(port, false), tools::forward(flow)],
-    }
-}
-
-/// Who listens, and from where to where the data connection goes: as it was seen, else as it was agreed upon.
-fn data_flow(case: &Case<'_>) -> Option<(Side, Flow)> {
-    let attempts = case.attempts();
-    let seen: Option<&Connection> =
-        attempts.last().and_then(|joined| case.connections(Some(joined)).first().map(|(_, connection)| *connection));
-    if let (Some(connection), Some(joined)) = (seen, attempts.last()) {
-        let listens = case.listens(Some(joined));
-        return Some((listens, flow(listens, connection.opener, connection.listener)));
-    }
-    let negotiation = case.negotiation()?;
-    let listens = negotiation.mode.listener();
-    let view = case.view();
-    let (opener, listener) = match listens {
-        Side::Server => (view.client.ip, view.server.ip),
-        Side::Client => (view.server.ip, view.client.ip),
-    };
-    let offered = negotiation.offered?;
-    let listener = Endpoint { ip: offered.address.unwrap_or(listener), port: offered.port };
-    Some((listens, flow(listens, Endpoint { ip: opener, port: 0 }, listener)))
-}
-
-/// What stays the same from one transfer to the next: in active mode the server's port 20 if it uses that, never the
-/// client's; in passive mode the listener's, which is of the server's range.
-fn flow(listens: Side, opener: Endpoint, listener: Endpoint) -> Flow {
-    match (listens, opener.port) {
-        (Side::Server, _) => Flow { from: Peer::any_port(opener.ip), to: Peer::at(listener) },
-        (Side::Client, 20) => Flow { from: Peer::at(opener), to: Peer::any_port(listener.ip) },
-        (Side::Client, _) => Flow { from: Peer::any_port(opener.ip), to: Peer::any_port(listener.ip) },
-    }
-}
-
-/// The other mode moves the problem to the other side, where it may be none.
-fn switch(listener: Side) -> Remedy {
-    let (mode, whose) = match listener {
-        Side::Server => ("passive", "the server must then open its passive range"),
-        Side::Client => ("active", "the client must then let the server's connections in"),
-    };
-    Remedy { on: "client", text: format!("Or use {mode} mode ({whose})."), commands: Vec::new() }
-}
-
-fn look_for_listener(case: &Case<'_>) -> Remedy {
-    let attempts = case.attempts();
-    let seen = attempts.last().and_then(|joined| case.connections(Some(joined)).first().map(|(_, c)| c.listener.port));
-    let on = match data_flow(case) {
-        Some((Side::Client, _)) => "client",
-        Some((Side::Server, _)) | None => "server",
-    };
-    tools::listener(on, seen.unwrap_or(case.view().server.port))
 }

@@ -1,0 +1,244 @@
+//! Plans where the opening of a connection was lost on the path: let it pass, by the narrowest rule that does.
+
+use super::firewall::{Chain, Pass, Ports, accept, established, helper, helper_nat};
+use super::program;
+use super::scene::{Flow, On, Scene};
+use super::{Commands, Remedy};
+use crate::line::{Owner, Side};
+use crate::packet::IcmpKind;
+
+/// The SYN was dropped, or never left: let it pass, let a helper see to it, or open the connection the other way.
+pub(super) fn opening(scene: &Scene<'_>) -> Vec<Remedy> {
+    let suspects = scene.listener().map(|listener| scene.suspects(Some(listener))).unwrap_or_default();
+    open_for(scene, &suspects)
+}
+
+fn open_for(scene: &Scene<'_>, suspects: &[On]) -> Vec<Remedy> {
+    let alone = suspects.len() == 1;
+    let mut remedies: Vec<Remedy> = suspects.iter().filter_map(|&on| open(scene, on, alone)).collect();
+    remedies.extend(if alone { pin_for_router(scene, suspects) } else { None });
+    let helper_on = if suspects.contains(&On::Router) { Some(On::Router) } else { suspects.first().copied() };
+    remedies.extend(helper_on.and_then(|on| with_helper(scene, on, alone)));
+    if scene.is_active() && !alone {
+        remedies.splice(0..0, program::other_mode(scene, Remedy::new));
+    } else {
+        remedies.extend(program::other_mode(scene, Remedy::or));
+    }
+    remedies
+}
+
+/// A router can let a narrow range through only if the server keeps to it.
+fn pin_for_router(scene: &Scene<'_>, suspects: &[On]) -> Option<Remedy> {
+    let passive = scene.flow(On::Router)?.is_passive();
+    let on = On::Host(Side::Server);
+    let what = "pin the passive range, so that the other box has no more to let through than that.";
+    (passive && suspects == [On::Router])
+        .then(|| Remedy::new(on, what, program::pin_passive_range(scene.passive_range())))
+}
+
+/// An ICMP error: a filter's word, or a router's that knows no way on.
+pub(super) fn refused(scene: &Scene<'_>) -> Vec<Remedy> {
+    let mut remedies = opening(scene);
+    let Some(error) = scene.icmp() else { return remedies };
+    if is_no_way(error.kind) {
+        remedies.insert(0, no_way(scene));
+    } else if let Some(first) = remedies.first_mut() {
+        first.text.push_str(signature(error.kind));
+    }
+    remedies
+}
+
+/// The error of a router that knows no route or no host, or of a loop.
+fn is_no_way(kind: IcmpKind) -> bool {
+    matches!(
+        (kind.version, kind.kind, kind.code),
+        (4, 3, 0 | 1 | 6 | 7 | 8 | 11 | 12) | (4, 11, _) | (6, 1, 0 | 2 | 3) | (6, 3, _)
+    )
+}
+
+/// Which tool rejects in these words by itself.
+fn signature(kind: IcmpKind) -> &'static str {
+    match (kind.version, kind.kind, kind.code) {
+        (4, 3, 10) => {
+            " A RHEL-like INPUT or FORWARD chain ends with a REJECT that answers so (icmp-host-prohibited): the rule has to \
+             stand before it, and so is inserted (-I), not appended (-A)."
+        }
+        (4, 3, 13) | (6, 1, 1) => " firewalld rejects so by default: look there first.",
+        (4, 3, 3) | (6, 1, 4) => " A plain REJECT of iptables or nftables answers so, and so does ufw's reject.",
+        _ => "",
+    }
+}
+
+fn no_way(scene: &Scene<'_>) -> Remedy {
+    let on = if scene.is_one_host() { scene.suspects(scene.listener()).first().copied() } else { None };
+    let on = on.unwrap_or(On::Router);
+    let to = scene.flow(on).map_or(scene.address(on, Side::Server), |flow| flow.destination);
+    let text = format!(
+        "check the way first: {}, which sent the error, says that it knows no route to {to} or finds no such host. \
+         A rule that rejects in these words is rarer.",
+        scene.finding.device.map_or("the box".to_owned(), |device| device.to_string())
+    );
+    let commands = vec![("iproute2", format!("ip route get {to}")), ("iproute2", format!("ip neigh show {to}"))];
+    Remedy::new(on, &text, commands)
+}
+
+/// A RST from the listener's host: see whether anybody listens before any rule is touched.
+pub(super) fn reset(scene: &Scene<'_>) -> Vec<Remedy> {
+    let mut remedies = opening(scene);
+    let Some(listener) = scene.listener() else { return remedies };
+    remedies.insert(0, program::is_it_open(scene, listener));
+    remedies
+}
+
+/// A RST that a box between sent in the listener's name.
+pub(super) fn forged_reset(scene: &Scene<'_>) -> Vec<Remedy> {
+    open_for(scene, &[On::Router])
+}
+
+/// The control connection is encrypted, and no more is known.
+pub(super) fn encrypted(scene: &Scene<'_>) -> Vec<Remedy> {
+    let ports = scene.passive_range();
+    let pass = Pass {
+        family: scene.family(On::Host(Side::Server)),
+        chain: Chain::Input,
+        source: None,
+        source_port: None,
+        destination: None,
+        ports,
+    };
+    let what = format!("{} {BLIND} Firewalls between need the same range.", pinned(ports, None));
+    let mut commands = program::pin_passive_range(ports);
+    commands.extend(accept(&pass));
+    vec![Remedy::new(On::Host(Side::Server), &what, commands)]
+}
+
+/// Why a fixed range is all that is left.
+const BLIND: &str = "The control connection is encrypted: no helper can read which single ports to open.";
+
+/// "If it is the server's own firewall: open ..." where there are several to suspect.
+fn suspected(scene: &Scene<'_>, on: On, alone: bool, what: &str, commands: Commands) -> Remedy {
+    if alone {
+        return Remedy::new(on, what, commands);
+    }
+    let whose = match on {
+        On::Host(Side::Client) => "the client's own firewall",
+        On::Host(Side::Server) => "the server's own firewall",
+        On::Router => "a router or firewall between",
+    };
+    let device = scene.finding.device.filter(|_| on == On::Router).map(|ip| format!(" ({ip})")).unwrap_or_default();
+    Remedy { on: on.name(), text: format!("If it is {whose}{device}: {what}"), commands }
+}
+
+/// Lets the SYN pass at this box; on the server of a passive transfer, which ports it will be is for the server to say.
+fn open(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
+    let (pass, flow) = (scene.pass(on)?, scene.flow(on)?);
+    let mut what = to_open(scene, on, &pass, flow);
+    let mut commands = Commands::new();
+    if flow.is_data && scene.is_encrypted() {
+        what = format!("{what} {BLIND}");
+    }
+    if reaches_cloud(scene, on, &pass, flow) {
+        what += " In a cloud, the server's security group has to allow the same ports inbound.";
+    }
+    if pass.chain == Chain::Input && flow.is_passive() {
+        commands.extend(program::pin_passive_range(pass.ports));
+    }
+    commands.extend(accept(&pass));
+    if !flow.is_data && on == On::Host(Side::Server) {
+        what += " If the client is banned there, lift the ban.";
+        commands.push(("fail2ban", format!("fail2ban-client unban {}", flow.source)));
+    }
+    Some(suspected(scene, on, alone, &what, commands))
+}
+
+/// A security group stands before the server's host, and so before any tap on it: where the SYN came as far as that tap it
+/// has passed, and a device that signed an error is none.
+fn reaches_cloud(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> bool {
+    let toward_server = flow.opener == Side::Client && !scene.is_one_host() && scene.finding.device.is_none();
+    let said_for_server = scene.owner == Owner::BeyondClient && on == On::Router;
+    toward_server && pass.chain != Chain::Output && !said_for_server
+}
+
+fn to_open(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> String {
+    let ports = pass.ports.words();
+    let tried = "if its program tried at all (its log tells)";
+    let active = flow.is_data && !flow.is_passive();
+    match (pass.chain, flow.is_passive()) {
+        (Chain::Input, true) => pinned(pass.ports, flow.port),
+        (Chain::Input, false) if active => "let the server's data connections in.".to_owned(),
+        (Chain::Input, false) => format!("open {ports}."),
+        (Chain::Output, false) if active => format!("let its own data connections out, {tried}."),
+        (Chain::Output, _) => format!("let its own connections to {ports} out, {tried}."),
+        (Chain::Forward, true) => format!(
+            "let connections to the server's passive range ({} here) through; if it translates the server's address, it has to \
+             forward that range as well as port {}.",
+            pass.ports.join("-"),
+            scene.control_port(on)
+        ),
+        (Chain::Forward, false) if active => {
+            format!("let the server's data connections to {} through.", flow.destination)
+        }
+        (Chain::Forward, false) => format!("let connections to {ports} of {} through.", flow.destination),
+    }
+}
+
+fn pinned(range: Ports, failed: Option<u16>) -> String {
+    let known = failed.map(|port| format!(" Port {port} failed.")).unwrap_or_default();
+    format!(
+        "pin the passive range and open exactly that.{known} The commands take {}; if the program has a range already, open \
+         that one instead.",
+        range.join("-")
+    )
+}
+
+/// Has the box read the negotiation; not where it could not.
+fn with_helper(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
+    let chain = scene.pass(on)?.chain;
+    let (family, port) = (scene.family(on), scene.control_port(on));
+    if !scene.flow(on)?.is_data || !scene.helper_can_read() {
+        return None;
+    }
+    let what = "assign the FTP helper: it reads the control connection and lets pass exactly the data connections agreed upon.";
+    let commands = match on {
+        On::Router => helper_nat(family, port),
+        On::Host(_) => {
+            let windows = ("Windows", "netsh advfirewall set global StatefulFtp enable".to_owned());
+            helper(family, scene.hook(on), chain, port).into_iter().chain([windows]).collect()
+        }
+    };
+    Some(if alone { Remedy::or(on, what, commands) } else { suspected(scene, on, alone, what, commands) })
+}
+
+/// The SYN-ACK was dropped.
+pub(super) fn answers(scene: &Scene<'_>) -> Vec<Remedy> {
+    let Some(listener) = scene.listener() else { return Vec::new() };
+    let suspects = scene.suspects(Some(!listener));
+    let what = "accept what belongs to an established connection; the answer was dropped, not the SYN.";
+    let mut remedies = let_established(scene, &suspects, what);
+    if suspects.contains(&On::Router) {
+        remedies.push(both_ways(scene));
+    }
+    remedies
+}
+
+pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) -> Vec<Remedy> {
+    let alone = suspects.len() == 1;
+    let on_each = suspects.iter().map(|&on| {
+        let chain = if on == On::Router { Chain::Forward } else { Chain::Input };
+        suspected(scene, on, alone, what, established(scene.family(on), chain))
+    });
+    on_each.collect()
+}
+
+/// A stateful box that sees only one direction of a connection drops it.
+fn both_ways(scene: &Scene<'_>) -> Remedy {
+    let [client, server] = [Side::Client, Side::Server].map(|side| scene.address(On::Router, side));
+    let text = "check that both directions take the same way: a stateful firewall that sees only one of them, or strict \
+                reverse path filtering, drops the answers.";
+    let commands = vec![
+        ("iproute2", format!("ip route get {client}")),
+        ("iproute2", format!("ip route get {server}")),
+        ("kernel", "sysctl net.ipv4.conf.all.rp_filter".to_owned()),
+    ];
+    Remedy::new(On::Router, text, commands)
+}
