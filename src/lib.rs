@@ -23,7 +23,7 @@
 //! [`session::join`] puts the views of all taps together, [`verdict::judge`] asks the rules of [`verdict::RULES`], and
 //! [`report::Reporter`] says it. [`replay`] is that sentence as code.
 //!
-//! Start reading at [`line`] (what a verdict names), then [`verdict`] (how it is found), then [`session::tracker`].
+//! Start reading at [`mod@line`] (what a verdict names), then [`verdict`] (how it is found), then [`session::tracker`].
 
 pub mod capture;
 pub mod cite;

@@ -3,7 +3,7 @@
 //! A reply may carry control sequences that rewrite the screen, characters that turn the direction of writing round, and
 //! bytes that are no UTF-8. All of them are shown as escapes, `\x1b`; what can be read stays as it is.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
 
 /// Bytes that are shown with their dangerous parts escaped.
 #[derive(Clone, Copy)]
@@ -17,9 +17,13 @@ pub(super) fn escaped(text: &str) -> Escaped<'_> {
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                if is_harmless(char) { f.write_char(char)? } else { escape(f, char)? }
+            let mut rest = chunk.valid();
+            while let Some((at, char)) = rest.char_indices().find(|(_, char)| !is_harmless(*char)) {
+                f.write_str(&rest[..at])?;
+                escape(f, char)?;
+                rest = &rest[at + char.len_utf8()..];
             }
+            f.write_str(rest)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }

@@ -62,7 +62,7 @@ fn a_failure_reads_as_designed() {
 #[test]
 fn healthy_sessions_are_shown_on_demand() {
     let (text, _) = report(Options::default(), vec![completed()], &taps());
-    assert_eq!(text, "1 session, 1 transfer: 1 completed (--all shows them)\n");
+    assert_eq!(text, "1 session, 1 transfer: 1 completed (--all shows every session)\n");
     for options in [Options { all: true, ..Options::default() }, Options { session: Some(1), ..Options::default() }] {
         let (text, _) = report(options, vec![completed()], &taps());
         assert!(text.starts_with("✓ STOR ./testfile02   172.16.0.99 -> 172.16.0.10"), "{text}");
@@ -169,6 +169,19 @@ fn a_control_connection_that_failed_has_its_own_block() {
     assert!(text.starts_with(start), "{text}");
     assert!(text.ends_with("\n1 session, 0 transfers: 1 control connection failed (server's side 1)\n"), "{text}");
     assert_eq!((totals.failed_control, totals.failed_sessions), (1, 1));
+}
+
+#[test]
+fn a_session_that_the_server_turned_away_is_shown() {
+    let found = verdict("C13", Mechanism::RefusedByServer, None, None);
+    let judgement = control(ControlOutcome::Completed, found);
+    let (text, totals) = report(Options::default(), vec![(Talk::new(), judgement)], &taps());
+    let start = "\
+- no transfer   172.16.0.99 -> 172.16.0.10   refused   C13 control-turned-away
+  The server itself turned the session away. No firewall is to blame. [likely]
+";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(totals.failed_sessions, 0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::report::totals::{Totals, control_failure};
 use crate::report::words::{self, Names, counted, summary};
 use crate::report::{Options, table};
 use crate::session::join::Session;
-use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Outcome, Remedy, TapFacts, Verdict};
+use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Mechanism, Outcome, Remedy, TapFacts, Verdict};
 
 /// What the blocks of one session share.
 #[derive(Clone, Copy)]
@@ -64,17 +64,21 @@ impl Page<'_> {
             self.headline(out, Outcome::Failed, &head, Some(verdict))?;
             return self.body(out, self.case, verdict);
         }
-        if !healthy || !judgement.transfers.is_empty() {
+        let refused = verdict.as_ref().is_some_and(|verdict| verdict.finding.mechanism == Mechanism::RefusedByServer);
+        if !judgement.transfers.is_empty() || !(healthy || refused) {
             return Ok(());
         }
         let (mark, how) = match outcome {
+            ControlOutcome::Completed if refused => (Outcome::Aborted, "refused"),
             ControlOutcome::Completed => (Outcome::Completed, "completed"),
             ControlOutcome::Failed => (Outcome::Failed, "failed"),
             ControlOutcome::Interrupted => (Outcome::Failed, "interrupted"),
             ControlOutcome::Unfinished => (Outcome::Unfinished, "unfinished"),
         };
         self.headline(out, mark, &format!("no transfer   {}   {how}", self.ends()), verdict.as_ref())?;
-        verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, self.case, verdict))
+        let Some(verdict) = verdict else { return Ok(()) };
+        self.sentence(out, self.case, verdict)?;
+        if refused { self.details(out, verdict) } else { Ok(()) }
     }
 
     fn transfer(
@@ -140,6 +144,11 @@ impl Page<'_> {
 
     fn body(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict) -> io::Result<()> {
         self.sentence(out, case, verdict)?;
+        self.details(out, verdict)
+    }
+
+    /// What a verdict rests on, what else to know, and what to do.
+    fn details(self, out: &mut Vec<u8>, verdict: &Verdict) -> io::Result<()> {
         self.evidence(out, &verdict.finding.evidence)?;
         if !verdict.finding.notes.is_empty() || verdict.narrower.is_some() {
             writeln!(out)?;
@@ -236,10 +245,8 @@ impl Page<'_> {
         let names = Names::of(self.case);
         writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
         for (sight, content) in session.sights.iter().enumerate() {
-            let standing = &content.standing;
-            if !standing.given {
-                let text = format!("{} stands {}: {}", names.tap(sight), words::place(standing.place), standing.why);
-                self.paragraph(out, "  ", "  ", &text)?;
+            if !content.standing.given {
+                self.paragraph(out, "  ", "  ", &words::standing(names.tap(sight), &content.standing))?;
             }
             if content.view.is_none() {
                 self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
@@ -320,5 +327,5 @@ pub(super) fn sum_up<W: Write>(out: &mut W, options: &Options, totals: &Totals, 
         }
     }
     let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
-    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows them)" } else { "" })
+    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows every session)" } else { "" })
 }

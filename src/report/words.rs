@@ -8,7 +8,7 @@ mod region;
 use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
-use crate::session::place::Why;
+use crate::session::place::{Standing, Why};
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -161,6 +161,12 @@ impl<'a> Blame<'a> {
         if self.finding().lost == Some(Lost::ControlSegments) { "control connection" } else { "data connection" }
     }
 
+    /// The opener's own host refused its SYN.
+    fn never_left(&self) -> bool {
+        let is_syn = matches!(self.finding().lost, Some(Lost::ControlSyn | Lost::DataSyn));
+        is_syn && self.finding().device.is_none() && self.region == Region::Host(self.opener)
+    }
+
     /// The packets are proved to have been sent.
     fn is_proved(&self) -> bool {
         self.finding().confidence > Confidence::Possible
@@ -169,6 +175,10 @@ impl<'a> Blame<'a> {
 
 fn sentence(blame: &Blame<'_>) -> String {
     match blame.finding().mechanism {
+        Mechanism::IcmpReject | Mechanism::TcpReset if blame.never_left() => {
+            let opener = end(blame.opener);
+            format!("The {opener}'s own host refused to let {} out.", blame.what())
+        }
         Mechanism::SilentDrop => dropped(blame),
         Mechanism::IcmpReject => rejected(blame),
         Mechanism::TcpReset => reset(blame),
@@ -319,13 +329,15 @@ pub(super) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Where a tap is.
-pub(super) fn place(place: Place) -> &'static str {
-    match place {
-        Place::Client => "on the client's host",
-        Place::Between => "between the hosts",
-        Place::Server => "on the server's host",
-        Place::Unknown => "at an unknown place",
+/// Where a tap seems to stand, and why.
+pub(super) fn standing(tap: &str, standing: &Standing) -> String {
+    let why = standing.why;
+    let link = if matches!(why, Why::Ttl { .. }) { " or link" } else { "" };
+    match standing.place {
+        Place::Client => format!("{tap} seems to stand on the client's own host{link}: {why}"),
+        Place::Between => format!("{tap} seems to stand between the hosts: {why}"),
+        Place::Server => format!("{tap} seems to stand on the server's own host{link}: {why}"),
+        Place::Unknown => format!("where {tap} stands is unknown: {why}"),
     }
 }
 

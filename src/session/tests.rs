@@ -78,7 +78,7 @@ impl Tap {
         std::iter::from_fn(|| self.tracker.poll()).collect()
     }
 
-    fn only_view(&mut self) -> View {
+    fn only_view(&mut self) -> Box<View> {
         let mut views = self.views();
         assert_eq!(views.len(), 1);
         views.remove(0)

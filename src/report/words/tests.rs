@@ -3,7 +3,7 @@
 use super::*;
 use crate::report::testing::{Talk, tap, verdict};
 use crate::session::join::Session;
-use crate::session::place::{Placing, Standing};
+use crate::session::place::Placing;
 
 const FROM_CLIENT: fn(usize) -> Stretch = |sight| Stretch { from: Point::Client, to: Point::Tap(sight) };
 const FROM_SERVER: fn(usize) -> Stretch = |sight| Stretch { from: Point::Tap(sight), to: Point::Server };
@@ -264,6 +264,20 @@ fn a_device_is_named_by_its_address() {
 }
 
 #[test]
+fn a_host_may_refuse_its_own_connection() {
+    for mechanism in [Mechanism::IcmpReject, Mechanism::TcpReset] {
+        assert_eq!(
+            seen("O7", mechanism, Lost::DataSyn, FROM_SERVER(2)),
+            "The server's own host refused to let the server's data connection out."
+        );
+        assert_eq!(
+            seen("C6", mechanism, Lost::ControlSyn, FROM_CLIENT(0)),
+            "The client's own host refused to let the client's control connection out."
+        );
+    }
+}
+
+#[test]
 fn untouched_ttls_tell_a_link_and_no_host() {
     let scene = Scene::new(true).place(2, Place::Server, Why::Ttl { client: 62, server: 64 });
     let say = |mechanism| scene.say(&verdict("O5", mechanism, Some(Lost::DataSyn), Some(FROM_SERVER(2))));
@@ -321,6 +335,20 @@ fn no_sentence_claims_more_than_its_stretch() {
             assert!(!alone || [FROM_CLIENT(0), FROM_SERVER(2)].contains(&stretch), "{stretch:?}: {sentence}");
         }
     }
+}
+
+#[test]
+fn inferred_places_are_told_with_their_reason() {
+    let say = |place, why| standing("x", &Standing { place, given: false, why });
+    assert_eq!(
+        say(Place::Server, Why::Ttl { client: 63, server: 64 }),
+        "x seems to stand on the server's own host or link: the server's packets come untouched (TTL 64), the client's over 1 router(s)"
+    );
+    assert_eq!(
+        say(Place::Client, Why::Direction(Side::Client)),
+        "x seems to stand on the client's own host: the client's packets are outgoing here, the server's incoming"
+    );
+    assert_eq!(say(Place::Unknown, Why::OneEnd), "where x stands is unknown: only one end's packets were captured");
 }
 
 #[test]
