@@ -120,8 +120,8 @@ pub fn moment(millis: i64, frame: u32) -> At {
 }
 
 /// Judges and reports what one tap saw by itself and what all of them saw together, and checks what must always hold.
-pub fn look_at(views: Vec<Vec<View>>, placings: &[Placing]) {
-    views.iter().flatten().for_each(check_view);
+pub fn look_at(views: Vec<Vec<Box<View>>>, placings: &[Placing]) {
+    views.iter().flatten().for_each(|view| check_view(view));
     let facts = |tap: usize| {
         let name = format!("{tap}.pcap");
         TapFacts { files: vec![name.clone()], name, capture: tap, packets: 1, ..TapFacts::default() }
@@ -136,7 +136,7 @@ pub fn look_at(views: Vec<Vec<View>>, placings: &[Placing]) {
 
 /// Checks a judged session and its reports.
 pub fn check(session: &Session, judgement: &Judgement, taps: &[TapFacts]) {
-    session.sights.iter().filter_map(|sight| sight.view.as_ref()).for_each(check_view);
+    session.sights.iter().filter_map(|sight| sight.view.as_deref()).for_each(check_view);
     assert_eq!(judgement.transfers.len(), session.main().transfers.len());
     let verdicts = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
     verdicts.chain(&judgement.control.1).for_each(|verdict| check_verdict(session, verdict));

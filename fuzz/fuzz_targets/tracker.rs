@@ -130,7 +130,7 @@ fn icmp(what: &What<'_>, at: ftpwhy::cite::At) -> Option<IcmpError> {
     })
 }
 
-fn run(tap: usize, legs: bool, operations: &[Operation<'_>]) -> Vec<View> {
+fn run(tap: usize, legs: bool, operations: &[Operation<'_>]) -> Vec<Box<View>> {
     let leg = match (legs, tap) {
         (true, 0) => Leg::Toward(Side::Client),
         (true, _) => Leg::Toward(Side::Server),
