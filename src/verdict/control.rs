@@ -8,7 +8,7 @@ use crate::tcp::connection::{Opening, Reset, Role};
 use crate::verdict::case::{Case, seconds};
 use crate::verdict::opening::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
-use crate::verdict::passage::Transit;
+use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
@@ -228,7 +228,7 @@ pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
     let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
-    let stretch = passage.stretch();
+    let stretch = Passage { next: None, ..passage }.stretch();
     Some(finding(stretch, Mechanism::Interrupted, Confidence::Possible, evidence))
 }
 

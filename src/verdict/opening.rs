@@ -86,11 +86,11 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let toward = listens;
     let mut passage =
         case.connection_passage(which, toward, |connection| connection.syn.is_some() || connection.icmp.is_some());
-    if is_host_unreachable(error) {
+    let owner = signer_side(case, sight, error, listens);
+    if is_host_unreachable(error) || owner.is_some() {
         passage.next = None;
     }
     let stretch = passage.stretch();
-    let owner = signer_side(case, sight, error, listens);
     let mut evidence = syn_evidence(case, which);
     evidence.push(case.seen(sight, error.at, icmp_words(error)));
     let mut notes = helper_notes(case, stretch);
@@ -156,8 +156,11 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     if (distance != Some(false)) != genuine {
         return None;
     }
-    let passage =
+    let mut passage =
         case.connection_passage(which, listens, |connection| connection.syn.is_some() || connection.reset.is_some());
+    if distance == Some(true) {
+        passage.next = None;
+    }
     let stretch = or_before(case, which, sight, passage);
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
     let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);

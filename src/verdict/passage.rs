@@ -15,7 +15,7 @@ use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
 
-/// A capture may have run this much longer than its first and last packet tell.
+/// A capture may have run this much longer than its last packet tells.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// A tap that is to vouch for an absence has to go on for this long; the clocks of two taps are known to one another with
@@ -91,9 +91,7 @@ impl<'a> Case<'a> {
         if facts.lost > 0 || (transit.data && self.may_be_filtered(sight)) {
             return false;
         }
-        let Some(view) = self.session.view(sight) else {
-            return self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight));
-        };
+        let Some(view) = self.session.view(sight) else { return self.vouches_unseen(sight) };
         let both = [Role::Opener, Role::Listener].iter().all(|&role| view.control.half(role).start.is_some());
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
         let on_main_clock = |time| self.session.on_main_clock(sight, time);
@@ -102,6 +100,14 @@ impl<'a> Case<'a> {
         let ended =
             view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
+    }
+
+    /// The same for a tap that saw nothing of the session. The control connection passes every tap, so where it was up, such
+    /// a tap was not capturing, or is not on the line.
+    fn vouches_unseen(&self, sight: usize) -> bool {
+        let facts = self.facts(sight);
+        let up = self.opening(None) == Opening::Established;
+        !up && self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight))
     }
 
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
@@ -119,7 +125,7 @@ impl<'a> Case<'a> {
     /// clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
         let (mine, its) = (self.view(), self.facts(sight).census);
-        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time.plus(QUIET));
+        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time);
         began_in_time && its.ended.plus(QUIET) >= mine.began.time
     }
 

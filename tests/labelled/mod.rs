@@ -41,6 +41,7 @@ fn own() -> Vec<Labelled> {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
     let mut folders: Vec<PathBuf> =
         fs::read_dir(captures).expect("captures is there").flatten().map(|entry| entry.path()).collect();
+    folders.retain(|folder| folder.is_dir());
     folders.sort();
     folders.iter().map(|folder| of_folder(folder)).collect()
 }
