@@ -89,6 +89,7 @@ fn what_is_said_of_the_captures_as_they_are_is_right() {
     play("plain", |round| round.error(&round.plain()));
 }
 
+/// Only of a tap that saw nothing of a session is the clock all that tells whether it could have.
 #[test]
 fn the_clock_of_a_tap_does_not_matter() {
     const SKEWS: [i64; 8] = [-400 * 86_400, -86_400, -3600, -7, 7, 3600, 86_400, 400 * 86_400];
@@ -103,7 +104,8 @@ fn the_clock_of_a_tap_does_not_matter() {
             }
             records
         });
-        (said != plain).then(|| format!("{}: tap {skewed} by {skew} µs\n    {plain:?}\n    {said:?}", round.name))
+        let same = said == plain || plain.unseen && said.is_wider_than(&plain);
+        (!same).then(|| format!("{}: tap {skewed} by {skew} µs\n    {plain:?}\n    {said:?}", round.name))
     });
 }
 
@@ -188,7 +190,7 @@ fn a_capture_that_begins_late_misleads_nobody() {
         let late = round.random.below(round.taps.len());
         let said = round.changed(|position, mut records, random| {
             if position == late {
-                let before = random.below(records.records.len() + 1);
+                let before = random.below(records.records.len());
                 records.records.drain(..before);
             }
             records

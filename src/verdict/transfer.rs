@@ -185,18 +185,18 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
         return None;
     }
-    let since = half.last_new.time.max(connections.iter().filter_map(|(_, c)| c.established).map(|at| at.time).max()?);
-    let view = case.session.view(sight)?;
-    if since.until(view.last_at.time) < STILL {
+    let clock = |sight, time| case.session.on_main_clock(sight, time);
+    let up = connections.iter().filter_map(|(sight, c)| Some(clock(*sight, c.established?.time))).max()?;
+    let since = clock(sight, half.last_new.time).max(up);
+    let until: Time = case.session.view(sight)?.last_at.time;
+    if since.until(clock(sight, until)) < STILL {
         return None;
     }
     let toward = !side;
-    let passage =
-        case.passage(Transit { toward, since: case.session.on_main_clock(sight, since), data: true }, |_| false);
+    let passage = case.passage(Transit { toward, since, data: true }, |_| false);
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
-    let until: Time = view.last_at.time;
-    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, until));
+    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
     evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
     if receiver.is_some() {

@@ -101,6 +101,22 @@ pub(crate) struct Said {
     pub(crate) verdicts: Vec<(&'static str, Option<Interval>, Mechanism)>,
     /// How the transfers ended.
     pub(crate) outcomes: Vec<Outcome>,
+    /// Some tap saw nothing of a session.
+    pub(crate) unseen: bool,
+}
+
+impl Said {
+    /// The same was said, in stretches that may be wider.
+    pub(crate) fn is_wider_than(&self, other: &Said) -> bool {
+        let same = |said: &Said| said.verdicts.iter().map(|(rule, _, by)| (*rule, *by)).collect::<Vec<_>>();
+        let covers = |wide: Option<Interval>, narrow: Option<Interval>| match (wide, narrow) {
+            (Some(wide), Some(narrow)) => wide.0 <= narrow.0 && narrow.1 <= wide.1,
+            (wide, narrow) => wide == narrow,
+        };
+        same(self) == same(other)
+            && self.outcomes == other.outcomes
+            && self.verdicts.iter().zip(&other.verdicts).all(|(wide, narrow)| covers(wide.1, narrow.1))
+    }
 }
 
 impl Labelled {
@@ -120,6 +136,7 @@ impl Labelled {
                 let stretch = verdict.finding.stretch.map(|stretch| (number(stretch.from), number(stretch.to)));
                 said.verdicts.push((verdict.rule.id, stretch, verdict.finding.mechanism));
             }
+            said.unseen |= session.sights.iter().any(|sight| sight.view.is_none());
             said.outcomes.extend(judgement.transfers.iter().map(|(outcome, _)| *outcome));
         });
         said
