@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cite::Time;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::session::view::Settled;
+use crate::session::view::{Negotiation, Settled};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
     /// goes on beyond the moment at which the packet was under way.
     pub fn vouches(&self, sight: usize, transit: Transit) -> bool {
         let facts = self.facts(sight);
-        if facts.lost > 0 || (transit.data && self.may_be_filtered(sight)) {
+        if facts.lost > 0 || (transit.data && (self.may_be_filtered(sight) || !self.is_expected(sight))) {
             return false;
         }
         let Some(view) = self.session.view(sight) else { return self.vouches_unseen(sight) };
@@ -100,6 +100,18 @@ impl<'a> Case<'a> {
         let ended =
             view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
+    }
+
+    /// This tap would know the data connection if it saw it: what was agreed passed it too, though it may have taken it for
+    /// superseded.
+    fn is_expected(&self, sight: usize) -> bool {
+        let port = |negotiation: &Negotiation| negotiation.offered.map(|offered| offered.port);
+        let Some(agreed) = self.negotiation().and_then(port) else { return true };
+        let Some(view) = self.session.view(sight) else { return true };
+        let own = self.transfer.and_then(|index| self.session.transfer(sight, index));
+        let superseded = view.transfers.iter().flat_map(|transfer| &transfer.superseded);
+        own.and_then(|own| own.negotiation.as_ref()).and_then(port).is_some()
+            || superseded.into_iter().any(|negotiation| port(negotiation) == Some(agreed))
     }
 
     /// The same for a tap that saw nothing of the session. The control connection passes every tap, so where it was up, such

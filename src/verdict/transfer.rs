@@ -74,9 +74,13 @@ fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidenc
     }
 }
 
-/// T3: a box on the path reset the established data connection; or the peer's host did.
+/// T3: a box on the path reset the established data connection; or the peer's host did, and not because of anything that
+/// was said where the capture has a hole.
 pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case).filter(|joined| is_interrupted(case, joined))?;
+    if case.view().gaps > 0 && !is_forged(case, joined) {
+        return None;
+    }
     let connections = case.connections(Some(joined));
     let listens = case.listens(Some(joined));
     let mut stretch = Stretch::WHOLE;
