@@ -220,10 +220,12 @@ fn is_private_to_public(case: &Case<'_>, offer: &Offer) -> bool {
 /// N4: two taps read different listeners, though the addresses of the control connection are the same at both.
 pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
     let transfer = case.transfer?;
-    let ports: Vec<(usize, u16)> = (0..case.session.sights.len())
+    let ports: Vec<(usize, u16, At)> = (0..case.session.sights.len())
         .filter_map(|sight| {
             let negotiation = case.session.transfer(sight, transfer)?.negotiation.as_ref()?;
-            Some((sight, negotiation.offered?.port))
+            let by_reply = negotiation.mode.listener() == Side::Server;
+            let offer = if by_reply { negotiation.reply? } else { negotiation.command };
+            Some((sight, negotiation.offered?.port, case.session.view(sight)?.event(offer)?.at))
         })
         .collect();
     let differs = ports.windows(2).find(|pair| pair[0].1 != pair[1].1)?;
@@ -232,10 +234,10 @@ pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
     untranslated.then(|| {
         let stretch = Stretch { from: Point::Tap(differs[0].0), to: Point::Tap(differs[1].0) };
         let mut found = finding(stretch, case.confidence(stretch), case.negotiation_evidence());
-        for (sight, port) in &ports {
-            let at = case.session.view(*sight).map(|view| view.began);
-            found.evidence.extend(at.map(|at| case.seen(*sight, at, format!("the port offered reads {port} here"))));
-        }
+        let readings = ports.iter();
+        found.evidence.extend(
+            readings.map(|&(sight, port, at)| case.seen(sight, at, format!("the port offered reads {port} here"))),
+        );
         found
     })
 }

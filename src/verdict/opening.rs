@@ -322,8 +322,8 @@ fn icmp_note(error: &IcmpError) -> Option<String> {
 }
 
 fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {
-    let control = case.session.view(sight).map(|view| view.control.half(role_at(side, Side::Server)).ttl);
-    match control {
+    let half = case.session.view(sight).map(|view| view.control.half(role_at(side, Side::Server)));
+    match half.filter(|half| half.start.is_some()).map(|half| half.ttl) {
         Some(ttl) if ttl != reset.ttl => format!(
             "RST with TTL {} where that address's control packets have {ttl}: another box sent it, {} router(s) from here",
             reset.ttl,

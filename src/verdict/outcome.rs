@@ -109,10 +109,17 @@ fn established(case: &Case<'_>) -> Outcome {
     let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
     match (client_is_gone, waited) {
         (true, true) => Outcome::Failed,
+        (true, false) if server_left_first(view) => Outcome::Unknown,
         (true, false) if client_closed(case, joined) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
         _ => Outcome::Unfinished,
     }
+}
+
+/// The server closed the control connection before the client did.
+fn server_left_first(view: &View) -> bool {
+    let end = |role| view.control.half(role).fin.map(|fin| fin.first);
+    end(Role::Listener).is_some_and(|left| end(Role::Opener).is_none_or(|followed| left < followed))
 }
 
 /// The client ended the data connection: a client that leaves does, unless its FIN is lost.

@@ -1,6 +1,6 @@
 //! T: what goes wrong once the data connection is up.
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::ftp::command::DataDirection;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
@@ -166,6 +166,7 @@ fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> O
     let to = if toward == Side::Server { "server" } else { "client" };
     half.start?;
     let at = if half.resent > 0 { half.last_resent } else { half.last_new };
+    let at = (at != At::default()).then_some(at)?;
     let text = match (half.unacked(), half.fin) {
         (true, _) => format!(
             "{} bytes towards the {to} seen, {} acknowledged; segments of {} bytes sent again {} times",
