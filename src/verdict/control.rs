@@ -94,8 +94,8 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     }
     let (sight, reset) = forged_reset(case)?;
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
-    let passage = case
-        .connection_passage(None, from, |connection| connection.reset.is_some_and(|other| other.from == reset.from));
+    let passage =
+        case.connection_passage(None, from, |connection| connection.reset_from(reset.from).map(|reset| reset.at));
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
     let who = if from == Side::Client { "client" } else { "server" };
@@ -225,7 +225,7 @@ pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
     let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
-    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
+    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.map(|reset| reset.at));
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
     let stretch = Passage { next: None, ..passage }.stretch();

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::session::view::{Negotiation, Settled};
@@ -65,23 +65,19 @@ impl<'a> Case<'a> {
         Passage { toward: transit.toward, last: last.map(|last| path[last]), next }
     }
 
-    /// How far a packet of a connection came, told by a property of the connection at each tap. It was under way when the
-    /// first tap that shows the property saw the connection begin.
+    /// How far a packet of a connection came: `moment` tells when a tap saw it, if it did.
     pub fn connection_passage(
         &self,
         which: Option<&'a JoinedAttempt>,
         toward: Side,
-        shows: impl Fn(&Connection) -> bool,
+        moment: impl Fn(&Connection) -> Option<At>,
     ) -> Passage {
-        let connections = self.connections(which);
-        let began = connections
-            .iter()
-            .filter(|(_, connection)| shows(connection))
-            .filter_map(|(sight, connection)| Some(self.session.on_main_clock(*sight, connection.began()?.time)));
-        let since = began.min().unwrap_or(self.view().began.time);
-        self.passage(Transit { toward, since, data: which.is_some() }, |sight| {
-            connections.iter().any(|(other, connection)| *other == sight && shows(connection))
-        })
+        let seen: Vec<(usize, At)> =
+            self.each_connection(which).filter_map(|(sight, connection)| Some((sight, moment(connection)?))).collect();
+        let first = seen.iter().map(|(sight, at)| self.session.on_main_clock(*sight, at.time)).min();
+        let since = first.unwrap_or(self.view().began.time);
+        let transit = Transit { toward, since, data: which.is_some() };
+        self.passage(transit, |sight| seen.iter().any(|(other, _)| *other == sight))
     }
 
     /// Whether it means something that this tap did not see a packet: its capture is complete, shows both directions, and

@@ -87,13 +87,13 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let mut evidence = case.transfer_evidence();
     for role in [Role::Opener, Role::Listener] {
         let from = if role == Role::Listener { listens } else { !listens };
-        let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
-        if connections.iter().any(|(_, connection)| shows(connection)) {
-            let passage = case.connection_passage(Some(joined), from, shows);
+        let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
+        if connections.iter().any(|(_, connection)| seen(connection).is_some()) {
+            let passage = case.connection_passage(Some(joined), from, seen);
             stretch = stretch.meet(passage.stretch());
         }
-        for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
-            let reset = connection.reset?;
+        for (sight, connection) in connections.iter() {
+            let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
             let who = if from == Side::Client { "client" } else { "server" };
             let text = format!("RST in the {who}'s name, TTL {}, where its other packets have {ttl}", reset.ttl);

@@ -106,6 +106,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// It was said that the capture misses what would decide.
+    fn lacks_packets(&self) -> bool {
+        self.verdicts.iter().any(|(rule, ..)| *rule == "V3")
+    }
+
     /// The same was said, in stretches that may be wider.
     pub(crate) fn is_wider_than(&self, other: &Said) -> bool {
         let same = |said: &Said| said.verdicts.iter().map(|(rule, _, by)| (*rule, *by)).collect::<Vec<_>>();
@@ -153,7 +158,7 @@ impl Labelled {
         };
         match wrong {
             Some((rule, named)) => Some(format!("{rule} names {named:?}, the truth is {:?}", self.truth)),
-            None if self.completed && said.outcomes.contains(&Outcome::Failed) => {
+            None if self.completed && said.outcomes.contains(&Outcome::Failed) && !said.lacks_packets() => {
                 Some("a transfer that went through has failed".to_owned())
             }
             None => None,
