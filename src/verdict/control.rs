@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Opening, Reset, Role};
-use crate::verdict::case::{Case, seconds};
+use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::opening::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
 use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
+use crate::verdict::transfer::sender;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// A control connection that was silent for longer than this while data ran may have been forgotten by a box on the way;
@@ -141,10 +142,10 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
     if case.opening(Some(joined)) != Opening::Established {
         return None;
     }
-    let connections = case.connections(Some(joined));
     let ended = flow_ended(case, joined)?;
-    let done =
-        connections.iter().any(|(_, c)| [Role::Opener, Role::Listener].iter().any(|&role| c.half(role).fin_acked()));
+    let role = sender(case).map(|side| role_at(side, case.listens(Some(joined))));
+    let mut roles = [Role::Opener, Role::Listener].into_iter().filter(|other| role.is_none_or(|role| role == *other));
+    let done = roles.any(|role| case.each_connection(Some(joined)).any(|(_, c)| c.half(role).fin_acked()));
     let waited = ended.until(case.view().last_at.time);
     if !done || waited < STILL {
         return None;
@@ -164,7 +165,8 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
 /// C11: the connection is up and the server says nothing.
 pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
-    let silent = case.views().all(|(_, view)| view.control.half(Role::Listener).reach == 0) && view.encrypted.is_none();
+    let silent =
+        case.views().all(|(_, view)| view.control.half(Role::Listener).bytes() == 0) && view.encrypted.is_none();
     let answered = case.views().any(|(_, view)| view.control.syn_ack.is_some());
     let since = view.control.established.filter(|_| is_up(case) && silent && answered)?;
     if since.time.until(view.last_at.time) < STILL {

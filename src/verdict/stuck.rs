@@ -57,7 +57,8 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 /// were lost. Without the silence it is the capture that may have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
-    let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
+    let known = |half: &Half| half.acked.max(half.reach + u64::from(half.fin.is_some()));
+    let reach = halves().map(known).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
