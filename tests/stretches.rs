@@ -137,12 +137,12 @@ fn moment(millis: i64) -> Time {
 const AGAIN: [i64; 4] = [0, 1000, 3000, 7000];
 
 /// What passes one tap.
-fn pass(tap: &mut Tap, opening: Opening, seen: [bool; 3]) {
+fn pass(tap: &mut Tap, opening: Opening, leg: Lost, seen: [bool; 3]) {
     if opening == Opening::Control {
-        handshake(tap, opening, false, 100, seen);
+        handshake(tap, opening, false, leg, seen);
         return tap.other(60_000);
     }
-    handshake(tap, opening, false, 100, [true; 3]);
+    handshake(tap, opening, false, leg, [true; 3]);
     let mut next = [1000_u32, 1000_u32];
     let mut say = |tap: &mut Tap, millis, toward: Side, text: &str, flags| {
         let (from, to) = if toward == Side::Server { (0, 1) } else { (1, 0) };
@@ -161,7 +161,7 @@ fn pass(tap: &mut Tap, opening: Opening, seen: [bool; 3]) {
         say(tap, 240, Side::Client, "200 ok\r\n", Flags::PSH);
     }
     say(tap, 250, Side::Server, "RETR file\r\n", Flags::PSH);
-    handshake(tap, opening, true, 300, seen);
+    handshake(tap, opening, true, leg, seen);
     say(tap, 60_000, Side::Client, "425 Failed to establish connection.\r\n", Flags::PSH);
     say(tap, 60_010, Side::Server, "QUIT\r\n", Flags::PSH);
     say(tap, 60_020, Side::Client, "221 bye\r\n", Flags::PSH);
@@ -171,8 +171,10 @@ fn pass(tap: &mut Tap, opening: Opening, seen: [bool; 3]) {
     tap.other(61_000);
 }
 
-/// The legs of a handshake that pass this tap; all are tried again and again unless all pass.
-fn handshake(tap: &mut Tap, opening: Opening, data: bool, from: i64, seen: [bool; 3]) {
+/// The legs of a handshake that pass this tap; all are tried again and again unless all pass, but for a SYN that was
+/// answered.
+fn handshake(tap: &mut Tap, opening: Opening, data: bool, leg: Lost, seen: [bool; 3]) {
+    let from = if data { 300 } else { 100 };
     let opener = if data { opening.opener() } else { Side::Client };
     let legs = [
         (Flags::SYN, [999, 0], !opener),
@@ -182,7 +184,8 @@ fn handshake(tap: &mut Tap, opening: Opening, data: bool, from: i64, seen: [bool
     let fails = data || opening == Opening::Control;
     for again in AGAIN.into_iter().take(if fails { AGAIN.len() } else { 1 }) {
         for (delay, ((flags, numbers, toward), seen)) in (0..).zip(legs.into_iter().zip(seen)) {
-            if seen {
+            let answered = flags == Flags::SYN && leg == Lost::Ack;
+            if seen && (again == 0 || !answered) {
                 tap.packet(opening, from + again + delay, &Way { data, toward, flags, numbers }, "");
             }
         }
@@ -197,7 +200,7 @@ fn named(opening: Opening, loss: Loss, taps: &[usize], places: &[Place]) -> Vec<
     let (mut views, mut facts) = (Vec::new(), Vec::new());
     for (capture, &number) in taps.iter().enumerate() {
         let mut tap = Tap::new();
-        pass(&mut tap, opening, opening.seen(loss, number));
+        pass(&mut tap, opening, loss.leg, opening.seen(loss, number));
         tap.tracker.finish();
         views.push(std::iter::from_fn(|| tap.tracker.poll()).collect());
         let (name, packets) = (format!("{number}.pcap"), tap.frame.into());

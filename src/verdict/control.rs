@@ -60,7 +60,12 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     let role = stuck::role(case, None)?;
     let toward = stuck::toward(case, None, role);
     let passage = stuck::passage(case, None, role);
-    let evidence = case.views().filter_map(|(sight, view)| lost_evidence(case, sight, view, role)).collect();
+    let again = stuck::acknowledgement_lost(&case.connections(None));
+    let evidence = case.views().filter_map(|(sight, view)| match again {
+        true => stuck::answered_again(case, sight, &view.control),
+        false => lost_evidence(case, sight, view, role),
+    });
+    let evidence = evidence.collect();
     let stretch = passage.stretch();
     Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
 }
@@ -169,7 +174,7 @@ pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
         case.views().all(|(_, view)| view.control.half(Role::Listener).bytes() == 0) && view.encrypted.is_none();
     let answered = case.views().any(|(_, view)| view.control.syn_ack.is_some());
     let since = view.control.established.filter(|_| is_up(case) && silent && answered)?;
-    if since.time.until(view.last_at.time) < STILL {
+    if since.time.until(view.last_at.time) < STILL || stuck::acknowledgement_lost(&case.connections(None)) {
         return None;
     }
     let passage = case.passage(Transit { toward: Side::Client, since: since.time, data: false }, |_| false);

@@ -175,7 +175,7 @@ fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
     }
 }
 
-/// The SYNs of an opening, or the SYN-ACKs where no SYN was captured, at the tap that saw most of them.
+/// The SYNs of an opening, or the SYN-ACKs where those were sent again, at the tap that saw most of them.
 #[derive(Clone, Copy, Debug)]
 struct Tries {
     /// On the main tap's clock.
@@ -197,7 +197,7 @@ impl Tries {
 
 fn tries<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Tries> {
     let tries = case.connections(which).into_iter().filter_map(|(sight, connection)| {
-        let leg = connection.syn.or(connection.syn_ack)?;
+        let leg = [connection.syn_ack, connection.syn].into_iter().flatten().max_by_key(|leg| leg.count)?;
         let clock = |time| case.session.on_main_clock(sight, time);
         let silence = leg.last.time.until(case.facts(sight).census.ended);
         Some(Tries { first: clock(leg.first.time), last: clock(leg.last.time), count: leg.count, silence })

@@ -157,7 +157,10 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
     let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
     for (sight, connection) in connections.iter() {
-        evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
+        evidence.extend(match stuck::acknowledgement_lost(&connections) {
+            true => stuck::answered_again(case, *sight, connection),
+            false => stuck_evidence(case, *sight, connection.half(role), toward),
+        });
     }
     finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence)
 }
