@@ -1,81 +1,102 @@
-//! Text of a control connection in any segmentation, both ways, with losses and repetitions.
+//! A control connection: text both ways in any segmentation, with losses, repetitions and segments out of order.
 #![no_main]
 
 mod common;
 
 use arbitrary::Arbitrary;
-use common::{PASSWORD, endpoint, look_at, moment, segment};
+use common::{PASSWORD, Text, endpoint, look_at, moment, placings, segment};
 use ftpwhy::packet::Packet;
 use ftpwhy::session::tracker::{Config, Leg, Tracker};
+use ftpwhy::session::view::View;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
-enum Say {
-    Client(Vec<u8>),
-    Server(Vec<u8>),
-    Password,
-    Line(u8),
-    Lose(bool, u8),
-    Again(bool, u8),
-    Wait(u16),
+struct Said<'a> {
+    by_server: bool,
+    /// None: the client sends its password.
+    text: Option<Text<'a>>,
+    /// Where the text is cut into two segments.
+    cut: u8,
+    fate: Fate,
+    wait: u8,
 }
 
-/// Lines that lead somewhere.
-const LINES: [(bool, &str); 14] = [
-    (true, "USER me\r\n"),
-    (false, "331 password\r\n"),
-    (false, "230 in\r\n"),
-    (true, "PASV\r\n"),
-    (false, "227 Entering Passive Mode (10,0,0,2,195,80).\r\n"),
-    (true, "PORT 10,0,0,1,156,64\r\n"),
-    (false, "200 ok\r\n"),
-    (true, "RETR file\r\n"),
-    (false, "150 coming\r\n"),
-    (false, "226 done\r\n"),
-    (false, "425 failed\r\n"),
-    (true, "AUTH TLS\r\n"),
-    (false, "234 go\r\n"),
-    (true, "ABOR\r\n"),
-];
+/// What becomes of the two segments.
+#[derive(Arbitrary, Debug)]
+enum Fate {
+    Whole,
+    Split,
+    Swapped,
+    Twice,
+    Overlapping,
+    FirstLost,
+    SecondLost,
+    Shortened,
+}
 
-fuzz_target!(|says: Vec<Say>| {
-    let mut tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both });
-    let ends = [endpoint(0, 2), endpoint(1, 0)];
-    let (mut next, mut millis, mut frame) = ([1000_u32, 1000_u32], 0_i64, 0_u32);
-    let mut send = |from: usize, seq: u32, ack: u32, text: &[u8], wait: i64| {
-        millis += wait;
-        frame += 1;
-        let at = moment(millis, frame);
-        tracker.advance(at.time);
-        tracker.observe(&Packet::Segment(segment(at, ends[from], ends[1 - from], 0x18, seq, ack, text)));
-    };
-    let password = format!("\r\nPASS {PASSWORD}\r\n");
-    for say in &says {
-        let (from, text): (usize, &[u8]) = match say {
-            Say::Client(text) => (0, text),
-            Say::Server(text) => (1, text),
-            Say::Password => (0, password.as_bytes()),
-            Say::Line(line) => {
-                let (client, line) = LINES[usize::from(*line) % LINES.len()];
-                (usize::from(!client), line.as_bytes())
-            }
-            Say::Lose(client, bytes) => {
-                next[usize::from(!client)] = next[usize::from(!client)].wrapping_add(u32::from(*bytes));
-                continue;
-            }
-            Say::Again(client, back) => {
-                let from = usize::from(!client);
-                send(from, next[from].wrapping_sub(u32::from(*back)), next[1 - from], b"again\r\n", 300);
-                continue;
-            }
-            Say::Wait(millis) => {
-                send(0, next[0], next[1], b"", i64::from(*millis));
-                continue;
-            }
-        };
-        send(from, next[from], next[1 - from], text, 1);
-        next[from] = next[from].wrapping_add(text.len() as u32);
+struct Wire {
+    tracker: Tracker,
+    /// What each end sends next.
+    next: [u32; 2],
+    millis: i64,
+    frame: u32,
+}
+
+impl Wire {
+    fn send(&mut self, from: usize, flags: u8, seq: u32, text: &[u8], uncaptured: u32) {
+        self.frame += 1;
+        let at = moment(self.millis, self.frame);
+        let ends = [endpoint(0, 2), endpoint(1, 0)];
+        let mut segment = segment(at, [ends[from], ends[1 - from]], flags, [seq, self.next[1 - from]], text);
+        segment.text_len += uncaptured;
+        self.tracker.advance(at.time);
+        self.tracker.observe(&Packet::Segment(segment));
     }
-    tracker.finish();
-    look_at(vec![std::iter::from_fn(|| tracker.poll()).collect()]);
+
+    fn handshake(&mut self) {
+        self.send(0, 0x02, 999, b"", 0);
+        self.send(1, 0x12, 999, b"", 0);
+        self.send(0, 0x10, 1000, b"", 0);
+    }
+
+    fn say(&mut self, said: &Said<'_>) {
+        self.millis += i64::from(said.wait) * i64::from(said.wait);
+        let from = usize::from(said.by_server && said.text.is_some());
+        let password = || format!("\r\nPASS {PASSWORD}\r\n").into_bytes();
+        let text = said.text.as_ref().map_or_else(password, Text::bytes);
+        let seq = self.next[from];
+        let (first, second) = text.split_at(usize::from(said.cut).min(text.len()));
+        let behind = seq.wrapping_add(first.len() as u32);
+        let mut send = |seq, text| self.send(from, 0x18, seq, text, 0);
+        match said.fate {
+            Fate::Whole => send(seq, &text),
+            Fate::Split => [(seq, first), (behind, second)].into_iter().for_each(|(seq, text)| send(seq, text)),
+            Fate::Swapped => [(behind, second), (seq, first)].into_iter().for_each(|(seq, text)| send(seq, text)),
+            Fate::Twice => [(seq, &*text), (seq, &*text)].into_iter().for_each(|(seq, text)| send(seq, text)),
+            Fate::Overlapping => [(seq, first), (seq, &*text)].into_iter().for_each(|(seq, text)| send(seq, text)),
+            Fate::FirstLost => send(behind, second),
+            Fate::SecondLost => send(seq, first),
+            Fate::Shortened => self.send(from, 0x18, seq, first, second.len() as u32),
+        }
+        self.next[from] = seq.wrapping_add(text.len() as u32);
+    }
+}
+
+fuzz_target!(|input: (bool, bool, Vec<Said<'_>>)| {
+    let (begins, two_taps, talk) = input;
+    let views = |taps: usize| -> Vec<Vec<Box<View>>> {
+        let tap = |_| {
+            let tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both });
+            let mut wire = Wire { tracker, next: [1000; 2], millis: 0, frame: 0 };
+            if begins {
+                wire.handshake();
+            }
+            talk.iter().for_each(|said| wire.say(said));
+            wire.tracker.finish();
+            std::iter::from_fn(|| wire.tracker.poll()).collect()
+        };
+        (0..taps).map(tap).collect()
+    };
+    let taps = 1 + usize::from(two_taps);
+    look_at(views(taps), &placings(two_taps, taps));
 });

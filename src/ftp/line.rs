@@ -53,7 +53,7 @@ pub struct Line<'a> {
     pub ended_segment: bool,
     /// The terminator.
     pub end: LineEnd,
-    /// Whether bytes beyond [`MAX_LINE`] were dropped.
+    /// Whether bytes at its end are missing: those beyond [`MAX_LINE`], or what the capture lacks.
     pub truncated: bool,
 }
 
@@ -97,6 +97,24 @@ impl Lines {
     /// Bytes are missing: the unfinished line, and all up to the next line end, is dropped.
     pub fn gap(&mut self) {
         *self = Lines { broken: true, ..Lines::default() };
+    }
+
+    /// The rest of the unfinished line is missing: emits what there is of it.
+    pub fn cut(&mut self, mut emit: impl FnMut(Line<'_>)) {
+        if !self.pending().is_empty() {
+            self.complete(LineEnd::None, false, &mut |line| emit(Line { truncated: true, ..line }));
+        }
+    }
+
+    /// Whether a gap was met, and no line end since.
+    #[inline]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// What comes begins a line, though no line end was seen since the gap.
+    pub fn resume(&mut self) {
+        *self = Lines::default();
     }
 
     /// Ends the stream: emits an unfinished line.

@@ -44,7 +44,10 @@ fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
 
 /// Neither a control character (C0, DEL, C1) nor one that is invisible or changes how its neighbours are shown: the
 /// format characters of Unicode (general category Cf), line and paragraph separators.
-fn is_harmless(char: char) -> bool {
+pub(super) fn is_harmless(char: char) -> bool {
+    if matches!(char, ' '..='~') {
+        return true;
+    }
     let shapes_others = matches!(char,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

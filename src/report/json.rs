@@ -6,12 +6,14 @@
 mod names;
 
 use std::borrow::Cow;
+use std::io;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
 use crate::line::{Side, Stretch};
 use crate::packet::Endpoint;
+use crate::report::escape::is_harmless;
 use crate::report::facts;
 use crate::report::time::Rfc3339;
 use crate::report::timeline::{Moment, Threads, Told, moments};
@@ -33,7 +35,25 @@ pub(super) fn write(
     judgement: &Judgement,
     taps: &[TapFacts],
 ) -> serde_json::Result<()> {
-    serde_json::to_writer(out, &session_object(session, judgement, taps))
+    let mut serializer = serde_json::Serializer::with_formatter(out, Harmless);
+    session_object(session, judgement, taps).serialize(&mut serializer)
+}
+
+/// JSON without blanks that a terminal may see: what would act on it is written as an escape, which means the same.
+struct Harmless;
+
+impl serde_json::ser::Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, char)) = rest.char_indices().find(|&(_, char)| !is_harmless(char)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + char.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 #[derive(Serialize)]

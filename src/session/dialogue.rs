@@ -148,11 +148,7 @@ impl Dialogue {
     fn reads_again(&mut self, view: &mut View, toward: Side, segment: &Segment<'_>) -> bool {
         let text = segment.text;
         let printable = text.ends_with(b"\r\n") && text.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' '..=b'~'));
-        let known = match toward {
-            Side::Server => Command::parse(text).is_some_and(|command| command.verb != Verb::Unknown),
-            Side::Client => matches!(text, [b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..]),
-        };
-        if printable && known {
+        if printable && begins_line(toward, text) {
             self.talk.secrecy = Secrecy::Clear;
             self.ways = Default::default();
             self.talk.outstanding.clear();
@@ -177,7 +173,12 @@ impl Hearing<'_> {
     fn piece(&mut self, lines: &mut Lines, piece: Piece<'_>) {
         match piece {
             Piece::Gap => self.gap(lines),
-            Piece::Text { at, bytes, .. } => self.text(lines, at, bytes),
+            Piece::Text { at, bytes, starts_segment } => {
+                if lines.is_broken() && starts_segment && begins_line(self.toward, bytes) {
+                    lines.resume();
+                }
+                self.text(lines, at, bytes);
+            }
         }
     }
 
@@ -190,9 +191,14 @@ impl Hearing<'_> {
         }
     }
 
+    /// Bytes are missing. What a short snap length leaves of a line tells its verb or code.
     fn gap(&mut self, lines: &mut Lines) {
         self.view.gaps += 1;
-        self.talk.out_of_step = true;
+        if begins_line(self.toward, lines.pending()) {
+            lines.cut(|line| self.line(&line));
+        } else {
+            self.talk.out_of_step = true;
+        }
         lines.gap();
         self.view.record(self.view.last_at, CONTROL, EventKind::Gap, self.toward, Verb::Unknown, &[]);
     }
@@ -243,7 +249,7 @@ impl Hearing<'_> {
             }
             verb => {
                 if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
-                    self.negotiate(mode, index, &command.argument);
+                    self.negotiate(mode, index, if line.truncated { b"" } else { &command.argument });
                 }
             }
         }
@@ -302,7 +308,7 @@ impl Hearing<'_> {
         let index = self.view.record(line.last, CONTROL, kind, Side::Client, Verb::Unknown, &[text]);
         self.talk.last_part = index;
         if let EventKind::Reply(code) = kind {
-            self.reply(code, index, line.bytes, *self.helper);
+            self.reply(code, index, if line.truncated { b"" } else { line.bytes }, *self.helper);
         }
     }
 
@@ -316,7 +322,8 @@ impl Hearing<'_> {
     }
 
     fn reply(&mut self, code: u16, index: u32, text: &[u8], helper: Option<Ruling>) {
-        if self.view.greeting.is_none() && !self.talk.any_command {
+        let from_the_start = self.view.control.half(Role::Listener).from_syn || matches!(code, 120 | 220);
+        if self.view.greeting.is_none() && !self.talk.any_command && from_the_start {
             self.view.greeting = Some(index);
             return;
         }
@@ -352,6 +359,15 @@ impl Hearing<'_> {
             }
             _ => {}
         }
+    }
+}
+
+/// Text that certainly begins a line: a known verb, or the code of a reply.
+fn begins_line(toward: Side, text: &[u8]) -> bool {
+    let line = text.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    match toward {
+        Side::Server => Command::parse(line).is_some_and(|command| command.verb != Verb::Unknown),
+        Side::Client => matches!(line, [b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..]),
     }
 }
 

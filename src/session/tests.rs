@@ -24,6 +24,8 @@ struct Tap {
     tracker: Tracker,
     frame: u32,
     time: i64,
+    /// Bytes of the next segment that the snap length cuts off.
+    uncaptured: u32,
 }
 
 impl Tap {
@@ -32,7 +34,7 @@ impl Tap {
     }
 
     fn with(config: Config) -> Tap {
-        Tap { tracker: Tracker::new(config), frame: 0, time: 1_700_000_000_000_000_000 }
+        Tap { tracker: Tracker::new(config), frame: 0, time: 1_700_000_000_000_000_000, uncaptured: 0 }
     }
 
     fn wait(&mut self, duration: Duration) -> &mut Self {
@@ -58,7 +60,7 @@ impl Tap {
             urgent: 0,
             options: &[],
             text: text.as_bytes(),
-            text_len: text.len() as u32,
+            text_len: text.len() as u32 + std::mem::take(&mut self.uncaptured),
             checkable: None,
         };
         self.tracker.advance(segment.at.time);
@@ -112,6 +114,19 @@ impl<'a> Talk<'a> {
         self
     }
 
+    /// The snap length cuts off the rest.
+    fn cut_client(&mut self, text: &str, rest: &str) -> &mut Self {
+        self.tap.uncaptured = rest.len() as u32;
+        self.client(text).next[0] += rest.len() as u32;
+        self
+    }
+
+    fn cut_server(&mut self, text: &str, rest: &str) -> &mut Self {
+        self.tap.uncaptured = rest.len() as u32;
+        self.server(text).next[1] += rest.len() as u32;
+        self
+    }
+
     fn login(&mut self) -> &mut Self {
         self.server("220 ready\r\n").client("USER u\r\n").server("331 password\r\n");
         self.client("PASS topsecret\r\n").server("230 in\r\n")
@@ -145,6 +160,37 @@ fn a_password_that_the_capture_enters_in_the_middle_is_not_kept_either() {
         "230 in\r\n",
     );
     assert!(!String::from_utf8_lossy(&tap.only_view().text).contains("topsecret"));
+}
+
+#[test]
+fn a_reply_that_the_capture_begins_with_is_no_greeting_unless_it_says_so() {
+    let listener = |first: &str| {
+        let mut tap = Tap::new();
+        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+        tap.send(server, client, Flags::PSH | Flags::ACK, 1000, 1000, first);
+        let view = tap.only_view();
+        (view.greeting.is_some(), view.transfers.len())
+    };
+    assert_eq!(listener("227 Entering Passive Mode (192,0,2,1,195,80).\r\n"), (false, 1));
+    assert_eq!(listener("220 ready\r\n"), (true, 0));
+}
+
+#[test]
+fn of_a_line_that_the_snap_length_cut_verb_and_code_count_and_addresses_do_not() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.login().client("PASV\r\n");
+    talk.cut_server("227 Entering Passive Mode (192,0,2,1,195,8", "0).\r\n");
+    talk.cut_client("RETR a-long-", "name\r\n").server("150 coming\r\n").cut_server("226 do", "ne.\r\n");
+    let view = tap.only_view();
+    assert_eq!(
+        texts(&view)[5..],
+        ["PASV", "227 Entering Passive Mode (192,0,2,1,195,8", "RETR a-long-", "150 coming", "226 do"]
+    );
+    let transfer = &view.transfers[0];
+    let negotiation = transfer.negotiation.as_ref().expect("it was negotiated");
+    assert_eq!((negotiation.code, negotiation.offered, transfer.code), (227, None, 226));
+    assert_eq!(view.gaps, 3);
 }
 
 #[test]

@@ -312,6 +312,11 @@ impl Connection {
         &self.halves[role as usize]
     }
 
+    /// The reset, if it carries the address of `role`.
+    pub fn reset_from(&self, role: Role) -> Option<Reset> {
+        self.reset.filter(|reset| reset.from == role)
+    }
+
     /// The end that `endpoint` is.
     pub fn role_of(&self, endpoint: Endpoint) -> Role {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Opening, Reset, Role};
-use crate::verdict::case::{Case, seconds};
+use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::opening::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
-use crate::verdict::passage::Transit;
+use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
+use crate::verdict::transfer::sender;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// A control connection that was silent for longer than this while data ran may have been forgotten by a box on the way;
@@ -59,7 +60,12 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     let role = stuck::role(case, None)?;
     let toward = stuck::toward(case, None, role);
     let passage = stuck::passage(case, None, role);
-    let evidence = case.views().filter_map(|(sight, view)| lost_evidence(case, sight, view, role)).collect();
+    let again = stuck::acknowledgement_lost(&case.connections(None));
+    let evidence = case.views().filter_map(|(sight, view)| match again {
+        true => stuck::answered_again(case, sight, &view.control),
+        false => lost_evidence(case, sight, view, role),
+    });
+    let evidence = evidence.collect();
     let stretch = passage.stretch();
     Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
 }
@@ -94,8 +100,8 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     }
     let (sight, reset) = forged_reset(case)?;
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
-    let passage = case
-        .connection_passage(None, from, |connection| connection.reset.is_some_and(|other| other.from == reset.from));
+    let passage =
+        case.connection_passage(None, from, |connection| connection.reset_from(reset.from).map(|reset| reset.at));
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
     let who = if from == Side::Client { "client" } else { "server" };
@@ -141,10 +147,10 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
     if case.opening(Some(joined)) != Opening::Established {
         return None;
     }
-    let connections = case.connections(Some(joined));
     let ended = flow_ended(case, joined)?;
-    let done =
-        connections.iter().any(|(_, c)| [Role::Opener, Role::Listener].iter().any(|&role| c.half(role).fin_acked()));
+    let role = sender(case).map(|side| role_at(side, case.listens(Some(joined))));
+    let mut roles = [Role::Opener, Role::Listener].into_iter().filter(|other| role.is_none_or(|role| role == *other));
+    let done = roles.any(|role| case.each_connection(Some(joined)).any(|(_, c)| c.half(role).fin_acked()));
     let waited = ended.until(case.view().last_at.time);
     if !done || waited < STILL {
         return None;
@@ -164,10 +170,11 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
 /// C11: the connection is up and the server says nothing.
 pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
-    let silent = case.views().all(|(_, view)| view.control.half(Role::Listener).reach == 0) && view.encrypted.is_none();
+    let silent =
+        case.views().all(|(_, view)| view.control.half(Role::Listener).bytes() == 0) && view.encrypted.is_none();
     let answered = case.views().any(|(_, view)| view.control.syn_ack.is_some());
     let since = view.control.established.filter(|_| is_up(case) && silent && answered)?;
-    if since.time.until(view.last_at.time) < STILL {
+    if since.time.until(view.last_at.time) < STILL || stuck::acknowledgement_lost(&case.connections(None)) {
         return None;
     }
     let passage = case.passage(Transit { toward: Side::Client, since: since.time, data: false }, |_| false);
@@ -225,10 +232,10 @@ pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
     let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
-    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.is_some());
+    let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.map(|reset| reset.at));
     let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
-    let stretch = passage.stretch();
+    let stretch = Passage { next: None, ..passage }.stretch();
     Some(finding(stretch, Mechanism::Interrupted, Confidence::Possible, evidence))
 }
 

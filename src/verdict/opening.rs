@@ -3,7 +3,7 @@
 //! The same questions serve the control connection and the data connections: which leg of the handshake came furthest,
 //! which tap saw it last, and what answered it.
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
 use crate::packet::IcmpError;
@@ -85,12 +85,12 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let listens = case.listens(which);
     let toward = listens;
     let mut passage =
-        case.connection_passage(which, toward, |connection| connection.syn.is_some() || connection.icmp.is_some());
-    if is_host_unreachable(error) {
+        case.connection_passage(which, toward, |c| first_syn(c).or(c.icmp.as_ref().map(|error| error.at)));
+    let owner = signer_side(case, sight, error, listens);
+    if is_host_unreachable(error) || owner.is_some() {
         passage.next = None;
     }
     let stretch = passage.stretch();
-    let owner = signer_side(case, sight, error, listens);
     let mut evidence = syn_evidence(case, which);
     evidence.push(case.seen(sight, error.at, icmp_words(error)));
     let mut notes = helper_notes(case, stretch);
@@ -156,8 +156,10 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     if (distance != Some(false)) != genuine {
         return None;
     }
-    let passage =
-        case.connection_passage(which, listens, |connection| connection.syn.is_some() || connection.reset.is_some());
+    let mut passage = case.connection_passage(which, listens, |c| first_syn(c).or(c.reset.map(|reset| reset.at)));
+    if distance == Some(true) {
+        passage.next = None;
+    }
     let stretch = or_before(case, which, sight, passage);
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
     let at_host = stretch_is_host(case, stretch, listens) && case.is_given(sight);
@@ -195,7 +197,7 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     let connections = case.connections(which);
     let listens = case.listens(which);
     connections.iter().find(|(_, connection)| connection.syn.is_some())?;
-    let passage = case.connection_passage(which, listens, |connection| connection.syn.is_some());
+    let passage = case.connection_passage(which, listens, first_syn);
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.extend(unseen_behind(case, which, &passage, listens));
@@ -223,8 +225,8 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     let toward = !case.listens(which);
     let refusal = first_icmp(case, which, Role::Listener);
     let reset = nearest_reset(case, which, Role::Opener, toward);
-    let passage = case.connection_passage(which, toward, |connection| {
-        connection.syn_ack.is_some() || connection.reset.is_some_and(|reset| reset.from == Role::Opener)
+    let passage = case.connection_passage(which, toward, |c| {
+        c.syn_ack.map(|leg| leg.first).or(c.reset_from(Role::Opener).map(|reset| reset.at))
     });
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
@@ -273,6 +275,10 @@ fn finding(
     }
 }
 
+fn first_syn(connection: &Connection) -> Option<At> {
+    connection.syn.map(|leg| leg.first)
+}
+
 /// The first ICMP error that quotes a packet of this role.
 fn first_icmp<'a>(case: &Case<'a>, which: Which<'a>, quoted: Role) -> Option<(usize, &'a IcmpError)> {
     case.connections(which).into_iter().find_map(|(sight, connection)| {
@@ -286,7 +292,7 @@ fn nearest_reset<'a>(case: &Case<'a>, which: Which<'a>, from: Role, side: Side) 
     let mut resets = case
         .connections(which)
         .into_iter()
-        .filter_map(|(sight, connection)| Some((sight, connection.reset.filter(|reset| reset.from == from)?)));
+        .filter_map(|(sight, connection)| Some((sight, connection.reset_from(from)?)));
     if side == Side::Server { resets.next_back() } else { resets.next() }
 }
 

@@ -77,8 +77,7 @@ fn client_left(case: &Case<'_>) -> bool {
 fn left_by_client(case: &Case<'_>, joined: &JoinedAttempt, connection: &Connection) -> bool {
     let client = role_at(Side::Client, case.listens(Some(joined)));
     let (own, servers) = (connection.half(client), connection.half(client.other()));
-    let ended =
-        own.fin.map(|fin| fin.first).or(connection.reset.filter(|reset| reset.from == client).map(|reset| reset.at));
+    let ended = own.fin.map(|fin| fin.first).or(connection.reset_from(client).map(|reset| reset.at));
     let first = ended.is_some_and(|at| servers.fin.is_none_or(|fin| at < fin.first));
     let downloading = sender(case) == Some(Side::Server);
     let moving = ended.is_some_and(|at| servers.last_new.time.until(at.time) < STILL);
@@ -176,7 +175,7 @@ fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
     }
 }
 
-/// The SYNs of an opening, or the SYN-ACKs where no SYN was captured, at the tap that saw most of them.
+/// The SYNs of an opening, or the SYN-ACKs where those were sent again, at the tap that saw most of them.
 #[derive(Clone, Copy, Debug)]
 struct Tries {
     /// On the main tap's clock.
@@ -198,7 +197,7 @@ impl Tries {
 
 fn tries<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Tries> {
     let tries = case.connections(which).into_iter().filter_map(|(sight, connection)| {
-        let leg = connection.syn.or(connection.syn_ack)?;
+        let leg = [connection.syn_ack, connection.syn].into_iter().flatten().max_by_key(|leg| leg.count)?;
         let clock = |time| case.session.on_main_clock(sight, time);
         let silence = leg.last.time.until(case.facts(sight).census.ended);
         Some(Tries { first: clock(leg.first.time), last: clock(leg.last.time), count: leg.count, silence })
@@ -242,7 +241,7 @@ fn reply_is_lost(case: &Case<'_>) -> bool {
         view.log.iter().rposition(|event| event.toward == Side::Client && matches!(event.kind, EventKind::Reply(_)));
     let last_word = words.map(|last| last as u32) == case.transfer().and_then(|transfer| transfer.reply);
     let half = view.control.half(Role::Listener);
-    let reset = view.control.reset.is_some_and(|reset| reset.from == Role::Opener);
+    let reset = view.control.reset_from(Role::Opener).is_some();
     last_word && half.unacked() && (half.resent >= 2 || reset)
 }
 
@@ -280,7 +279,7 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
 
 /// The server's address reset the conversation before either end had closed it.
 pub(super) fn is_reset_by_server(view: &View) -> bool {
-    let Some(reset) = view.control.reset.filter(|reset| reset.from == Role::Listener) else { return false };
+    let Some(reset) = view.control.reset_from(Role::Listener) else { return false };
     let closed = [Role::Opener, Role::Listener]
         .iter()
         .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));

@@ -7,15 +7,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::session::view::Settled;
+use crate::session::view::{Negotiation, Settled};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
 
-/// A capture may have run this much longer than its first and last packet tell.
+/// A capture may have run this much longer than its last packet tells.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// A tap that is to vouch for an absence has to go on for this long; the clocks of two taps are known to one another with
@@ -65,35 +65,29 @@ impl<'a> Case<'a> {
         Passage { toward: transit.toward, last: last.map(|last| path[last]), next }
     }
 
-    /// How far a packet of a connection came, told by a property of the connection at each tap. It was under way when the
-    /// first tap that shows the property saw the connection begin.
+    /// How far a packet of a connection came: `moment` tells when a tap saw it, if it did.
     pub fn connection_passage(
         &self,
         which: Option<&'a JoinedAttempt>,
         toward: Side,
-        shows: impl Fn(&Connection) -> bool,
+        moment: impl Fn(&Connection) -> Option<At>,
     ) -> Passage {
-        let connections = self.connections(which);
-        let began = connections
-            .iter()
-            .filter(|(_, connection)| shows(connection))
-            .filter_map(|(sight, connection)| Some(self.session.on_main_clock(*sight, connection.began()?.time)));
-        let since = began.min().unwrap_or(self.view().began.time);
-        self.passage(Transit { toward, since, data: which.is_some() }, |sight| {
-            connections.iter().any(|(other, connection)| *other == sight && shows(connection))
-        })
+        let seen: Vec<(usize, At)> =
+            self.each_connection(which).filter_map(|(sight, connection)| Some((sight, moment(connection)?))).collect();
+        let first = seen.iter().map(|(sight, at)| self.session.on_main_clock(*sight, at.time)).min();
+        let since = first.unwrap_or(self.view().began.time);
+        let transit = Transit { toward, since, data: which.is_some() };
+        self.passage(transit, |sight| seen.iter().any(|(other, _)| *other == sight))
     }
 
     /// Whether it means something that this tap did not see a packet: its capture is complete, shows both directions, and
     /// goes on beyond the moment at which the packet was under way.
     pub fn vouches(&self, sight: usize, transit: Transit) -> bool {
         let facts = self.facts(sight);
-        if facts.lost > 0 || (transit.data && self.may_be_filtered(sight)) {
+        if facts.lost > 0 || (transit.data && (self.may_be_filtered(sight) || !self.is_expected(sight))) {
             return false;
         }
-        let Some(view) = self.session.view(sight) else {
-            return self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight));
-        };
+        let Some(view) = self.session.view(sight) else { return self.vouches_unseen(sight) };
         let both = [Role::Opener, Role::Listener].iter().all(|&role| view.control.half(role).start.is_some());
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
         let on_main_clock = |time| self.session.on_main_clock(sight, time);
@@ -102,6 +96,26 @@ impl<'a> Case<'a> {
         let ended =
             view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
+    }
+
+    /// This tap would know the data connection if it saw it: what was agreed passed it too, though it may have taken it for
+    /// superseded.
+    fn is_expected(&self, sight: usize) -> bool {
+        let port = |negotiation: &Negotiation| negotiation.offered.map(|offered| offered.port);
+        let Some(agreed) = self.negotiation().and_then(port) else { return true };
+        let Some(view) = self.session.view(sight) else { return true };
+        let own = self.transfer.and_then(|index| self.session.transfer(sight, index));
+        let superseded = view.transfers.iter().flat_map(|transfer| &transfer.superseded);
+        own.and_then(|own| own.negotiation.as_ref()).and_then(port).is_some()
+            || superseded.into_iter().any(|negotiation| port(negotiation) == Some(agreed))
+    }
+
+    /// The same for a tap that saw nothing of the session. The control connection passes every tap, so where it was up, such
+    /// a tap was not capturing, or is not on the line.
+    fn vouches_unseen(&self, sight: usize) -> bool {
+        let facts = self.facts(sight);
+        let up = self.opening(None) == Opening::Established;
+        !up && self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight))
     }
 
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
@@ -119,7 +133,7 @@ impl<'a> Case<'a> {
     /// clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
         let (mine, its) = (self.view(), self.facts(sight).census);
-        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time.plus(QUIET));
+        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time);
         began_in_time && its.ended.plus(QUIET) >= mine.began.time
     }
 

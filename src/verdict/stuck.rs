@@ -8,6 +8,7 @@ use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
 use crate::tcp::connection::{Connection, Half, Role};
+use crate::verdict::Evidence;
 use crate::verdict::case::Case;
 use crate::verdict::outcome::STILL;
 use crate::verdict::passage::{GOES_ON, Passage, Transit};
@@ -17,11 +18,16 @@ type Connections<'a> = Few<(usize, &'a Connection)>;
 /// The role whose bytes are lost; bytes before a mere FIN, and before bytes that were not seen themselves.
 pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Role> {
     let roles = || [Role::Listener, Role::Opener].into_iter();
-    let troubled = |(_, connection): (usize, &Connection)| roles().any(|role| is_troubled(connection.half(role)));
+    let troubled = |(_, connection): (usize, &Connection)| {
+        roles().any(|role| is_troubled(connection.half(role))) || goes_on_answering(connection)
+    };
     if !case.each_connection(which).any(troubled) {
         return None;
     }
     let connections = case.connections(which);
+    if acknowledgement_lost(&connections) {
+        return Some(Role::Opener);
+    }
     roles()
         .find(|&role| bytes_lost(case, &connections, role))
         .or(roles().find(|&role| fin_lost(&connections, role)))
@@ -31,6 +37,28 @@ pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Opt
 /// Something of this end may be lost. Almost every connection of a healthy network ends the question here.
 fn is_troubled(half: &Half) -> bool {
     half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > half.reach
+}
+
+/// The listener sends its SYN-ACK again though a tap saw it acknowledged, and nobody says anything: the acknowledgement is
+/// lost (RFC 9293 section 3.5), as by a stateful filter that does not see the SYN-ACKs because they take another way.
+pub(super) fn acknowledgement_lost(connections: &Connections<'_>) -> bool {
+    let mute = |c: &Connection| [Role::Opener, Role::Listener].iter().all(|&role| c.half(role).bytes() == 0);
+    connections.iter().any(|(_, c)| goes_on_answering(c)) && connections.iter().all(|(_, c)| mute(c))
+}
+
+/// Evidence for that.
+pub(super) fn answered_again(case: &Case<'_>, sight: usize, connection: &Connection) -> Option<Evidence> {
+    let syn_ack = connection.syn_ack?;
+    let text = match connection.established {
+        Some(_) => "the SYN-ACK is acknowledged here and sent again all the same",
+        None => "the SYN-ACK is sent again, and no acknowledgement comes by",
+    };
+    Some(case.seen(sight, syn_ack.last, format!("{text}, {} times in all", syn_ack.count)))
+}
+
+fn goes_on_answering(connection: &Connection) -> bool {
+    let pair = connection.established.zip(connection.syn_ack);
+    pair.is_some_and(|(up, syn_ack)| up.time.until(syn_ack.last.time) > GOES_ON)
 }
 
 /// Bytes were sent again for a good while, and no tap saw them acknowledged.
@@ -57,7 +85,8 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 /// were lost. Without the silence it is the capture that may have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
-    let reach = halves().map(|half| half.reach.max(half.acked)).max().unwrap_or(0);
+    let known = |half: &Half| half.acked.max(half.reach + u64::from(half.fin.is_some()));
+    let reach = halves().map(known).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
@@ -84,6 +113,9 @@ fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
 pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Passage {
     let connections = case.connections(which);
     let toward = toward(case, which, role);
+    if acknowledgement_lost(&connections) {
+        return case.connection_passage(which, toward, |connection| connection.established);
+    }
     let sent = |half: &Half| half.reach.max(half.stood);
     let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
     let Some((sight, model)) = model.map(|(sight, c)| (*sight, c.half(role))) else {

@@ -74,22 +74,26 @@ fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidenc
     }
 }
 
-/// T3: a box on the path reset the established data connection; or the peer's host did.
+/// T3: a box on the path reset the established data connection; or the peer's host did, and not because of anything that
+/// was said where the capture has a hole.
 pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case).filter(|joined| is_interrupted(case, joined))?;
+    if case.view().gaps > 0 && !is_forged(case, joined) {
+        return None;
+    }
     let connections = case.connections(Some(joined));
     let listens = case.listens(Some(joined));
     let mut stretch = Stretch::WHOLE;
     let mut evidence = case.transfer_evidence();
     for role in [Role::Opener, Role::Listener] {
         let from = if role == Role::Listener { listens } else { !listens };
-        let shows = |connection: &Connection| connection.reset.is_some_and(|reset| reset.from == role);
-        if connections.iter().any(|(_, connection)| shows(connection)) {
-            let passage = case.connection_passage(Some(joined), from, shows);
+        let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
+        if connections.iter().any(|(_, connection)| seen(connection).is_some()) {
+            let passage = case.connection_passage(Some(joined), from, seen);
             stretch = stretch.meet(passage.stretch());
         }
-        for (sight, connection) in connections.iter().filter(|(_, connection)| shows(connection)) {
-            let reset = connection.reset?;
+        for (sight, connection) in connections.iter() {
+            let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
             let who = if from == Side::Client { "client" } else { "server" };
             let text = format!("RST in the {who}'s name, TTL {}, where its other packets have {ttl}", reset.ttl);
@@ -153,7 +157,10 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
     let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
     for (sight, connection) in connections.iter() {
-        evidence.extend(stuck_evidence(case, *sight, connection.half(role), toward));
+        evidence.extend(match stuck::acknowledgement_lost(&connections) {
+            true => stuck::answered_again(case, *sight, connection),
+            false => stuck_evidence(case, *sight, connection.half(role), toward),
+        });
     }
     finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence)
 }
@@ -186,18 +193,18 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
         return None;
     }
-    let since = half.last_new.time.max(connections.iter().filter_map(|(_, c)| c.established).map(|at| at.time).max()?);
-    let view = case.session.view(sight)?;
-    if since.until(view.last_at.time) < STILL {
+    let clock = |sight, time| case.session.on_main_clock(sight, time);
+    let up = connections.iter().filter_map(|(sight, c)| Some(clock(*sight, c.established?.time))).max()?;
+    let since = clock(sight, half.last_new.time).max(up);
+    let until: Time = case.session.view(sight)?.last_at.time;
+    if since.until(clock(sight, until)) < STILL {
         return None;
     }
     let toward = !side;
-    let passage =
-        case.passage(Transit { toward, since: case.session.on_main_clock(sight, since), data: true }, |_| false);
+    let passage = case.passage(Transit { toward, since, data: true }, |_| false);
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
-    let until: Time = view.last_at.time;
-    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, until));
+    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
     evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
     if receiver.is_some() {

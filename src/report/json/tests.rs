@@ -126,3 +126,17 @@ fn a_tap_that_lost_packets_is_not_complete() {
     talk.view.gaps = 1;
     assert_eq!(object(talk, Outcome::Failed, None, &[tap("x")])["taps"][0]["complete"], false);
 }
+
+#[test]
+fn what_would_act_on_a_terminal_is_an_escape_that_means_the_same() {
+    let text = "220 \x1b[2J\x7f\u{9b}31m \u{202e}exe \u{e0041} gr\u{fc}n \u{1f600}";
+    let mut talk = Talk::active();
+    talk.reply(220, text);
+    let mut out = Vec::new();
+    write(&mut out, &talk.session(), &judged(Outcome::Failed, None), &[tap("x")]).unwrap();
+    let written = String::from_utf8(out).unwrap();
+    assert!(written.chars().all(is_harmless), "{written}");
+    let object: Value = serde_json::from_str(&written).unwrap();
+    let events = object["timeline"].as_array().unwrap();
+    assert_eq!(events.last().unwrap()["text"], text);
+}

@@ -1,0 +1,156 @@
+//! Damaged captures: whatever is in a file, a run ends soon, takes little memory and never panics.
+//!
+//! Every capture of the project and of the public traces, damaged by chance. `FTPWHY_HOSTILE=10000` makes as many
+//! variants; a variant is told by its seed.
+
+mod damage;
+mod shared;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use damage::{Random, damage};
+use ftpwhy::replay::{Capture, Replay, Sink, replay};
+use ftpwhy::report::{Format, Options, Reporter};
+use ftpwhy::session::join::Session;
+use ftpwhy::verdict::{Judgement, TapFacts};
+
+/// Variants of a normal run.
+const VARIANTS: usize = 300;
+
+/// Bytes that a run may have allocated at once, on top of what the test itself holds.
+const MAX_BYTES: usize = 256 << 20;
+
+/// A damaged capture of at most a megabyte takes milliseconds; a machine may be busy.
+const MAX_TIME: Duration = Duration::from_secs(30);
+
+/// Counts what is allocated.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)] // an allocator cannot be had without; every call goes to the system's unchanged
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(now, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations that are counted are those of one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn damage_is_borne() {
+    let _alone = ONE_AT_A_TIME.lock().expect("no other test has failed");
+    let files = captures();
+    let variants = std::env::var("FTPWHY_HOSTILE").map_or(VARIANTS, |text| text.parse().expect("a number of variants"));
+    let (mut slowest, mut largest) = (Duration::ZERO, 0);
+    for seed in 0..variants as u64 {
+        let (took, bytes) = run(seed, &files);
+        assert!(bytes < MAX_BYTES, "seed {seed}: {bytes} bytes at once");
+        (slowest, largest) = (slowest.max(took), largest.max(bytes));
+    }
+    println!("{variants} variants; slowest {slowest:?}, largest {} KiB", largest >> 10);
+}
+
+/// Replays the captures that a seed stands for: one or two files, damaged.
+fn run(seed: u64, files: &[PathBuf]) -> (Duration, usize) {
+    let mut random = Random(seed);
+    let one = random.below(files.len());
+    let paths: Vec<PathBuf> = (0..1 + random.below(2))
+        .map(|tap| {
+            let source = &files[(one + tap) % files.len()];
+            let damaged = damage(&fs::read(source).expect("a capture is readable"), &mut random);
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{tap}.pcap"));
+            fs::write(&path, damaged).expect("the folder for tests is writable");
+            path
+        })
+        .collect();
+    PEAK.store(NOW.load(Relaxed), Relaxed);
+    let (before, began) = (NOW.load(Relaxed), Instant::now());
+    within_time(seed, move || report(paths));
+    (began.elapsed(), PEAK.load(Relaxed).saturating_sub(before))
+}
+
+/// Does `work` on a thread of its own, which must neither panic nor take too long.
+fn within_time(seed: u64, work: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        work();
+        let _ = done.send(());
+    });
+    if wait.recv_timeout(MAX_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("seed {seed}: not done after {MAX_TIME:?}");
+    }
+    assert!(worker.join().is_ok(), "seed {seed}: panicked");
+}
+
+/// Reports what is found in every form.
+struct Report(Vec<u8>);
+
+impl Sink for Report {
+    type Error = std::io::Error;
+
+    fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> std::io::Result<()> {
+        for format in [Format::Text, Format::Json] {
+            self.0.clear();
+            let options = Options { format, timeline: true, all: true, ..Options::default() };
+            let mut reporter = Reporter::new(&mut self.0, options);
+            reporter.session(session, judgement, taps)?;
+            reporter.finish(taps)?;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, _: u64, _: Option<u64>) {}
+}
+
+fn report(paths: Vec<PathBuf>) {
+    let captures = paths.into_iter().map(|path| Capture { place: None, paths: vec![path] }).collect();
+    let what = Replay { captures, control_ports: vec![21, 990], passive_range: None, filter: None };
+    if let Ok(found) = replay(&what, &mut Report(Vec::new())) {
+        found.expect("a vector takes all");
+    }
+}
+
+/// All capture files at hand.
+fn captures() -> Vec<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    let shared = [("FTPWHY_TRACES", "traces"), ("FTPWHY_CASES", "cases")];
+    let folders = shared.into_iter().filter_map(|(variable, name)| shared::folder(variable, name));
+    let mut files: Vec<PathBuf> = folders.chain([own]).flat_map(|folder| captures_in(&folder)).collect();
+    files.sort();
+    assert!(files.len() > 100, "only {} captures", files.len());
+    files
+}
+
+/// The capture files in a folder and those in it.
+fn captures_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => captures_in(&path),
+            false if path.extension().is_some_and(|extension| extension == "pcap" || extension == "pcapng") => {
+                vec![path]
+            }
+            false => Vec::new(),
+        })
+        .collect()
+}

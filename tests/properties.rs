@@ -1,0 +1,242 @@
+//! What must hold for verdicts whatever captures go through: clocks that differ, packets twice or out of order, packets
+//! missing, files cut short. A wider stretch is allowed where less was captured; a wrong one never is.
+//!
+//! `FTPWHY_ROUNDS=100` plays so many variants of every case. A failure names its round; `FTPWHY_ONLY="that name"` plays
+//! it alone, which leaves its captures in `target/tmp`.
+
+mod common;
+mod damage;
+mod labelled;
+mod shared;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use damage::{Random, Records};
+use labelled::{Labelled, Said, all};
+
+/// Variants of every case in a normal run.
+const ROUNDS: usize = 8;
+
+/// One way to look at a case.
+struct Round<'a> {
+    case: &'a Labelled,
+    /// Some of its taps.
+    taps: Vec<usize>,
+    /// Their places are given.
+    given: bool,
+    folder: &'a Path,
+    random: Random,
+    name: String,
+}
+
+impl Round<'_> {
+    /// What is said of the captures as they are.
+    fn plain(&self) -> Said {
+        let files = self.taps.iter().map(|&tap| self.case.taps[tap].1.clone()).collect();
+        self.case.replay(&self.taps, files, self.given)
+    }
+
+    /// What is said after `change` was done to the captures; the number is the position in `taps`.
+    fn changed(&mut self, mut change: impl FnMut(usize, Records, &mut Random) -> Records) -> Said {
+        let files: Vec<PathBuf> = (0..self.taps.len())
+            .map(|position| {
+                let source = &self.case.taps[self.taps[position]].1;
+                let records = Records::of(&fs::read(source).expect("a capture is readable"));
+                let path = self.folder.join(format!("{position}.pcap"));
+                fs::write(&path, change(position, records, &mut self.random).file()).expect("the folder is writable");
+                path
+            })
+            .collect();
+        self.case.replay(&self.taps, files, self.given)
+    }
+
+    fn error(&self, said: &Said) -> Option<String> {
+        self.case.error(said).map(|error| format!("{}: {error}\n    {said:?}", self.name))
+    }
+}
+
+/// Plays rounds of a property over all cases; it returns what is wrong with one.
+fn play(property: &str, mut holds: impl FnMut(&mut Round<'_>) -> Option<String>) {
+    let rounds = std::env::var("FTPWHY_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(property);
+    fs::create_dir_all(&folder).expect("the folder for tests is writable");
+    let only = std::env::var("FTPWHY_ONLY").ok();
+    let (cases, mut wrong, mut played) = (all(), Vec::new(), 0);
+    for (number, case) in (0..).zip(&cases) {
+        for round in 0..rounds {
+            let mut random = Random((number << 32) + round as u64);
+            let bits = 1 + random.below((1 << case.taps.len()) - 1);
+            let taps: Vec<usize> = (0..case.taps.len()).filter(|tap| bits >> tap & 1 == 1).collect();
+            let given = random.once_in(2);
+            let name = format!("{} {taps:?} given={given} round {round}", case.name);
+            if only.as_ref().is_some_and(|only| *only != name) {
+                continue;
+            }
+            wrong.extend(holds(&mut Round { case, taps, given, folder: &folder, random, name }));
+            played += 1;
+        }
+    }
+    assert!(only.is_some() || played >= 50 * rounds, "only {played} rounds");
+    assert!(wrong.is_empty(), "{} of {played}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_said_of_the_captures_as_they_are_is_right() {
+    play("plain", |round| round.error(&round.plain()));
+}
+
+/// Only of a tap that saw nothing of a session is the clock all that tells whether it could have.
+#[test]
+fn the_clock_of_a_tap_does_not_matter() {
+    const SKEWS: [i64; 8] = [-400 * 86_400, -86_400, -3600, -7, 7, 3600, 86_400, 400 * 86_400];
+    play("skew", |round| {
+        let skewed = round.random.below(round.taps.len());
+        let skew = SKEWS[round.random.below(SKEWS.len())] * 1_000_000 + round.random.below(1_000_000) as i64;
+        let plain = round.plain();
+        let said = round.changed(|position, mut records, _| {
+            for record in records.records.iter_mut().filter(|_| position == skewed) {
+                let micros = Records::micros(record);
+                Records::set_micros(record, micros + skew);
+            }
+            records
+        });
+        let same = said == plain || plain.unseen && said.is_wider_than(&plain);
+        (!same).then(|| format!("{}: tap {skewed} by {skew} µs\n    {plain:?}\n    {said:?}", round.name))
+    });
+}
+
+#[test]
+fn packets_twice_and_out_of_order_do_no_harm() {
+    play("order", |round| {
+        let said = round.changed(|_, mut records, random| {
+            double(&mut records, random);
+            reorder(&mut records, random);
+            records
+        });
+        round.error(&said)
+    });
+}
+
+/// One packet in five was captured twice.
+fn double(records: &mut Records, random: &mut Random) {
+    let twice = |record| if random.once_in(5) { vec![Clone::clone(&record), record] } else { vec![record] };
+    records.records = std::mem::take(&mut records.records).into_iter().flat_map(twice).collect();
+}
+
+/// Half of the neighbours less than a millisecond apart change places, with their times or without.
+fn reorder(records: &mut Records, random: &mut Random) {
+    let with_times = random.once_in(2);
+    for at in 1..records.records.len() {
+        let times = [at - 1, at].map(|at| Records::micros(&records.records[at]));
+        if (times[1] - times[0]).abs() < 1000 && random.once_in(2) {
+            records.records.swap(at - 1, at);
+            if !with_times {
+                Records::set_micros(&mut records.records[at - 1], times[0]);
+                Records::set_micros(&mut records.records[at], times[1]);
+            }
+        }
+    }
+}
+
+/// Places are given: of two taps on one link only what each saw tells which is nearer to whom, and a loss turns that round.
+/// Of a transfer between two servers each of two sessions tells half, and a hole in one hides it from the other.
+#[test]
+fn missing_packets_mislead_nobody() {
+    play("loss", |round| {
+        if round.case.name == "V9-two-servers" {
+            return None;
+        }
+        round.given = true;
+        let said = round.changed(|_, mut records, random| {
+            let one = random.below(records.records.len().max(1));
+            let mut at = 0;
+            records.records.retain(|_| {
+                at += 1;
+                at != one + 1 && !random.once_in(100)
+            });
+            records
+        });
+        round.error(&said)
+    });
+}
+
+#[test]
+fn a_short_snap_length_misleads_nobody() {
+    play("snap", |round| {
+        let said = round.changed(|_, mut records, _| {
+            records.snap(96);
+            records
+        });
+        round.error(&said)
+    });
+}
+
+#[test]
+fn a_cut_capture_misleads_nobody() {
+    play("cut", |round| {
+        let cut = round.random.below(round.taps.len());
+        let said = round.changed(|position, records, random| {
+            let mut file = records.file();
+            if position == cut {
+                file.truncate(24 + random.below(file.len() - 23));
+            }
+            Records { head: file, records: Vec::new() }
+        });
+        round.error(&said)
+    });
+}
+
+#[test]
+fn a_capture_that_begins_late_misleads_nobody() {
+    play("late", |round| {
+        let late = round.random.below(round.taps.len());
+        let said = round.changed(|position, mut records, random| {
+            if position == late {
+                let before = random.below(records.records.len());
+                records.records.drain(..before);
+            }
+            records
+        });
+        round.error(&said)
+    });
+}
+
+#[test]
+fn a_pipe_in_odd_pieces_says_what_the_file_says() {
+    play("pipe", |round| {
+        let plain = round.plain();
+        let pipes: Vec<PathBuf> = (0..round.taps.len()).map(|position| pipe(round.folder, position)).collect();
+        let writers: Vec<_> = (0..round.taps.len())
+            .map(|position| {
+                let bytes = fs::read(&round.case.taps[round.taps[position]].1).expect("a capture is readable");
+                let (path, random) = (pipes[position].clone(), Random(round.random.next()));
+                thread::spawn(move || write_in_pieces(&path, &bytes, random))
+            })
+            .collect();
+        let said = round.case.replay(&round.taps, pipes, round.given);
+        writers.into_iter().for_each(|writer| writer.join().expect("a pipe takes all"));
+        (said != plain).then(|| format!("{}\n    {plain:?}\n    {said:?}", round.name))
+    });
+}
+
+fn pipe(folder: &Path, number: usize) -> PathBuf {
+    let path = folder.join(format!("pipe-{number}"));
+    if !path.exists() {
+        let status = Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+        assert!(status.success());
+    }
+    path
+}
+
+fn write_in_pieces(path: &Path, mut bytes: &[u8], mut random: Random) {
+    let mut pipe = fs::OpenOptions::new().write(true).open(path).expect("the pipe can be opened");
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at((1 + random.below(3000)).min(bytes.len()));
+        pipe.write_all(piece).expect("the pipe takes all");
+        bytes = rest;
+    }
+}
