@@ -94,15 +94,17 @@ fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     })
 }
 
-/// Sequence number behind the bytes that a tap saw of one end.
+/// Sequence number behind what a tap saw of one end; a tap that saw neither bytes nor a FIN of it may have learnt of the
+/// bytes from an acknowledgement that stands beyond them.
 fn end(half: &Half) -> Option<u32> {
-    half.start.map(|start| start.wrapping_add(half.reach as u32))
+    let start = half.start.filter(|_| half.reach > 0 || half.fin.is_some())?;
+    Some(start.wrapping_add(half.reach as u32))
 }
 
 /// Some tap saw an acknowledgement of all that any tap saw.
 fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
     let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
-    let acked = |half: &Half| half.start.map(|start| start.wrapping_add(half.acked as u32));
+    let acked = |half: &Half| half.start.filter(|_| half.acked > 0).map(|start| start.wrapping_add(half.acked as u32));
     let covers = |acked: u32, furthest: u32| acked.wrapping_sub(furthest) as i32 >= 0;
     furthest.is_none_or(|furthest| {
         connections.iter().filter_map(|(_, c)| acked(c.half(role))).any(|acked| covers(acked, furthest))
