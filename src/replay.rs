@@ -31,6 +31,8 @@ pub struct Replay {
     pub passive_range: Option<RangeInclusive<u16>>,
     /// Only packets that pass this filter are read.
     pub filter: Option<Filter>,
+    /// The user says that the captures were taken without a filter, so what is not in them was not there.
+    pub unfiltered: bool,
 }
 
 /// The files of one tap.
@@ -218,6 +220,7 @@ fn one_leg(placing: Placing, toward: Side) -> Placing {
 struct Follower {
     reader: TapReader,
     sieve: Option<Sieve>,
+    unfiltered: bool,
     decoder: Decoder,
     trackers: Vec<Tracker>,
     undecoded: HashMap<Undecoded, u64, RandomState>,
@@ -239,7 +242,16 @@ impl Follower {
         let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
         let undecoded = HashMap::default();
         let sieve = replay.filter.as_ref().map(Filter::ready);
-        Follower { reader, sieve, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+        Follower {
+            reader,
+            sieve,
+            unfiltered: replay.unfiltered,
+            decoder: Decoder::new(),
+            trackers,
+            undecoded,
+            packets: 0,
+            capture,
+        }
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
@@ -300,7 +312,8 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.packets;
-        let kept = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let told = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let kept = told.or(self.unfiltered.then_some(""));
         let asked = self.sieve.as_ref().map(Sieve::expression);
         known.filter = match (kept, asked) {
             (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),

@@ -37,7 +37,8 @@ pub struct TapFacts {
     pub capture: usize,
     /// Packets read.
     pub packets: u64,
-    /// The capture filter, if the capture tells (pcapng `if_filter`), in libpcap's language.
+    /// The capture filter in libpcap's language, if the capture (pcapng `if_filter`) or the user tells; empty if there was
+    /// none.
     pub filter: Option<String>,
     /// A file ended in mid-record or could not be read to its end.
     pub cut: bool,
