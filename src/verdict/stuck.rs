@@ -42,8 +42,11 @@ fn is_troubled(half: &Half) -> bool {
 /// The listener sends its SYN-ACK again though a tap saw it acknowledged, and nobody says anything: the acknowledgement is
 /// lost (RFC 9293 section 3.5), as by a stateful filter that does not see the SYN-ACKs because they take another way.
 pub(super) fn acknowledgement_lost(connections: &Connections<'_>) -> bool {
-    let mute = |c: &Connection| [Role::Opener, Role::Listener].iter().all(|&role| c.half(role).bytes() == 0);
-    connections.iter().any(|(_, c)| goes_on_answering(c)) && connections.iter().all(|(_, c)| mute(c))
+    let mute = |half: &Half| half.bytes() == 0 && !half.fin_acked();
+    let mute = |c: &Connection| [Role::Opener, Role::Listener].iter().all(|&role| mute(c.half(role)));
+    let acknowledged = connections.iter().any(|(_, c)| c.established.is_some());
+    let again = connections.iter().any(|(_, c)| goes_on_answering(c));
+    acknowledged && again && connections.iter().all(|(_, c)| mute(c))
 }
 
 /// Evidence for that.
@@ -56,9 +59,12 @@ pub(super) fn answered_again(case: &Case<'_>, sight: usize, connection: &Connect
     Some(case.seen(sight, syn_ack.last, format!("{text}, {} times in all", syn_ack.count)))
 }
 
+/// The SYN-ACK comes again long after its acknowledgement passed here, or long after itself where none did.
 fn goes_on_answering(connection: &Connection) -> bool {
-    let pair = connection.established.zip(connection.syn_ack);
-    pair.is_some_and(|(up, syn_ack)| up.time.until(syn_ack.last.time) > GOES_ON)
+    connection.syn_ack.is_some_and(|syn_ack| {
+        let since = connection.established.unwrap_or(syn_ack.first);
+        since.time.until(syn_ack.last.time) > GOES_ON
+    })
 }
 
 /// Bytes were sent again for a good while, and no tap saw them acknowledged.
