@@ -15,6 +15,9 @@ use crate::report::{Options, table};
 use crate::session::join::Session;
 use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Mechanism, Outcome, Remedy, TapFacts, Verdict};
 
+/// Clocks that differ by less, in nanoseconds, are as good as the same: what is told of them is an estimate.
+const OFFSET: u64 = 1_000_000;
+
 /// What the blocks of one session share.
 #[derive(Clone, Copy)]
 struct Page<'a> {
@@ -250,7 +253,7 @@ impl Page<'_> {
             }
             if content.view.is_none() {
                 self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
-            } else if sight != session.main_sight() {
+            } else if sight != session.main_sight() && content.offset_ns.unsigned_abs() >= OFFSET {
                 self.paragraph(out, "  ", "  ", &self.clocks(sight, content.offset_ns))?;
             }
             if let Some(view) = content.view.as_ref().filter(|view| view.uncounted > 0) {
