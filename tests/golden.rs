@@ -140,6 +140,14 @@ fn reports_are_as_blessed() {
 }
 
 #[test]
+fn the_readme_shows_what_its_first_command_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("the file is there");
+    let shown = format!("```text\n{}```\n", read("captures/story-2-active-put/replay.txt"));
+    assert!(read("README.md").contains(&shown), "README.md shows another report");
+}
+
+#[test]
 fn all_taps_together_tell_the_truth() {
     for case in cases() {
         let (report, _) = case.replay("jsonl");
