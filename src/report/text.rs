@@ -91,20 +91,19 @@ impl Page<'_> {
         (outcome, verdict): &(Outcome, Option<Verdict>),
         healthy: bool,
     ) -> io::Result<()> {
+        let failure = verdict.as_ref().filter(|_| *outcome == Outcome::Failed);
+        if failure.is_none() && !healthy {
+            return Ok(());
+        }
         let case = Case { transfer: Some(index), ..self.case };
         let head = format!("{}   {}   {}", command(&case), self.ends(), endpoint(&case));
-        match (outcome, verdict) {
-            (Outcome::Failed, Some(verdict)) => {
-                self.headline(out, *outcome, &head, Some(verdict))?;
-                self.body(out, case, verdict)
-            }
-            _ if !healthy => Ok(()),
-            _ => {
-                let head = format!("{head}   {}{}", words::outcome(*outcome), moved(&case));
-                self.headline(out, *outcome, &head, verdict.as_ref())?;
-                verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, case, verdict))
-            }
+        if let Some(verdict) = failure {
+            self.headline(out, *outcome, &head, Some(verdict))?;
+            return self.body(out, case, verdict);
         }
+        let head = format!("{head}   {}{}", words::outcome(*outcome), moved(&case));
+        self.headline(out, *outcome, &head, verdict.as_ref())?;
+        verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, case, verdict))
     }
 
     /// Client, server, its program and the user.
