@@ -282,6 +282,9 @@ fn offered_port(negotiation: &Negotiation) -> Option<u16> {
     negotiation.offered.map(|offered| offered.port)
 }
 
+/// How many sayings one tap may have missed in a row before its clock is no longer followed.
+const AHEAD: usize = 64;
+
 /// What to add to the times of `view` to get those of `model`: for either direction the median over what both heard said,
 /// the handshake's first packets included, and of the two the mean. The transit times of the two directions pull it in
 /// opposite ways.
@@ -300,7 +303,7 @@ fn time_differences(model: &View, view: &View, toward: Side) -> Vec<i64> {
         |event: &&Event| event.toward == toward && matches!(event.kind, EventKind::Command | EventKind::Reply(_));
     let mut mine = model.log.iter().filter(spoken);
     let words = view.log.iter().filter(spoken).filter_map(|event| {
-        let twin = mine.clone().position(|other| model.text_of(other) == view.text_of(event))?;
+        let twin = mine.clone().take(AHEAD).position(|other| model.text_of(other) == view.text_of(event))?;
         Some((mine.nth(twin)?.at, event.at))
     });
     handshake.into_iter().chain(words).map(|(one, other)| one.time.0.saturating_sub(other.time.0)).collect()
