@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
 use crate::capture::filter::{Filter, Sieve};
+use crate::count::counted;
 use crate::line::{Place, Side};
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
@@ -312,15 +313,13 @@ impl Follower {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let files = self
-            .reader
-            .facts()
-            .notes
-            .iter()
-            .map(|note| Note { text: note.text.clone(), unreadable: note.kind == NoteKind::Unreadable });
-        let count = |(why, count): (&Undecoded, &u64)| Note {
-            text: format!("{}: {count} frames not decoded: {why}", self.facts(0).name),
-            unreadable: false,
+        let files = self.reader.facts().notes.iter().map(|note| {
+            let missing = if note.kind == NoteKind::Ended { "; what it misses proves nothing" } else { "" };
+            Note { text: format!("{}{missing}", note.text), unreadable: note.kind == NoteKind::Unreadable }
+        });
+        let count = |(why, count): (&Undecoded, &u64)| {
+            let frames = counted(*count, "frame");
+            Note { text: format!("{}: {frames} not decoded: {why}", self.facts(0).name), unreadable: false }
         };
         let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
         kinds.sort();

@@ -99,6 +99,8 @@ struct Blame<'a> {
     seen: bool,
     /// The address that the negotiation offers.
     offered: Option<String>,
+    /// The port that the listener offers, as sent and as it arrives, if that differs.
+    rewritten: Option<(u16, u16)>,
 }
 
 impl<'a> Blame<'a> {
@@ -122,6 +124,7 @@ impl<'a> Blame<'a> {
             offered: negotiation
                 .and_then(|negotiation| negotiation.offered?.address)
                 .map(|address| address.to_string()),
+            rewritten: rewritten(case, stretch, !opener).filter(|_| verdict.rule.name.ends_with("rewritten")),
         }
     }
 
@@ -192,10 +195,11 @@ fn sentence(blame: &Blame<'_>) -> String {
             blame.location()
         ),
         Mechanism::IdleExpiry => forgotten(blame),
-        Mechanism::Interrupted => with_suspects(
-            format!("The established {} was broken by a reset that was sent {}", blame.connection(), blame.location()),
-            &blame.region.suspects("host"),
-        ),
+        Mechanism::Interrupted => {
+            let actor = blame.region.actor(blame.names, "host");
+            let start = format!("The established {} was broken by a reset from {actor}", blame.connection());
+            with_suspects(start.trim_end_matches(',').to_owned(), &blame.region.suspects("host"))
+        }
         Mechanism::RefusedByServer | Mechanism::Encrypted | Mechanism::IncompleteCapture => {
             blame.verdict.rule.says.to_owned()
         }
@@ -250,7 +254,25 @@ fn never_sent(blame: &Blame<'_>) -> String {
     )
 }
 
+/// The ports that the taps at both ends of a stretch read in the listener's offer, if they differ: as sent, as arrived.
+fn rewritten(case: &Case<'_>, stretch: Stretch, listener: Side) -> Option<(u16, u16)> {
+    let port = |point| match point {
+        Point::Tap(sight) => case.session.transfer(sight, case.transfer?)?.negotiation.as_ref()?.offered,
+        Point::Client | Point::Server => None,
+    };
+    let (nearer, further) = (port(stretch.from)?.port, port(stretch.to)?.port);
+    let ports = if listener == Side::Client { (nearer, further) } else { (further, nearer) };
+    (nearer != further).then_some(ports)
+}
+
 fn unreachable(blame: &Blame<'_>) -> String {
+    if let Some((sent, arrived)) = blame.rewritten {
+        return format!(
+            "A box on the path changes the port that the {} offers: {sent} became {arrived}. It stands {}.",
+            end(!blame.opener),
+            blame.location()
+        );
+    }
     let says = blame.verdict.rule.says.trim_end_matches('.');
     let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
     let place = match blame.region {
@@ -266,14 +288,15 @@ fn or_never_sent(blame: &Blame<'_>) -> String {
 }
 
 fn forgotten(blame: &Blame<'_>) -> String {
-    let place = blame.location();
+    let actor = blame.region.actor(blame.names, "firewall");
+    let actor = actor.trim_end_matches(',');
     if blame.is_proved() {
         format!(
-            "The control connection was most likely forgotten {place} while it was silent and data ran: its segments are dropped since."
+            "The control connection was most likely forgotten by {actor}, while it was silent and data ran: its segments are dropped since."
         )
     } else {
         let says = blame.verdict.rule.says.trim_end_matches('.');
-        format!("{says}: the silent control connection was forgotten {place}, or nothing more was sent.")
+        format!("{says}: the silent control connection was forgotten by {actor}, or nothing more was sent.")
     }
 }
 
@@ -291,11 +314,6 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// A count with its noun: `1 session`, `2 sessions`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// Whose side, in the summary line.
 pub(super) fn owner(owner: Owner) -> &'static str {
     match owner {
@@ -304,7 +322,7 @@ pub(super) fn owner(owner: Owner) -> &'static str {
         Owner::Server => "server's side",
         Owner::BeyondClient => "network or server's side",
         Owner::BeyondServer => "client's side or network",
-        Owner::None => "no firewall",
+        Owner::None => "nobody's firewall",
         Owner::Unknown => "undecided",
     }
 }
