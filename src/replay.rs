@@ -215,6 +215,14 @@ fn one_leg(placing: Placing, toward: Side) -> Placing {
     if placing == Placing::Open { Placing::OneLeg(toward) } else { placing }
 }
 
+/// The name of a capture whose file is called as another's is: its path.
+fn path_name(replay: &Replay, capture: usize) -> Option<String> {
+    let path = replay.captures[capture].paths.first()?;
+    let others = replay.captures.iter().enumerate().filter(|(other, _)| *other != capture);
+    let same = others.filter_map(|(_, other)| other.paths.first()).any(|other| other.file_name() == path.file_name());
+    same.then(|| path.display().to_string())
+}
+
 /// Reads one capture and feeds what it holds to the trackers of its legs.
 struct Follower {
     reader: TapReader,
@@ -224,6 +232,8 @@ struct Follower {
     undecoded: HashMap<Undecoded, u64, RandomState>,
     packets: u64,
     capture: usize,
+    /// If its file's does not tell it from the others.
+    name: Option<String>,
 }
 
 impl Follower {
@@ -240,7 +250,16 @@ impl Follower {
         let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
         let undecoded = HashMap::default();
         let sieve = replay.filter.as_ref().map(Filter::ready);
-        Follower { reader, sieve, decoder: Decoder::new(), trackers, undecoded, packets: 0, capture }
+        Follower {
+            reader,
+            sieve,
+            decoder: Decoder::new(),
+            trackers,
+            undecoded,
+            packets: 0,
+            capture,
+            name: path_name(replay, capture),
+        }
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
@@ -297,7 +316,7 @@ impl Follower {
         let facts = self.reader.facts();
         if known.files.is_empty() {
             known.files = facts.files.iter().map(|file| file.name.clone()).collect();
-            known.name = known.files.first().cloned().unwrap_or_default();
+            known.name = self.name.clone().or(known.files.first().cloned()).unwrap_or_default();
         }
         known.capture = self.capture;
         known.packets = self.packets;

@@ -44,7 +44,7 @@ fn a_place_that_nobody_gave_is_asked_for() {
     assert_eq!(
         to_know_more("O5-passive-dropped-by-server", &["server.pcap"]).as_deref(),
         Some(
-            "say where server.pcap was captured, with --client, --between or --server; if it was not the server, capture \
+            "say where server.pcap was captured, with --client, --between or --server; if that was not on the server, capture \
              there too, at the same time"
         )
     );
@@ -99,4 +99,23 @@ fn a_control_port_that_is_not_known_is_asked_for() {
     let (report, _, status) = replay("", &["--client", path, "--control-port", "2121"]);
     assert!(report.contains(" -> 192.168.20.10 port 2121   C1 control-syn-unanswered"), "{report}");
     assert_eq!(status, Some(1));
+}
+
+#[test]
+fn captures_of_one_name_are_told_by_their_paths() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/O5-passive-two-routers");
+    let copies = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for host in ["client", "server"] {
+        fs::create_dir_all(copies.join(host)).expect("a folder can be made");
+        let copy = copies.join(host).join("ftp.pcap");
+        fs::copy(folder.join(format!("{host}.pcap")), copy).expect("the capture can be copied");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_ftpwhy"))
+        .current_dir(copies)
+        .args(["replay", "--client", "client/ftp.pcap", "--server", "server/ftp.pcap"])
+        .output()
+        .expect("the program runs");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("between the capture points client/ftp.pcap and server/ftp.pcap dropped"), "{report}");
+    assert!(report.contains("\n    client/ftp.pcap:21 "), "{report}");
 }

@@ -7,11 +7,13 @@ use crate::tcp::connection::Role;
 use crate::verdict::case::Case;
 use crate::verdict::{Finding, Mechanism};
 
-/// What to do to know more; none where the remedies say it, a device signed, or the stretch is one box.
+/// What to do to know more; none where the remedies say it, a device signed, or the stretch is one box or the line one
+/// host.
 pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<String> {
     let stretch = finding.stretch?;
     let signed = finding.mechanism == Mechanism::IcmpReject && finding.device.is_some();
-    if signed || finding.mechanism == Mechanism::IncompleteCapture {
+    let one_host = case.views().any(|(_, view)| view.client.ip == view.server.ip);
+    if signed || one_host || finding.mechanism == Mechanism::IncompleteCapture {
         return None;
     }
     match (stretch.from, stretch.to) {
@@ -50,7 +52,7 @@ fn at_host(case: &Case<'_>, side: Side, tap: usize) -> Option<String> {
             "if {name} was captured on the {host} itself, give it with --{host}; if not, capture there too"
         )),
         _ if standing.place == Place::Unknown => Some(format!(
-            "say where {name} was captured, with --client, --between or --server; if it was not the {host}, capture there \
+            "say where {name} was captured, with --client, --between or --server; if that was not on the {host}, capture there \
              too, at the same time"
         )),
         _ if !stands(case, own) => Some(capture_on(&format!("the {host} too"), &format!("--{host} FILE"))),

@@ -171,9 +171,7 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
 /// Why the server says that it sent all, although it did not arrive.
 fn said_done(case: &Case<'_>) -> Option<String> {
     let code = Some(case.code()).filter(|code| (200..=399).contains(code) && sender(case) == Some(Side::Server))?;
-    Some(format!(
-        "the server's {code} says only that its program has handed all data to its own system; not all of them arrived"
-    ))
+    Some(format!("the server's {code} says only that its program takes all data for sent, not that they arrived"))
 }
 
 fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> Option<Evidence> {
