@@ -55,6 +55,22 @@ fn a_place_that_nobody_gave_is_asked_for() {
 }
 
 #[test]
+fn a_forwarding_host_is_told_once() {
+    let (report, ..) = replay("O5-passive-router-on-any", &["router-any.pcap"]);
+    let legs = "UTC\n  router-any.pcap holds both legs of a host that forwards this session\n\n";
+    assert!(report.contains(legs), "{report}");
+}
+
+#[test]
+fn a_host_that_refused_its_own_packet_leaves_nothing_to_know() {
+    for folder in ["C6-control-output-rejected", "O7-passive-output-rejected"] {
+        let (report, ..) = replay(folder, &["client-any.pcap"]);
+        assert!(report.contains("The client's own host refused to let "), "{report}");
+        assert!(!report.contains("To know more") && !report.contains("tried at all"), "{report}");
+    }
+}
+
+#[test]
 fn a_damaged_capture_is_told_once() {
     let cut = "client.pcap: cut off after frame 32: record header says 117 bytes, 73 are there; what it misses proves nothing\n";
     let (report, errors, status) = replay("V2-capture-cut", &["--client", "client.pcap"]);

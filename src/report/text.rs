@@ -313,9 +313,17 @@ impl<'a> Page<'a> {
         let session = self.case.session;
         let names = Names::of(self.case);
         writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
+        let mut told = String::new();
         for (sight, content) in session.sights.iter().enumerate() {
             if !content.standing.given && content.view.is_some() {
-                self.paragraph(out, "  ", "  ", &words::standing(names.tap(sight), &content.standing))?;
+                let standing = match names.forwards(sight) {
+                    true => format!("{} holds both legs of a host that forwards this session", names.tap(sight)),
+                    false => words::standing(names.tap(sight), &content.standing),
+                };
+                if standing != told {
+                    self.paragraph(out, "  ", "  ", &standing)?;
+                    told = standing;
+                }
             }
             if let Some(offset) = self.clock_of(sight).filter(|_| content.view.is_some()) {
                 self.paragraph(out, "  ", "  ", &offset)?;

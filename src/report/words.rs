@@ -9,6 +9,7 @@ use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::session::place::{Standing, Why};
+use crate::tcp::connection::Role;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -60,6 +61,17 @@ impl<'a> Names<'a> {
     /// The place of a tap is inferred from untouched TTLs, which tell a host's link from the rest and no more.
     fn is_told_by_ttl(self, sight: usize) -> bool {
         self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
+    }
+
+    /// The capture of this tap shows the session on its way in and on its way out, each with both ends' packets.
+    pub(super) fn forwards(self, sight: usize) -> bool {
+        let whole = |sight: usize| {
+            let control = self.case.session.view(sight).map(|view| &view.control);
+            control.is_some_and(|control| {
+                [Role::Opener, Role::Listener].iter().all(|&role| control.half(role).start.is_some())
+            })
+        };
+        (0..self.case.session.sights.len()).any(|other| self.is_one_box(sight, other) && whole(sight) && whole(other))
     }
 
     /// Two legs of one forwarding host.

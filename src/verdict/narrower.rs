@@ -5,13 +5,14 @@ use crate::line::{Place, Point, Side};
 use crate::session::place::Why;
 use crate::tcp::connection::Role;
 use crate::verdict::case::Case;
-use crate::verdict::{Finding, Mechanism};
+use crate::verdict::{Confidence, Finding, Mechanism};
 
 /// What to do to know more; none where the remedies say it, a device signed, or the stretch is one box or the line one
 /// host.
 pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<String> {
     let stretch = finding.stretch?;
-    let signed = finding.mechanism == Mechanism::IcmpReject && finding.device.is_some();
+    let by_host = finding.owner.is_some() && finding.confidence == Confidence::Certain;
+    let signed = by_host || (finding.mechanism == Mechanism::IcmpReject && finding.device.is_some());
     let one_host = case.views().any(|(_, view)| view.client.ip == view.server.ip);
     if signed || one_host || finding.mechanism == Mechanism::IncompleteCapture {
         return None;
