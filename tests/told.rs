@@ -59,6 +59,8 @@ fn a_forwarding_host_is_told_once() {
     let (report, ..) = replay("O5-passive-router-on-any", &["router-any.pcap"]);
     let legs = "UTC\n  router-any.pcap holds both legs of a host that forwards this session\n\n";
     assert!(report.contains(legs), "{report}");
+    let (report, ..) = replay("O5-passive-router-on-any", &["router-any.pcap", "--timeline"]);
+    assert!(report.contains("router-any.pcap (client's leg)  router-any.pcap (server's leg)"), "{report}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Alike {
             Telling::ForAll { more: others.len(), numbers }
         };
         let telling = failures.iter().zip(&places).map(tell).collect();
-        places.into_iter().flatten().for_each(|place| self.groups[place].here.clear());
+        places.into_iter().flatten().for_each(|place| self.groups[place].here = Vec::new());
         telling
     }
 

@@ -63,6 +63,17 @@ impl<'a> Names<'a> {
         self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
     }
 
+    /// The name of a tap, and which leg it is of a host whose both legs are there.
+    pub(super) fn leg(self, sight: usize) -> String {
+        let name = self.tap(sight);
+        let twin = (0..self.case.session.sights.len()).find(|&other| self.is_one_box(sight, other));
+        match twin {
+            Some(twin) if sight < twin => format!("{name} (client's leg)"),
+            Some(_) => format!("{name} (server's leg)"),
+            None => name.to_owned(),
+        }
+    }
+
     /// The capture of this tap shows the session on its way in and on its way out, each with both ends' packets.
     pub(super) fn forwards(self, sight: usize) -> bool {
         let whole = |sight: usize| {

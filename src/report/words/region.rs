@@ -66,7 +66,7 @@ impl Region {
             Region::Between(one, other) => {
                 format!("between the capture points {} and {}", names.tap(one), names.tap(other))
             }
-            Region::Box(tap) => format!("within the box that captured {}", names.tap(tap)),
+            Region::Box(tap) => format!("within the box on which {} was captured", names.tap(tap)),
             Region::Whole => "between the client and the server".to_owned(),
         }
     }
@@ -76,7 +76,7 @@ impl Region {
         match self {
             Region::Host(side) => format!("the {}'s own {own}", end(side)),
             Region::Link(side) => format!("the {}'s own {own}, or a box on its own link,", end(side)),
-            Region::Box(tap) => format!("the box that captured {}", names.tap(tap)),
+            Region::Box(tap) => format!("the box on which {} was captured", names.tap(tap)),
             Region::Between(..) => format!("a firewall or router {}", self.location(names)),
             _ => format!("something {}", self.location(names)),
         }

@@ -310,7 +310,7 @@ fn the_two_legs_of_a_router_are_one_box() {
     scene.taps[2].capture = 7;
     assert_eq!(
         scene.say(&verdict("O5", Mechanism::SilentDrop, Some(Lost::DataSyn), Some(OUTSIDE))),
-        "The box that captured r dropped the server's data connection."
+        "The box on which r was captured dropped the server's data connection."
     );
 }
 
