@@ -60,6 +60,9 @@ pub struct ReplayArgs {
     /// Read only packets that pass this capture filter (pcap-filter(7)); needs libpcap
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<Filter>,
+    /// The captures were taken without a filter: a data connection that is not in them was not there
+    #[arg(long)]
+    pub unfiltered: bool,
     /// Show the whole timeline of each session
     #[arg(long)]
     pub timeline: bool,
@@ -145,6 +148,7 @@ impl ReplayArgs {
             control_ports,
             passive_range: self.passive_range.clone(),
             filter: self.filter.clone(),
+            unfiltered: self.unfiltered,
         })
     }
 

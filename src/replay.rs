@@ -32,6 +32,8 @@ pub struct Replay {
     pub passive_range: Option<RangeInclusive<u16>>,
     /// Only packets that pass this filter are read.
     pub filter: Option<Filter>,
+    /// The user says that the captures were taken without a filter, so what is not in them was not there.
+    pub unfiltered: bool,
 }
 
 /// The files of one tap.
@@ -227,6 +229,7 @@ fn path_name(replay: &Replay, capture: usize) -> Option<String> {
 struct Follower {
     reader: TapReader,
     sieve: Option<Sieve>,
+    unfiltered: bool,
     decoder: Decoder,
     trackers: Vec<Tracker>,
     undecoded: HashMap<Undecoded, u64, RandomState>,
@@ -253,6 +256,7 @@ impl Follower {
         Follower {
             reader,
             sieve,
+            unfiltered: replay.unfiltered,
             decoder: Decoder::new(),
             trackers,
             undecoded,
@@ -320,7 +324,8 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.packets;
-        let kept = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let told = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let kept = told.or(self.unfiltered.then_some(""));
         let asked = self.sieve.as_ref().map(Sieve::expression);
         known.filter = match (kept, asked) {
             (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),

@@ -28,6 +28,9 @@ pub(super) fn shortened(bytes: &[u8]) -> String {
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(text) = as_plain(self.0) {
+            return f.write_str(text);
+        }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
             while let Some((at, char)) = rest.char_indices().find(|(_, char)| !is_harmless(*char)) {
@@ -42,6 +45,11 @@ impl Display for Escaped<'_> {
         }
         Ok(())
     }
+}
+
+/// Almost every text is printable ASCII, and shown as it is.
+fn as_plain(bytes: &[u8]) -> Option<&str> {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~')).then(|| str::from_utf8(bytes).ok()).flatten()
 }
 
 fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {

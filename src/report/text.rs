@@ -18,7 +18,7 @@ use crate::session::join::Session;
 use crate::tcp::connection::Opening;
 use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Mechanism, Outcome, Remedy, TapFacts, Verdict};
 
-/// Nanoseconds by which two clocks have to differ before people are told: moments are shown in milliseconds.
+/// Clocks that differ by less, in nanoseconds, are as good as the same: what is told of them is an estimate.
 const TELLING_OFFSET: u64 = 1_000_000;
 
 /// What the blocks of one session share.

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use crate::cite::Time;
 use crate::few::Few;
+use crate::line::Side;
 use crate::packet::Endpoint;
 use crate::session::place::{self, Placing, Standing};
-use crate::session::view::{Attempt, Negotiation, Transfer, View};
+use crate::session::view::{Attempt, Event, EventKind, Negotiation, Transfer, View};
 use crate::tcp::connection::{Connection, Half, Role};
 
 /// One session as all taps of the line saw it.
@@ -281,24 +282,33 @@ fn offered_port(negotiation: &Negotiation) -> Option<u16> {
     negotiation.offered.map(|offered| offered.port)
 }
 
-/// What to add to the times of `view` to get those of `model`: the median over the replies and commands that both have.
-/// Transit times of the two directions pull it in opposite ways.
+/// What to add to the times of `view` to get those of `model`: for either direction the median over what both heard said,
+/// the handshake's first packets included, and of the two the mean. The transit times of the two directions pull it in
+/// opposite ways.
 fn clock_offset(model: &View, view: &View) -> i64 {
-    let mut mine = model.log.iter();
-    let mut differences: Vec<i64> = view
-        .log
-        .iter()
-        .filter(|event| event.attempt == crate::session::view::CONTROL)
-        .filter_map(|event| {
-            let twin = mine.clone().position(|other| {
-                other.kind == event.kind && other.toward == event.toward && model.text_of(other) == view.text_of(event)
-            })?;
-            let twin = mine.nth(twin)?;
-            Some(twin.at.time.0.saturating_sub(event.at.time.0))
-        })
-        .collect();
-    differences.sort_unstable();
-    differences.get(differences.len() / 2).copied().unwrap_or(0)
+    let ways = [Side::Server, Side::Client].map(|toward| median(time_differences(model, view, toward)));
+    match ways {
+        [Some(one), Some(other)] => one.midpoint(other),
+        [one, other] => one.or(other).unwrap_or(0),
+    }
+}
+
+fn time_differences(model: &View, view: &View, toward: Side) -> Vec<i64> {
+    let leg = |view: &View| if toward == Side::Server { view.control.syn } else { view.control.syn_ack };
+    let handshake = leg(model).zip(leg(view)).map(|(one, other)| (one.first, other.first));
+    let spoken =
+        |event: &&Event| event.toward == toward && matches!(event.kind, EventKind::Command | EventKind::Reply(_));
+    let mut mine = model.log.iter().filter(spoken);
+    let words = view.log.iter().filter(spoken).filter_map(|event| {
+        let twin = mine.clone().position(|other| model.text_of(other) == view.text_of(event))?;
+        Some((mine.nth(twin)?.at, event.at))
+    });
+    handshake.into_iter().chain(words).map(|(one, other)| one.time.0.saturating_sub(other.time.0)).collect()
+}
+
+fn median(mut values: Vec<i64>) -> Option<i64> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 fn join_attempts(sights: &[Sight], main: usize) -> Vec<JoinedAttempt> {

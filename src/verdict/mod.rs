@@ -6,6 +6,7 @@
 
 mod case;
 mod control;
+mod healthy;
 mod narrower;
 mod negotiation;
 mod opening;
@@ -38,7 +39,8 @@ pub struct TapFacts {
     pub capture: usize,
     /// Packets read.
     pub packets: u64,
-    /// The capture filter, if the capture tells (pcapng `if_filter`), in libpcap's language.
+    /// The capture filter in libpcap's language, if the capture (pcapng `if_filter`) or the user tells; empty if there was
+    /// none.
     pub filter: Option<String>,
     /// A file ended in mid-record or could not be read to its end.
     pub cut: bool,
@@ -155,7 +157,7 @@ pub struct Finding {
 }
 
 /// A finding, the rule that made it, and what to do about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The rule.
     pub rule: &'static Rule,
@@ -183,7 +185,7 @@ pub enum ControlOutcome {
 }
 
 /// All that is said about one session.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Judgement {
     /// How the control connection fared.
     pub control: (ControlOutcome, Option<Verdict>),
@@ -201,6 +203,16 @@ impl Judgement {
 
 /// Judges a session. `taps` are the facts of the taps, by the order in which they were given.
 pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
+    if !healthy::is_healthy(session) {
+        return by_the_rules(session, taps);
+    }
+    let transfers = session.main().transfers.iter().map(|_| (Outcome::Completed, None)).collect();
+    let judgement = Judgement { control: (ControlOutcome::Completed, None), transfers };
+    debug_assert_eq!(judgement, by_the_rules(session, taps), "the short way leads to the same place");
+    judgement
+}
+
+fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
     let case = Case { session, taps, transfer: None };
     let outcome = outcome::control(&case);
     let found = rules::for_control(&case, outcome).map(|found| verdict(&case, found));

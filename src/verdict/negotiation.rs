@@ -154,7 +154,7 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
 /// NAT before it lacks a helper, packets cannot tell; the stretch always reaches to the server.
 pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let offers = foreign_passive(case)?;
-    if is_hairpin(&offers) {
+    if is_hairpin(case, &offers) {
         return None;
     }
     let seen = !case.attempts().is_empty();
@@ -171,19 +171,20 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     Some(with_icmp(case, found))
 }
 
-/// Public addresses announced to a client that reaches the server at a private one.
-fn is_hairpin(offers: &[Offer]) -> bool {
-    offers.iter().all(|offer| is_public(offer.announced) && !is_public(offer.peer))
+/// Public addresses announced to a client inside, which reaches the server at a private one.
+fn is_hairpin(case: &Case<'_>, offers: &[Offer]) -> bool {
+    let inside = |offer: &Offer| case.address(offer.sight, Side::Client).is_some_and(|client| !is_public(client));
+    offers.iter().all(|offer| is_public(offer.announced) && !is_public(offer.peer) && inside(offer))
 }
 
 /// Documentation addresses (RFC 5737, 3849) stand for public ones.
-fn is_public(ip: IpAddr) -> bool {
+pub(super) fn is_public(ip: IpAddr) -> bool {
     matches!(scope(ip), Scope::Public | Scope::Documentation)
 }
 
 /// N3: the server's 227 carries its public address to a client inside.
 pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
-    let offers = foreign_passive(case).filter(|offers| is_hairpin(offers))?;
+    let offers = foreign_passive(case).filter(|offers| is_hairpin(case, offers))?;
     let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
     Some(with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, Side::Server))))
 }

@@ -11,7 +11,7 @@ use crate::packet::IcmpError;
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
 use crate::session::view::Mode;
-use crate::tcp::connection::{Connection, Opening, Reset, Role};
+use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
@@ -21,6 +21,10 @@ type Which<'a> = Option<&'a JoinedAttempt>;
 
 /// A client that ends the session sooner than this after the negotiation was refused at once, or refused by itself.
 const AT_ONCE: i64 = 1_500_000_000;
+
+/// A packet that was sent as often as this was not answered: chance does not take as many answers, even from a capture that
+/// misses packets.
+const PERSISTENT: u16 = 3;
 
 /// The transfer's data connection that decides: the last one, since clients try again.
 fn deciding<'a>(case: &Case<'a>) -> Option<Which<'a>> {
@@ -195,7 +199,7 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     let connections = case.connections(which);
     let listens = case.listens(which);
     connections.iter().find(|(_, connection)| connection.syn.is_some())?;
-    let passage = case.connection_passage(which, listens, first_syn);
+    let passage = without_answer(case, which, case.connection_passage(which, listens, first_syn), |c| c.syn);
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.extend(unseen_behind(case, which, &passage, listens));
@@ -226,6 +230,10 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     let passage = case.connection_passage(which, toward, |c| {
         c.syn_ack.map(|leg| leg.first).or(c.reset_from(Role::Opener).map(|reset| reset.at))
     });
+    let passage = match (refusal, reset) {
+        (None, None) => without_answer(case, which, passage, |c| c.syn_ack),
+        _ => passage,
+    };
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.extend(syn_ack_evidence(case, which));
@@ -271,6 +279,32 @@ fn finding(
         evidence,
         notes: Vec::new(),
     }
+}
+
+/// A packet that passed all taps may have been answered, and the answer lost on its way back. That it was not, says the
+/// first tap on that way whose capture is complete, or that saw the packet again and again.
+fn without_answer<'a>(
+    case: &Case<'a>,
+    which: Which<'a>,
+    passage: Passage,
+    leg: impl Fn(&Connection) -> Option<Leg>,
+) -> Passage {
+    let first = |(sight, connection): (usize, &Connection)| Some((sight, leg(connection)?));
+    let legs: Vec<(usize, Leg)> = case.each_connection(which).filter_map(first).collect();
+    let since = legs.iter().map(|(sight, leg)| case.session.on_main_clock(*sight, leg.first.time)).min();
+    let Some(since) = since.filter(|_| passage.next.is_none()) else { return passage };
+    let answer = Transit { toward: !passage.toward, since, data: which.is_some() };
+    let tells = |sight: usize| {
+        let repeated = legs.iter().any(|(other, leg)| *other == sight && leg.count >= PERSISTENT);
+        repeated || case.vouches(sight, answer)
+    };
+    let mut taps = 0..case.session.sights.len();
+    let last = if answer.toward == Side::Server {
+        taps.find(|&sight| tells(sight))
+    } else {
+        taps.rfind(|&sight| tells(sight))
+    };
+    Passage { last, ..passage }
 }
 
 fn first_syn(connection: &Connection) -> Option<At> {

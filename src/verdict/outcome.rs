@@ -101,7 +101,7 @@ fn established(case: &Case<'_>) -> Outcome {
     if transfer.command.is_none() {
         return if view.control.half(Role::Opener).fin.is_some() { Outcome::Aborted } else { Outcome::Unfinished };
     }
-    if transfer::is_interrupted(case, joined) {
+    if transfer::is_interrupted(case, joined) || left_by_server(case, joined) {
         return Outcome::Failed;
     }
     let waited = flow_ended(case, joined).is_some_and(|ended| ended.until(view.last_at.time) > STILL);
@@ -113,6 +113,23 @@ fn established(case: &Case<'_>) -> Outcome {
         (false, _) if control_is_lost(case) => Outcome::Failed,
         _ => Outcome::Unfinished,
     }
+}
+
+/// The server itself ended a download, before the client ended anything, and then the conversation, and never said how the
+/// transfer went: a program that is alive says so as soon as it has closed the data connection.
+pub(super) fn left_by_server(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let server = role_at(Side::Server, case.listens(Some(joined)));
+    let fin = |connection: &Connection, role| connection.half(role).fin.map(|fin| fin.first);
+    let closed_first = |(sight, connection): (usize, &Connection)| {
+        let clients = case.session.view(sight).and_then(|view| fin(&view.control, Role::Opener));
+        let clients = clients.into_iter().chain(fin(connection, server.other()));
+        let closed = fin(connection, server).is_some_and(|closed| clients.min().is_none_or(|client| closed < client));
+        closed && connection.reset_from(server.other()).is_none()
+    };
+    let view = case.view();
+    let silent = case.code() < 200 && view.gaps == 0 && view.encrypted.is_none() && !said_goodbye(view);
+    let left = silent && fin(&view.control, Role::Listener).is_some();
+    left && sender(case) == Some(Side::Server) && case.each_connection(Some(joined)).all(closed_first)
 }
 
 /// The server closed the control connection before the client did.

@@ -102,7 +102,7 @@ impl<'a> Case<'a> {
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
         let on_main_clock = |time| self.session.on_main_clock(sight, time);
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
-        let goes_on = on_main_clock(view.last_at.time) > transit.since.plus(GOES_ON);
+        let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let ended =
             view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)

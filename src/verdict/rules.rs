@@ -23,6 +23,12 @@ pub struct Rule {
     asked: Asked,
 }
 
+impl PartialEq for Rule {
+    fn eq(&self, other: &Rule) -> bool {
+        self.id == other.id
+    }
+}
+
 /// When a rule is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {

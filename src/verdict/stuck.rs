@@ -17,13 +17,10 @@ type Connections<'a> = Few<(usize, &'a Connection)>;
 
 /// The role whose bytes are lost; bytes before a mere FIN, and before bytes that were not seen themselves.
 pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Role> {
-    let roles = || [Role::Listener, Role::Opener].into_iter();
-    let troubled = |(_, connection): (usize, &Connection)| {
-        roles().any(|role| is_troubled(connection.half(role))) || goes_on_answering(connection)
-    };
-    if !case.each_connection(which).any(troubled) {
+    if !case.each_connection(which).any(|(_, connection)| is_troubled(connection)) {
         return None;
     }
+    let roles = || [Role::Listener, Role::Opener].into_iter();
     let connections = case.connections(which);
     if acknowledgement_lost(&connections) {
         return Some(Role::Opener);
@@ -34,16 +31,21 @@ pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Opt
         .or(roles().find(|&role| unseen_lost(&connections, role)))
 }
 
-/// Something of this end may be lost. Almost every connection of a healthy network ends the question here.
-fn is_troubled(half: &Half) -> bool {
-    half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > half.reach
+/// Something of it may be lost. Almost every connection of a healthy network ends the question here.
+pub(super) fn is_troubled(connection: &Connection) -> bool {
+    let troubled =
+        |half: &Half| half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > known(half);
+    [Role::Listener, Role::Opener].iter().any(|&role| troubled(connection.half(role))) || goes_on_answering(connection)
 }
 
 /// The listener sends its SYN-ACK again though a tap saw it acknowledged, and nobody says anything: the acknowledgement is
 /// lost (RFC 9293 section 3.5), as by a stateful filter that does not see the SYN-ACKs because they take another way.
 pub(super) fn acknowledgement_lost(connections: &Connections<'_>) -> bool {
-    let mute = |c: &Connection| [Role::Opener, Role::Listener].iter().all(|&role| c.half(role).bytes() == 0);
-    connections.iter().any(|(_, c)| goes_on_answering(c)) && connections.iter().all(|(_, c)| mute(c))
+    let mute = |half: &Half| half.bytes() == 0 && !half.fin_acked();
+    let mute = |c: &Connection| [Role::Opener, Role::Listener].iter().all(|&role| mute(c.half(role)));
+    let acknowledged = connections.iter().any(|(_, c)| c.established.is_some());
+    let again = connections.iter().any(|(_, c)| goes_on_answering(c));
+    acknowledged && again && connections.iter().all(|(_, c)| mute(c))
 }
 
 /// Evidence for that.
@@ -56,9 +58,12 @@ pub(super) fn answered_again(case: &Case<'_>, sight: usize, connection: &Connect
     Some(case.seen(sight, syn_ack.last, format!("{text}, {} times in all", syn_ack.count)))
 }
 
+/// The SYN-ACK comes again long after its acknowledgement passed here, or long after itself where none did.
 fn goes_on_answering(connection: &Connection) -> bool {
-    let pair = connection.established.zip(connection.syn_ack);
-    pair.is_some_and(|(up, syn_ack)| up.time.until(syn_ack.last.time) > GOES_ON)
+    connection.syn_ack.is_some_and(|syn_ack| {
+        let since = connection.established.unwrap_or(syn_ack.first);
+        since.time.until(syn_ack.last.time) > GOES_ON
+    })
 }
 
 /// Bytes were sent again for a good while, and no tap saw them acknowledged.
@@ -85,13 +90,17 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 /// were lost. Without the silence it is the capture that may have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
-    let known = |half: &Half| half.acked.max(half.reach + u64::from(half.fin.is_some()));
     let reach = halves().map(known).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
         half.from_syn && half.stood > reach && heard.until(half.last) > STILL
     })
+}
+
+/// Where the bytes that were seen or acknowledged end; a FIN counts as one.
+fn known(half: &Half) -> u64 {
+    half.acked.max(half.reach + u64::from(half.fin.is_some()))
 }
 
 /// Sequence number behind what a tap saw of one end; a tap that saw neither bytes nor a FIN of it may have learnt of the

@@ -6,7 +6,7 @@ use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
 use crate::verdict::case::{Case, role_at, seconds};
-use crate::verdict::outcome::STILL;
+use crate::verdict::outcome::{STILL, left_by_server};
 use crate::verdict::passage::Transit;
 use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
@@ -271,7 +271,28 @@ pub(super) fn refused_by_server(case: &Case<'_>) -> Option<Finding> {
 
 /// T7: the server ended a transfer that was under way, and the data connection shows no cause.
 pub(super) fn ended_by_server(case: &Case<'_>) -> Option<Finding> {
-    established(case).filter(|_| matches!(case.code(), 421 | 425 | 426 | 451)).map(|_| refused(case))
+    let joined = established(case)?;
+    if left_by_server(case, joined) {
+        return Some(left(case, joined));
+    }
+    matches!(case.code(), 421 | 425 | 426 | 451).then(|| refused(case))
+}
+
+/// The server's program closed both connections without a word, as one does that is stopped.
+fn left(case: &Case<'_>, joined: &JoinedAttempt) -> Finding {
+    let server = role_at(Side::Server, case.listens(Some(joined)));
+    let closed = case.each_connection(Some(joined)).find_map(|(sight, connection)| {
+        let fin = connection.half(server).fin?.first;
+        Some(case.seen(sight, fin, "the server closes the data connection".to_owned()))
+    });
+    let left = case.view().control.half(Role::Listener).fin.map(|fin| {
+        let text = "the server closes the control connection and has not said how the transfer went";
+        case.seen(case.session.main_sight(), fin.first, text.to_owned())
+    });
+    let mut found = refused(case);
+    found.evidence.extend(closed.into_iter().chain(left));
+    found.confidence = Confidence::Likely;
+    found
 }
 
 /// The client asked for a transfer without any way for its data; the capture has the whole conversation.

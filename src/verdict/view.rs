@@ -109,8 +109,8 @@ pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
         let mut found = finding(case, Mechanism::IncompleteCapture, text.to_owned());
         let opener = if negotiation.mode.listener() == Side::Server { "client" } else { "server" };
         found.notes.push(format!(
-            "if the capture was taken without such a filter, the {opener}'s SYN was stopped before it came here; to know, \
-             take it again with `tcpdump -i any host ADDRESS`"
+            "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before \
+             it came here; to know, take it again with `tcpdump -i any host ADDRESS`"
         ));
         found
     })

@@ -32,12 +32,20 @@ pub(crate) fn capture(place: Option<Place>, path: impl Into<PathBuf>) -> Capture
 pub(crate) fn look_at(
     captures: Vec<Capture>,
     ports: &[u16],
-    mut look: impl FnMut(&Session, &Judgement, &[TapFacts]),
+    look: impl FnMut(&Session, &Judgement, &[TapFacts]),
 ) -> Summary {
-    let mut control_ports = vec![21, 990];
-    control_ports.extend(ports);
-    let what = Replay { captures, control_ports, passive_range: None, filter: None };
-    replay(&what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
+    look_into(&replay_of(captures, ports), look)
+}
+
+/// What a replay of captures with these control ports besides the usual is.
+pub(crate) fn replay_of(captures: Vec<Capture>, ports: &[u16]) -> Replay {
+    let control_ports = [21, 990].iter().chain(ports).copied().collect();
+    Replay { captures, control_ports, passive_range: None, filter: None, unfiltered: false }
+}
+
+/// Replays and shows every session to `look`.
+pub(crate) fn look_into(what: &Replay, mut look: impl FnMut(&Session, &Judgement, &[TapFacts])) -> Summary {
+    replay(what, &mut Show(&mut look)).expect("the captures can be opened").expect("the sink takes all")
 }
 
 /// Every choice of at least one of `count` taps, in line order.

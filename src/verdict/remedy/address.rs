@@ -7,6 +7,7 @@ use super::program;
 use super::scene::{On, Scene};
 use super::{Commands, Remedy};
 use crate::line::Side;
+use crate::verdict::negotiation::is_public;
 
 /// The client announces an address that the server cannot reach.
 pub(super) fn client_behind_nat(scene: &Scene<'_>) -> Vec<Remedy> {
@@ -37,13 +38,19 @@ fn rewrite(scene: &Scene<'_>) -> Option<Remedy> {
 
 /// The server announces an address that the client cannot reach.
 pub(super) fn server_behind_nat(scene: &Scene<'_>) -> Vec<Remedy> {
-    let reached = scene.address(On::Host(Side::Client), Side::Server);
+    let [reached, client] = [Side::Server, Side::Client].map(|side| scene.address(On::Host(Side::Client), side));
     let range = scene.passive_range();
-    let mut settings = program::announce(reached);
+    let announced = scene.case.negotiation().and_then(|negotiation| negotiation.offered?.address);
+    let hidden = announced.filter(|ip| is_public(*ip) && is_public(client) && !is_public(reached));
+    let (address, what) = match hidden {
+        Some(announced) => (announced, format!("make sure that clients reach it at {announced}")),
+        None => (reached, format!("announce {reached}, the address at which the client reaches it")),
+    };
+    let mut settings = program::announce(address);
     settings.extend(program::pin_passive_range(range));
     let text = format!(
-        "announce {reached}, the address at which the client reaches it, and have the router before the server forward the \
-         passive range ({} here) too. In a container, publish that range.",
+        "{what}, and have the router before the server forward the passive range ({} here) too. In a container, publish that \
+         range.",
         range.join("-")
     );
     let mut remedies = vec![Remedy::new(On::Host(Side::Server), &text, settings)];
