@@ -26,7 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Read captures and say what became of every FTP transfer in them
     ///
-    /// Exit status: 0 every transfer went through, 1 at least one failed, 2 a capture or an argument could not be used.
+    /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture or an argument
+    /// could not be used.
     Replay(ReplayArgs),
     /// Explain a rule, or list all
     Explain {

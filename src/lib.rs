@@ -13,7 +13,7 @@
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp                    connections and streams | commands and replies
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line   cite   few             taps and stretches | time and frame | a short list
+//! 0  line   cite   few   count     taps and stretches | time and frame | a short list | counts in words
 //! ```
 //!
 //! # How a verdict comes about
@@ -28,6 +28,7 @@
 pub mod capture;
 pub mod cite;
 pub mod cli;
+mod count;
 pub mod few;
 pub mod ftp;
 pub mod line;

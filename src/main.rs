@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ftpwhy::cli::{Cli, Command, ReplayArgs};
-use ftpwhy::replay::{Sink, Summary, replay};
-use ftpwhy::report::{Progress, Reporter, Totals, explain};
+use ftpwhy::replay::{Note, Sink, Summary, replay};
+use ftpwhy::report::{Format, Progress, Reporter, Totals, complaints, explain};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
 
@@ -36,7 +36,8 @@ fn run_explain(rule: Option<&str>) -> Result<u8, Box<dyn std::error::Error>> {
 fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let what = args.replay()?;
     let out = BufWriter::new(io::stdout().lock());
-    let mut sink = Output { reporter: Reporter::new(out, args.report()), progress: Progress::new() };
+    let options = args.report();
+    let mut sink = Output { reporter: Reporter::new(out, options), format: options.format, progress: Progress::new() };
     let ended = replay(&what, &mut sink)?.and_then(|summary| sink.finish(summary));
     match ended {
         Ok((_, true)) => Ok(UNUSABLE),
@@ -46,9 +47,11 @@ fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     }
 }
 
-/// Standard output for the report, standard error for the progress and for what is wrong with the captures.
+/// Standard output for the report; standard error for the progress and for what is wrong with the captures, unless the
+/// report says it.
 struct Output<'a> {
     reporter: Reporter<BufWriter<StdoutLock<'a>>>,
+    format: Format,
     progress: Progress,
 }
 
@@ -69,10 +72,14 @@ impl Output<'_> {
     /// Sums up; true if a capture could not be read.
     fn finish(mut self, summary: Summary) -> io::Result<(Totals, bool)> {
         self.progress.clear();
-        let totals = self.reporter.finish(&summary.taps)?;
-        for note in &summary.notes {
-            eprintln!("ftpwhy: {}", note.text);
+        let (errors, notes): (Vec<Note>, Vec<Note>) = summary.notes.into_iter().partition(|note| note.unreadable);
+        let mut notes: Vec<String> = notes.into_iter().map(|note| note.text).collect();
+        notes.extend(complaints(&summary.taps));
+        let totals = self.reporter.finish(&summary.taps, &notes)?;
+        let untold = if self.format == Format::Text { Vec::new() } else { notes };
+        for line in errors.iter().map(|error| &error.text).chain(&untold) {
+            eprintln!("ftpwhy: {line}");
         }
-        Ok((totals, summary.notes.iter().any(|note| note.unreadable)))
+        Ok((totals, !errors.is_empty()))
     }
 }

@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
 use crate::capture::filter::{Filter, Sieve};
+use crate::count::counted;
 use crate::line::{Place, Side};
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
@@ -216,6 +217,14 @@ fn one_leg(placing: Placing, toward: Side) -> Placing {
     if placing == Placing::Open { Placing::OneLeg(toward) } else { placing }
 }
 
+/// The name of a capture whose file is called as another's is: its path.
+fn path_name(replay: &Replay, capture: usize) -> Option<String> {
+    let path = replay.captures[capture].paths.first()?;
+    let others = replay.captures.iter().enumerate().filter(|(other, _)| *other != capture);
+    let same = others.filter_map(|(_, other)| other.paths.first()).any(|other| other.file_name() == path.file_name());
+    same.then(|| path.display().to_string())
+}
+
 /// Reads one capture and feeds what it holds to the trackers of its legs.
 struct Follower {
     reader: TapReader,
@@ -226,6 +235,8 @@ struct Follower {
     undecoded: HashMap<Undecoded, u64, RandomState>,
     packets: u64,
     capture: usize,
+    /// If its file's does not tell it from the others.
+    name: Option<String>,
 }
 
 impl Follower {
@@ -251,6 +262,7 @@ impl Follower {
             undecoded,
             packets: 0,
             capture,
+            name: path_name(replay, capture),
         }
     }
 
@@ -308,7 +320,7 @@ impl Follower {
         let facts = self.reader.facts();
         if known.files.is_empty() {
             known.files = facts.files.iter().map(|file| file.name.clone()).collect();
-            known.name = known.files.first().cloned().unwrap_or_default();
+            known.name = self.name.clone().or(known.files.first().cloned()).unwrap_or_default();
         }
         known.capture = self.capture;
         known.packets = self.packets;
@@ -325,15 +337,13 @@ impl Follower {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let files = self
-            .reader
-            .facts()
-            .notes
-            .iter()
-            .map(|note| Note { text: note.text.clone(), unreadable: note.kind == NoteKind::Unreadable });
-        let count = |(why, count): (&Undecoded, &u64)| Note {
-            text: format!("{}: {count} frames not decoded: {why}", self.facts(0).name),
-            unreadable: false,
+        let files = self.reader.facts().notes.iter().map(|note| {
+            let missing = if note.kind == NoteKind::Ended { "; what it misses proves nothing" } else { "" };
+            Note { text: format!("{}{missing}", note.text), unreadable: note.kind == NoteKind::Unreadable }
+        });
+        let count = |(why, count): (&Undecoded, &u64)| {
+            let frames = counted(*count, "frame");
+            Note { text: format!("{}: {frames} not decoded: {why}", self.facts(0).name), unreadable: false }
         };
         let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
         kinds.sort();

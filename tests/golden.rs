@@ -23,8 +23,8 @@ const CASES: usize = 50;
 /// Words of the passwords that were typed when the captures were made.
 const PASSWORDS: [&str; 2] = ["secret", "lab@"];
 
-/// Rules for sessions in which no transfer was tried: they failed for their user, and the exit status does not count them.
-const NO_TRANSFER: [&str; 3] = ["C12", "C13", "V8"];
+/// The rule for sessions that hide whether a transfer was tried: the exit status does not count them.
+const NO_TRANSFER: [&str; 1] = ["V8"];
 
 /// A folder of `captures/`.
 #[derive(Deserialize)]

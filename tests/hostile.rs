@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use damage::{Random, damage};
 use ftpwhy::replay::{Capture, Replay, Sink, replay};
-use ftpwhy::report::{Format, Options, Reporter};
+use ftpwhy::report::{Format, Options, Reporter, complaints};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
 
@@ -114,7 +114,7 @@ impl Sink for Report {
             let options = Options { format, timeline: true, all: true, ..Options::default() };
             let mut reporter = Reporter::new(&mut self.0, options);
             reporter.session(session, judgement, taps)?;
-            reporter.finish(taps)?;
+            reporter.finish(taps, &complaints(taps))?;
         }
         Ok(())
     }

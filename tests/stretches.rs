@@ -6,7 +6,6 @@
 //! openings of data connections, 126 have no tap to look from.) And if one of the captures ends too early, what is named
 //! must still hold the true place.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ftpwhy::cite::{At, Time};

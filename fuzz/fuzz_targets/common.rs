@@ -146,7 +146,7 @@ pub fn look_at(views: Vec<Vec<Box<View>>>) {
             assert!(session.main().log.len() <= MAX_EVENTS);
             reporter.session(session, &judgement, &taps).expect("a vector takes all");
         }
-        reporter.finish(&taps).expect("a vector takes all");
+        reporter.finish(&taps, &[]).expect("a vector takes all");
         assert!(!String::from_utf8_lossy(&out).contains(PASSWORD), "a password is shown");
     }
 }
@@ -161,7 +161,7 @@ pub fn check(session: &Session, judgement: &Judgement, taps: &[TapFacts]) {
         let mut out = Vec::new();
         let mut reporter = Reporter::new(&mut out, Options { format, timeline: true, all: true, ..Options::default() });
         reporter.session(session, judgement, taps).expect("a vector takes all");
-        reporter.finish(taps).expect("a vector takes all");
+        reporter.finish(taps, &[]).expect("a vector takes all");
         let out = String::from_utf8(out).expect("a report is UTF-8");
         assert!(!out.contains(PASSWORD), "a password is shown");
         let hostile = |char: char| char.is_control() && char != '\n';

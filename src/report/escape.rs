@@ -14,6 +14,18 @@ pub(super) fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text.as_bytes())
 }
 
+/// Characters of a command or reply that people are shown; paths of more are rare, commands of thousands are attacks.
+const SHOWN: usize = 200;
+
+/// Bytes with their dangerous parts escaped, and cut short if they are many.
+pub(super) fn shortened(bytes: &[u8]) -> String {
+    let text = Escaped(bytes).to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], bytes.len()),
+        None => text,
+    }
+}
+
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some(text) = as_plain(self.0) {
@@ -66,6 +78,13 @@ pub(super) fn is_harmless(char: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut_short() {
+        assert_eq!(shortened(&[b'A'; SHOWN]), "A".repeat(SHOWN));
+        assert_eq!(shortened(&[b'A'; 8196]), format!("{}... (8196 bytes)", "A".repeat(SHOWN)));
+        assert_eq!(shortened("\u{e9}".repeat(SHOWN).as_bytes()), "\u{e9}".repeat(SHOWN));
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::cite::At;
+use crate::cite::{At, Time};
 use crate::line::Side;
 use crate::packet::Endpoint;
-use crate::session::join::JoinedAttempt;
+use crate::session::join::{JoinedAttempt, Session};
 use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Transfer, View};
 use crate::tcp::connection::{Connection, Opening, Role};
-use crate::verdict::Case;
+use crate::verdict::{Case, Evidence};
 
 /// Programs as they name themselves in greetings; the first that is found is it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -149,6 +149,12 @@ pub(super) fn endpoint(view: &View, negotiation: &Negotiation) -> Option<Endpoin
     let offered = negotiation.offered?;
     let peer = if negotiation.mode.listener() == Side::Server { view.server.ip } else { view.client.ip };
     Some(Endpoint { ip: offered.address.unwrap_or(peer), port: offered.port })
+}
+
+/// When evidence was seen, or its absence was certain, on the main tap's clock; none if it has no time.
+pub(super) fn moment(session: &Session, evidence: &Evidence) -> Option<Time> {
+    let time = evidence.at.map(|at| at.time).or(evidence.until)?;
+    Some(session.on_main_clock(evidence.sight, time))
 }
 
 /// How the opening of a data connection went.

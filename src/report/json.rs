@@ -250,7 +250,7 @@ fn diagnosis<'a>(case: Case<'a>, verdict: Option<&'a Verdict>) -> Option<Diagnos
         lost: finding.lost.map(names::lost),
         netfilter: None,
         confidence: names::confidence(finding.confidence),
-        evidence: finding.evidence.iter().map(|evidence| evidence_object(case, evidence)).collect(),
+        evidence: by_time(case, &finding.evidence).map(|evidence| evidence_object(case, evidence)).collect(),
         remedies: verdict
             .remedies
             .iter()
@@ -282,6 +282,12 @@ struct EvidenceObject<'a> {
     file: Option<&'a str>,
     time: Option<Rfc3339>,
     text: &'a str,
+}
+
+fn by_time<'a>(case: Case<'a>, evidence: &'a [Evidence]) -> impl Iterator<Item = &'a Evidence> {
+    let mut evidence: Vec<&Evidence> = evidence.iter().collect();
+    evidence.sort_by_key(|evidence| facts::moment(case.session, evidence));
+    evidence.into_iter()
 }
 
 fn evidence_object<'a>(case: Case<'a>, evidence: &'a Evidence) -> EvidenceObject<'a> {

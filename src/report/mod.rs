@@ -3,6 +3,8 @@
 //! [`Reporter`] writes sessions and their verdicts as text for people (`text`, with `table` for timelines) or as JSON
 //! (`json`); `words` makes the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
 
+mod alike;
+mod ending;
 mod escape;
 mod explain;
 mod facts;
@@ -23,6 +25,8 @@ use std::net::IpAddr;
 
 use crate::session::join::Session;
 use crate::verdict::{Judgement, TapFacts};
+use alike::Alike;
+pub use ending::complaints;
 pub use explain::{UnknownRule, explain};
 pub use progress::Progress;
 pub use terminal::{wants_color, width};
@@ -90,6 +94,7 @@ pub struct Reporter<W: Write> {
     out: W,
     options: Options,
     totals: Totals,
+    alike: Alike,
     /// The session under way: a reader of `out` gets whole sessions only.
     buffer: Vec<u8>,
 }
@@ -97,7 +102,7 @@ pub struct Reporter<W: Write> {
 impl<W: Write> Reporter<W> {
     /// A reporter that has written nothing.
     pub fn new(out: W, options: Options) -> Self {
-        Reporter { out, options, totals: Totals::default(), buffer: Vec::new() }
+        Reporter { out, options, totals: Totals::default(), alike: Alike::default(), buffer: Vec::new() }
     }
 
     /// Reports one session. `taps` are the facts of the taps, by the order in which they were given.
@@ -109,7 +114,7 @@ impl<W: Write> Reporter<W> {
         let first = self.totals.sessions == 0;
         match self.options.format {
             Format::Text if !self.options.selects(session) => return Ok(()),
-            Format::Text => text::write(&mut self.buffer, &self.options, session, judgement, taps)?,
+            Format::Text => text::write(&mut self.buffer, &self.options, &mut self.alike, session, judgement, taps)?,
             Format::Json => {
                 self.buffer.extend_from_slice(if first { b"[\n" } else { b",\n" });
                 json::write(&mut self.buffer, session, judgement, taps)?;
@@ -123,13 +128,14 @@ impl<W: Write> Reporter<W> {
         self.out.write_all(&self.buffer)
     }
 
-    /// Ends the report: closes the array, or sums up. `taps` are the facts of the taps at the end.
+    /// Ends the report: closes the array, or sums up for people, who are told the `notes` on the captures too. `taps` are
+    /// the facts of the taps at the end.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn finish(mut self, taps: &[TapFacts]) -> io::Result<Totals> {
+    pub fn finish(mut self, taps: &[TapFacts], notes: &[String]) -> io::Result<Totals> {
         match self.options.format {
-            Format::Text => text::sum_up(&mut self.out, &self.options, &self.totals, taps)?,
+            Format::Text => ending::write(&mut self.out, &self.options, &self.totals, &self.alike, taps, notes)?,
             Format::Json if self.totals.sessions == 0 => self.out.write_all(b"[]\n")?,
             Format::Json => self.out.write_all(b"\n]\n")?,
             Format::Jsonl => {}

@@ -59,7 +59,7 @@ fn table(case: Case<'_>, clock: Clock, lines: &[Line]) -> Table {
     let rule = LineSeparator::new('-', ' ', ' ', ' ');
     table.set_format(FormatBuilder::new().indent(2).padding(0, 2).separator(LinePosition::Title, rule).build());
     let names = Names::of(case);
-    let taps = (0..case.session.sights.len()).map(|sight| escaped(names.tap(sight)).to_string());
+    let taps = (0..case.session.sights.len()).map(|sight| escaped(&names.leg(sight)).to_string());
     let titles = ["time", "gap"].map(str::to_owned).into_iter().chain(taps);
     table.set_titles(Row::new(
         titles.chain(["", "", "event"].map(str::to_owned)).map(|title| Cell::new(&title)).collect(),

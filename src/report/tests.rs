@@ -5,6 +5,7 @@ use super::*;
 use crate::line::{Owner, Place, Point, Stretch};
 use crate::session::join::join;
 use crate::session::place::Placing;
+use crate::session::view::Mode;
 use crate::verdict::{ControlOutcome, Lost, Mechanism, Outcome, Verdict};
 
 /// The report of these sessions.
@@ -14,7 +15,7 @@ fn report(options: Options, sessions: Vec<(Talk, Judgement)>, taps: &[TapFacts])
     for (talk, judgement) in sessions {
         reporter.session(&talk.session(), &judgement, taps).unwrap();
     }
-    let totals = reporter.finish(taps).unwrap();
+    let totals = reporter.finish(taps, &complaints(taps)).unwrap();
     (String::from_utf8(out).unwrap(), totals)
 }
 
@@ -39,7 +40,7 @@ fn a_failure_reads_as_designed() {
         text,
         "\
 ✗ STOR ./testfile02   172.16.0.99 -> 172.16.0.10 (vsFTPd 2.2.2, anonymous)   active: PORT 172.16.0.99:49160   O5 data-syn-unanswered
-  Something between the client and server.pcap dropped the server's data connection: the path, or the client's own firewall. [likely]
+  Something between the client and the capture point server.pcap dropped the server's data connection: the path, or the client's own firewall. [likely]
 
     server.pcap:4   +0.003              client: PORT 172,16,0,99,192,8
     server.pcap     +0.007 to +59.999   nothing answers the SYN: no SYN-ACK, RST or ICMP error
@@ -143,9 +144,9 @@ fn sentences_are_broken_at_the_width() {
         sentence,
         [
             "                                      O5 data-syn-unanswered",
-            "  Something between the client and server.pcap dropped the",
-            "  server's data connection: the path, or the client's own",
-            "  firewall. [likely]",
+            "  Something between the client and the capture point",
+            "  server.pcap dropped the server's data connection: the",
+            "  path, or the client's own firewall. [likely]",
         ]
     );
 }
@@ -172,14 +173,24 @@ fn a_control_connection_that_failed_has_its_own_block() {
 }
 
 #[test]
-fn a_session_that_the_server_turned_away_is_shown() {
+fn a_session_that_the_server_turned_away_has_failed() {
     let found = verdict("C13", Mechanism::RefusedByServer, None, None);
-    let judgement = control(ControlOutcome::Completed, found);
+    let judgement = control(ControlOutcome::Failed, found);
     let (text, totals) = report(Options::default(), vec![(Talk::new(), judgement)], &taps());
     let start = "\
-- no transfer   172.16.0.99 -> 172.16.0.10   refused   C13 control-turned-away
+✗ control connection   172.16.0.99 -> 172.16.0.10   C13 control-turned-away
   The server itself turned the session away. No firewall is to blame. [likely]
 ";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(totals.failed_sessions, 1);
+}
+
+#[test]
+fn an_encrypted_session_without_data_is_shown_as_undecided() {
+    let found = verdict("V8", Mechanism::Encrypted, None, Some(Stretch::WHOLE));
+    let judgement = control(ControlOutcome::Completed, found);
+    let (text, totals) = report(Options::default(), vec![(Talk::new(), judgement)], &taps());
+    let start = "? encrypted session   172.16.0.99 -> 172.16.0.10   no transfer seen   V8 encrypted-no-data\n";
     assert!(text.starts_with(start), "{text}");
     assert_eq!(totals.failed_sessions, 0);
 }
@@ -199,19 +210,74 @@ fn one_cause_is_told_once() {
 #[test]
 fn the_end_tells_what_is_wrong_with_the_captures() {
     let mut taps = taps();
-    taps[0].cut = true;
     taps[0].lost = 3;
     taps[0].census.displaced = 1;
     let (text, _) = report(Options::default(), Vec::new(), &taps);
     assert_eq!(
         text,
         "\
-server.pcap: the capture is cut or damaged; what it misses proves nothing
 server.pcap: the capture itself lost 3 packets; what it misses proves nothing
 server.pcap: 1 session given up before the end, since too many were alive at once
 0 sessions, 0 transfers
+no FTP session was found; if the server listens on another port than 21 or 990, add --control-port PORT (other ports are known by the server's greeting alone)
 "
     );
+}
+
+#[test]
+fn a_report_of_nothing_says_why() {
+    let last = |options, taps: &[TapFacts]| report(options, Vec::new(), taps).0.lines().last().unwrap().to_owned();
+    assert_eq!(last(Options::default(), &[TapFacts::default()]), "no packet was read");
+    let asked = "no session is the one that --session or --host asks for";
+    assert_eq!(last(Options { session: Some(3), ..Options::default() }, &taps()), asked);
+    assert_eq!(last(Options { host: "192.0.2.1".parse().ok(), ..Options::default() }, &taps()), asked);
+}
+
+/// Three times the same transfer, and the same failure.
+fn failed_thrice(number: u64) -> (Talk, Judgement) {
+    let mut talk = Talk::active();
+    let mut judgement = judged(Outcome::Failed, Some(unanswered()));
+    talk.view.number = number;
+    for _ in 0..2 {
+        talk.view.transfers.push(talk.view.transfers[0].clone());
+        judgement.transfers.push((Outcome::Failed, Some(unanswered())));
+    }
+    (talk, judgement)
+}
+
+#[test]
+fn failures_that_are_alike_are_told_once() {
+    let sessions = || (1..6).map(failed_thrice).collect();
+    let (text, totals) = report(Options::default(), sessions(), &taps());
+    assert_eq!(text.matches("O5 data-syn-unanswered").count(), 1, "{text}");
+    assert!(
+        text.contains("\n  And 2 more transfers of this session failed the same way: #2, #3\n\n  session 1"),
+        "{text}"
+    );
+    let end = "
+172.16.0.99 -> 172.16.0.10: 12 more failed transfers, as in session 1 (O5), in sessions 2-5; --session N shows one
+5 sessions, 15 transfers: 15 failed (client's side or network 15)
+";
+    assert!(text.ends_with(end), "{text}");
+    assert_eq!(totals.ended(Outcome::Failed), 15);
+    let (text, _) = report(Options { timeline: true, ..Options::default() }, sessions(), &taps());
+    assert_eq!(text.matches("O5 data-syn-unanswered").count(), 15);
+    let (text, _) = report(Options { session: Some(2), ..Options::default() }, sessions(), &taps());
+    assert_eq!(text.matches("O5 data-syn-unanswered").count(), 3);
+}
+
+#[test]
+fn another_stretch_another_client_and_another_direction_are_told_for_themselves() {
+    let other = |change: fn(&mut Talk, &mut Verdict)| {
+        let (mut talk, mut judgement) = failed();
+        talk.view.number = 2;
+        change(&mut talk, judgement.transfers[0].1.as_mut().unwrap());
+        report(Options::default(), vec![failed(), (talk, judgement)], &taps()).0.matches("✗ STOR").count()
+    };
+    assert_eq!(other(|_, _| ()), 1);
+    assert_eq!(other(|_, verdict| verdict.finding.stretch = Some(Stretch::WHOLE)), 2);
+    assert_eq!(other(|talk, _| talk.view.client.ip = "172.16.0.98".parse().unwrap()), 2);
+    assert_eq!(other(|talk, _| talk.view.transfers[0].negotiation.as_mut().unwrap().mode = Mode::Pasv), 2);
 }
 
 #[test]
@@ -246,5 +312,5 @@ fn a_packet_that_several_taps_saw_is_one_row() {
     assert_eq!(table[7], "  +0.005000  +0.001000       6       6  ->  C  STOR ./testfile02");
     assert_eq!(table[8], "  +0.006000  +0.001000       7       7  <-  C  425 Failed to establish connection.");
     assert_eq!(table[9], "  +0.007000  +0.001000               8  <-  D  SYN 172.16.0.10:20 > 172.16.0.99:49160");
-    assert!(text.contains("c.pcap's clock is 5.000000 s behind s.pcap's"), "{text}");
+    assert!(text.contains("c.pcap's clock is 5.000 s behind s.pcap's"), "{text}");
 }

@@ -4,19 +4,22 @@
 use std::io::{self, Write};
 
 use crate::cite::Time;
+use crate::count::counted;
 use crate::line::Side;
-use crate::report::escape::{Escaped, escaped};
+use crate::report::alike::{Alike, Telling};
+use crate::report::escape::{escaped, shortened};
 use crate::report::facts::{self, Fate};
 use crate::report::terminal::{Brush, Style};
 use crate::report::time::Clock;
-use crate::report::totals::{Totals, control_failure};
-use crate::report::words::{self, Names, counted, summary};
+use crate::report::totals::control_failure;
+use crate::report::words::{self, Names, summary};
 use crate::report::{Options, table};
 use crate::session::join::Session;
+use crate::tcp::connection::Opening;
 use crate::verdict::{Case, ControlOutcome, Evidence, Judgement, Mechanism, Outcome, Remedy, TapFacts, Verdict};
 
 /// Clocks that differ by less, in nanoseconds, are as good as the same: what is told of them is an estimate.
-const OFFSET: u64 = 1_000_000;
+const TELLING_OFFSET: u64 = 1_000_000;
 
 /// What the blocks of one session share.
 #[derive(Clone, Copy)]
@@ -34,6 +37,7 @@ struct Page<'a> {
 pub(super) fn write(
     out: &mut Vec<u8>,
     options: &Options,
+    alike: &mut Alike,
     session: &Session,
     judgement: &Judgement,
     taps: &[TapFacts],
@@ -45,9 +49,22 @@ pub(super) fn write(
         width: options.width,
     };
     let before = out.len();
-    page.control(out, judgement, options.shows_healthy())?;
+    let findings = page.findings(judgement);
+    let tellings = match options.timeline || options.session.is_some() {
+        true => findings.iter().map(|_| Telling::Full).collect(),
+        false => alike.take(&findings),
+    };
+    let mut found = findings.into_iter().zip(tellings).peekable();
+    match found.next_if(|((case, _), _)| case.transfer.is_none()) {
+        Some(((case, verdict), telling)) => page.finding(out, case, verdict, telling)?,
+        None => page.session(out, judgement, options.shows_healthy())?,
+    }
     for (index, judged) in judgement.transfers.iter().enumerate() {
-        page.transfer(out, index, judged, options.shows_healthy())?;
+        match found.next_if(|((case, _), _)| case.transfer == Some(index)) {
+            Some(((case, verdict), telling)) => page.finding(out, case, verdict, telling)?,
+            None if options.shows_healthy() => page.transfer(out, index, judged)?,
+            None => {}
+        }
     }
     if out.len() == before {
         return Ok(());
@@ -59,58 +76,84 @@ pub(super) fn write(
     writeln!(out)
 }
 
-impl Page<'_> {
-    fn control(self, out: &mut Vec<u8>, judgement: &Judgement, healthy: bool) -> io::Result<()> {
-        let (outcome, verdict) = &judgement.control;
-        if let Some(verdict) = control_failure(judgement) {
-            let head = format!("control connection   {}", self.ends());
-            self.headline(out, Outcome::Failed, &head, Some(verdict))?;
-            return self.body(out, self.case, verdict);
-        }
-        let refused = verdict.as_ref().is_some_and(|verdict| verdict.finding.mechanism == Mechanism::RefusedByServer);
-        if !judgement.transfers.is_empty() || !(healthy || refused) {
+impl<'a> Page<'a> {
+    /// What has to be told whatever is asked for: failures, and encrypted sessions that hide whether there was one.
+    fn findings(self, judgement: &'a Judgement) -> Vec<(Case<'a>, &'a Verdict)> {
+        let hidden = judgement.control.1.as_ref().filter(|verdict| verdict.finding.mechanism == Mechanism::Encrypted);
+        let control = control_failure(judgement).or(hidden).map(|verdict| (self.case, verdict));
+        let transfers = judgement.transfers.iter().enumerate().filter_map(|(index, (outcome, verdict))| {
+            let verdict = verdict.as_ref().filter(|_| *outcome == Outcome::Failed)?;
+            Some((Case { transfer: Some(index), ..self.case }, verdict))
+        });
+        control.into_iter().chain(transfers).collect()
+    }
+
+    /// One of them, and how many more of this session are like it.
+    fn finding(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict, telling: Telling) -> io::Result<()> {
+        if matches!(telling, Telling::Told) {
             return Ok(());
         }
+        let (mark, head) = match (case.transfer, verdict.finding.mechanism) {
+            (Some(_), _) => (Outcome::Failed, self.head(&case)),
+            (None, Mechanism::Encrypted) => {
+                (Outcome::Unknown, format!("encrypted session   {}   no transfer seen", self.ends()))
+            }
+            (None, _) => (Outcome::Failed, format!("control connection   {}", self.ends())),
+        };
+        self.headline(out, mark, &head, Some(verdict))?;
+        self.body(out, case, verdict)?;
+        if let Telling::ForAll { more, numbers } = telling {
+            let more = counted(more as u64, "more transfer");
+            let numbers = numbers.listed("#");
+            self.paragraph(out, "  ", "  ", &format!("And {more} of this session failed the same way: {numbers}"))?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    /// A session without any transfer in which nothing failed.
+    fn session(self, out: &mut Vec<u8>, judgement: &Judgement, healthy: bool) -> io::Result<()> {
+        if !judgement.transfers.is_empty() || !healthy {
+            return Ok(());
+        }
+        let (outcome, verdict) = &judgement.control;
         let (mark, how) = match outcome {
-            ControlOutcome::Completed if refused => (Outcome::Aborted, "refused"),
             ControlOutcome::Completed => (Outcome::Completed, "completed"),
             ControlOutcome::Failed => (Outcome::Failed, "failed"),
             ControlOutcome::Interrupted => (Outcome::Failed, "interrupted"),
             ControlOutcome::Unfinished => (Outcome::Unfinished, "unfinished"),
         };
-        self.headline(out, mark, &format!("no transfer   {}   {how}", self.ends()), verdict.as_ref())?;
-        let Some(verdict) = verdict else { return Ok(()) };
-        self.sentence(out, self.case, verdict)?;
-        if refused { self.details(out, verdict) } else { Ok(()) }
+        self.headline(out, mark, &format!("session   {}   {how}, no transfer", self.ends()), verdict.as_ref())?;
+        verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, self.case, verdict))
     }
 
+    /// A transfer that did not fail; what the capture's end hides is told in full.
     fn transfer(
         self,
         out: &mut Vec<u8>,
         index: usize,
         (outcome, verdict): &(Outcome, Option<Verdict>),
-        healthy: bool,
     ) -> io::Result<()> {
-        let failure = verdict.as_ref().filter(|_| *outcome == Outcome::Failed);
-        if failure.is_none() && !healthy {
-            return Ok(());
-        }
         let case = Case { transfer: Some(index), ..self.case };
-        let head = format!("{}   {}   {}", command(&case), self.ends(), endpoint(&case));
-        if let Some(verdict) = failure {
-            self.headline(out, *outcome, &head, Some(verdict))?;
-            return self.body(out, case, verdict);
-        }
-        let head = format!("{head}   {}{}", words::outcome(*outcome), moved(&case));
+        let head = format!("{}   {}{}", self.head(&case), words::outcome(*outcome), moved(&case));
         self.headline(out, *outcome, &head, verdict.as_ref())?;
-        verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, case, verdict))
+        match verdict {
+            Some(verdict) if *outcome == Outcome::Unfinished => self.body(out, case, verdict),
+            Some(verdict) => self.sentence(out, case, verdict),
+            None => Ok(()),
+        }
+    }
+
+    /// What was to be transferred, between whom, and how.
+    fn head(self, case: &Case<'_>) -> String {
+        format!("{}   {}   {}", command(case), self.ends(), endpoint(case))
     }
 
     /// Client, server, its program and the user.
     fn ends(self) -> String {
         let view = self.case.view();
         let software = facts::software(view).map(|software| escaped(&software).to_string());
-        let user = facts::user(view).map(|user| Escaped(user).to_string());
+        let user = facts::user(view).map(shortened);
         let known: Vec<String> = software.into_iter().chain(user).collect();
         let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
         let port = if view.server.port == 21 { String::new() } else { format!(" port {}", view.server.port) };
@@ -166,8 +209,7 @@ impl Page<'_> {
     }
 
     fn evidence(self, out: &mut Vec<u8>, evidence: &[Evidence]) -> io::Result<()> {
-        let mut evidence: Vec<&Evidence> = evidence.iter().collect();
-        evidence.sort_by_key(|evidence| self.moment(evidence));
+        let evidence = self.in_order(evidence);
         let rows: Vec<[String; 2]> = evidence.iter().map(|evidence| self.cite(evidence)).collect();
         let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let (place, time) = (wide(0), wide(1));
@@ -175,16 +217,21 @@ impl Page<'_> {
             writeln!(out)?;
         }
         for (row, evidence) in rows.iter().zip(evidence) {
-            let cited = self.brush.paint(Style::Quiet, format!("{:<place$}   {:<time$}", row[0], row[1]));
-            writeln!(out, "    {cited}   {}", escaped(&evidence.text))?;
+            let cited = if time == 0 { row[0].clone() } else { format!("{:<place$}   {:<time$}", row[0], row[1]) };
+            let cited = self.brush.paint(Style::Quiet, cited);
+            writeln!(out, "    {cited}   {}", shortened(evidence.text.as_bytes()))?;
         }
         Ok(())
     }
 
-    /// Where evidence stands in the story; what has no time comes last.
-    fn moment(self, evidence: &Evidence) -> Time {
-        let time = evidence.at.map(|at| at.time).or(evidence.until);
-        time.map_or(Time(i64::MAX), |time| self.case.session.on_main_clock(evidence.sight, time))
+    /// Evidence as the story goes; what has no time comes last. One packet at several taps stays in the order in which it
+    /// passed them, which the clocks, being estimated, may not give.
+    fn in_order(self, evidence: &[Evidence]) -> Vec<&Evidence> {
+        let moment = |one: &Evidence| facts::moment(self.case.session, one).unwrap_or(Time(i64::MAX));
+        let first = |text: &str| evidence.iter().filter(|other| other.text == text).map(moment).min();
+        let mut told: Vec<&Evidence> = evidence.iter().collect();
+        told.sort_by_key(|one| first(&one.text));
+        told
     }
 
     /// Where and when: `tap:frame` and a moment, for an absence the tap and a span of time.
@@ -233,12 +280,32 @@ impl Page<'_> {
         writeln!(out, "{line}")
     }
 
-    /// How the clock of a tap differs from the main tap's; `offset` is what to add to it.
-    fn clocks(self, sight: usize, offset: i64) -> String {
+    /// How the clock of a tap differs from the main tap's, if that is worth knowing.
+    fn clock_of(self, sight: usize) -> Option<String> {
         let names = Names::of(self.case);
+        let offset = self.case.session.sights[sight].offset_ns;
         let how = if offset < 0 { "ahead of" } else { "behind" };
         let main = names.tap(self.case.session.main_sight());
-        format!("{}'s clock is {:.6} s {how} {main}'s", names.tap(sight), offset.unsigned_abs() as f64 / 1e9)
+        let seconds = offset.unsigned_abs() as f64 / 1e9;
+        (offset.unsigned_abs() >= TELLING_OFFSET)
+            .then(|| format!("{}'s clock is {seconds:.3} s {how} {main}'s", names.tap(sight)))
+    }
+
+    /// The taps that saw nothing of the session, and what they should have seen.
+    fn blind(self) -> Option<String> {
+        let session = self.case.session;
+        let blind = session.sights.iter().enumerate().filter(|(_, content)| content.view.is_none());
+        let blind: Vec<&str> = blind.map(|(sight, _)| Names::of(self.case).tap(sight)).collect();
+        let (name, more) = blind.split_last()?;
+        let taps = if more.is_empty() { (*name).to_owned() } else { format!("{} and {name}", more.join(", ")) };
+        let is = if more.is_empty() { "has" } else { "have" };
+        Some(match self.case.opening(None) {
+            Opening::Established => format!(
+                "{taps} {is} nothing of this session, though its control connection passes every point between the hosts: not \
+                 captured there then, or not on the way"
+            ),
+            _ => format!("{taps} {is} nothing of this session, not even the SYN of its control connection"),
+        })
     }
 
     /// Which session this was, when, and where its taps stand.
@@ -246,20 +313,26 @@ impl Page<'_> {
         let session = self.case.session;
         let names = Names::of(self.case);
         writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
+        let mut told = String::new();
         for (sight, content) in session.sights.iter().enumerate() {
-            if !content.standing.given {
-                self.paragraph(out, "  ", "  ", &words::standing(names.tap(sight), &content.standing))?;
+            if !content.standing.given && content.view.is_some() {
+                let standing = match names.forwards(sight) {
+                    true => format!("{} holds both legs of a host that forwards this session", names.tap(sight)),
+                    false => words::standing(names.tap(sight), &content.standing),
+                };
+                if standing != told {
+                    self.paragraph(out, "  ", "  ", &standing)?;
+                    told = standing;
+                }
             }
-            if content.view.is_none() {
-                self.paragraph(out, "  ", "  ", &format!("{} shows nothing of this session", names.tap(sight)))?;
-            } else if sight != session.main_sight() && content.offset_ns.unsigned_abs() >= OFFSET {
-                self.paragraph(out, "  ", "  ", &self.clocks(sight, content.offset_ns))?;
+            if let Some(offset) = self.clock_of(sight).filter(|_| content.view.is_some()) {
+                self.paragraph(out, "  ", "  ", &offset)?;
             }
             if let Some(view) = content.view.as_ref().filter(|view| view.uncounted > 0) {
                 writeln!(out, "  {} of this session were not kept", counted(view.uncounted, "further event"))?;
             }
         }
-        Ok(())
+        self.blind().map_or(Ok(()), |blind| self.paragraph(out, "  ", "  ", &blind))
     }
 }
 
@@ -268,9 +341,9 @@ fn command(case: &Case<'_>) -> String {
     let view = case.view();
     let command = case.transfer().and_then(|transfer| transfer.command).and_then(|command| view.event(command));
     match (command, case.transfer().is_some_and(|transfer| transfer.inferred)) {
-        (Some(command), _) => Escaped(view.text_of(command)).to_string(),
+        (Some(command), _) => shortened(view.text_of(command)),
         (None, true) => "encrypted transfer".to_owned(),
-        (None, false) => "no transfer command".to_owned(),
+        (None, false) => "(no transfer command seen)".to_owned(),
     }
 }
 
@@ -304,30 +377,4 @@ fn moved(case: &Case<'_>) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// What there is to say at the end: about the captures, and the summary line.
-///
-/// # Errors
-/// Those of the writer.
-pub(super) fn sum_up<W: Write>(out: &mut W, options: &Options, totals: &Totals, taps: &[TapFacts]) -> io::Result<()> {
-    for tap in taps {
-        let name = escaped(&tap.name);
-        if tap.cut {
-            writeln!(out, "{name}: the capture is cut or damaged; what it misses proves nothing")?;
-        }
-        if tap.lost > 0 {
-            writeln!(
-                out,
-                "{name}: the capture itself lost {}; what it misses proves nothing",
-                counted(tap.lost, "packet")
-            )?;
-        }
-        if tap.census.displaced > 0 {
-            let displaced = counted(tap.census.displaced, "session");
-            writeln!(out, "{name}: {displaced} given up before the end, since too many were alive at once")?;
-        }
-    }
-    let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
-    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows every session)" } else { "" })
 }

@@ -66,9 +66,13 @@ fn of_day(time: Time, zone: TimeZone, digits: usize) -> String {
     timestamp(time).to_zoned_datetime(zone).strftime(&format!("%T%.{digits}f")).to_string()
 }
 
-/// Nanoseconds as signed seconds: `+1.250`.
+/// Nanoseconds as signed seconds: `+1.250`; what rounds to zero is not negative.
 pub(super) fn seconds(nanoseconds: i128, digits: usize) -> String {
-    format!("{:+.digits$}", nanoseconds as f64 / 1e9)
+    let seconds = format!("{:+.digits$}", nanoseconds as f64 / 1e9);
+    match seconds.strip_prefix('-') {
+        Some(zero) if !zero.contains(|digit| ('1'..='9').contains(&digit)) => format!("+{zero}"),
+        _ => seconds,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Sums over all sessions of a report.
 
+use crate::count::counted;
 use crate::line::Owner;
-use crate::report::words::{self, counted};
+use crate::report::words;
 use crate::verdict::{ControlOutcome, Judgement, Outcome, Verdict};
 
 /// What a report counted.

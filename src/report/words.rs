@@ -9,6 +9,7 @@ use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::session::place::{Standing, Why};
+use crate::tcp::connection::Role;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
 use region::{Region, end};
 
@@ -62,6 +63,28 @@ impl<'a> Names<'a> {
         self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
     }
 
+    /// The name of a tap, and which leg it is of a host whose both legs are there.
+    pub(super) fn leg(self, sight: usize) -> String {
+        let name = self.tap(sight);
+        let twin = (0..self.case.session.sights.len()).find(|&other| self.is_one_box(sight, other));
+        match twin {
+            Some(twin) if sight < twin => format!("{name} (client's leg)"),
+            Some(_) => format!("{name} (server's leg)"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The capture of this tap shows the session on its way in and on its way out, each with both ends' packets.
+    pub(super) fn forwards(self, sight: usize) -> bool {
+        let whole = |sight: usize| {
+            let control = self.case.session.view(sight).map(|view| &view.control);
+            control.is_some_and(|control| {
+                [Role::Opener, Role::Listener].iter().all(|&role| control.half(role).start.is_some())
+            })
+        };
+        (0..self.case.session.sights.len()).any(|other| self.is_one_box(sight, other) && whole(sight) && whole(other))
+    }
+
     /// Two legs of one forwarding host.
     fn is_one_box(self, one: usize, other: usize) -> bool {
         let capture = |sight| self.facts(sight).map(|facts| facts.capture);
@@ -99,6 +122,8 @@ struct Blame<'a> {
     seen: bool,
     /// The address that the negotiation offers.
     offered: Option<String>,
+    /// The port that the listener offers, as sent and as it arrives, if that differs.
+    rewritten: Option<(u16, u16)>,
 }
 
 impl<'a> Blame<'a> {
@@ -122,6 +147,7 @@ impl<'a> Blame<'a> {
             offered: negotiation
                 .and_then(|negotiation| negotiation.offered?.address)
                 .map(|address| address.to_string()),
+            rewritten: rewritten(case, stretch, !opener).filter(|_| verdict.rule.name.ends_with("rewritten")),
         }
     }
 
@@ -192,10 +218,11 @@ fn sentence(blame: &Blame<'_>) -> String {
             blame.location()
         ),
         Mechanism::IdleExpiry => forgotten(blame),
-        Mechanism::Interrupted => with_suspects(
-            format!("The established {} was broken by a reset that was sent {}", blame.connection(), blame.location()),
-            &blame.region.suspects("host"),
-        ),
+        Mechanism::Interrupted => {
+            let actor = blame.region.actor(blame.names, "host");
+            let start = format!("The established {} was broken by a reset from {actor}", blame.connection());
+            with_suspects(start.trim_end_matches(',').to_owned(), &blame.region.suspects("host"))
+        }
         Mechanism::RefusedByServer | Mechanism::Encrypted | Mechanism::IncompleteCapture => {
             blame.verdict.rule.says.to_owned()
         }
@@ -250,7 +277,25 @@ fn never_sent(blame: &Blame<'_>) -> String {
     )
 }
 
+/// The ports that the taps at both ends of a stretch read in the listener's offer, if they differ: as sent, as arrived.
+fn rewritten(case: &Case<'_>, stretch: Stretch, listener: Side) -> Option<(u16, u16)> {
+    let port = |point| match point {
+        Point::Tap(sight) => case.session.transfer(sight, case.transfer?)?.negotiation.as_ref()?.offered,
+        Point::Client | Point::Server => None,
+    };
+    let (nearer, further) = (port(stretch.from)?.port, port(stretch.to)?.port);
+    let ports = if listener == Side::Client { (nearer, further) } else { (further, nearer) };
+    (nearer != further).then_some(ports)
+}
+
 fn unreachable(blame: &Blame<'_>) -> String {
+    if let Some((sent, arrived)) = blame.rewritten {
+        return format!(
+            "A box on the path changes the port that the {} offers: {sent} became {arrived}. It stands {}.",
+            end(!blame.opener),
+            blame.location()
+        );
+    }
     let says = blame.verdict.rule.says.trim_end_matches('.');
     let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
     let place = match blame.region {
@@ -266,14 +311,15 @@ fn or_never_sent(blame: &Blame<'_>) -> String {
 }
 
 fn forgotten(blame: &Blame<'_>) -> String {
-    let place = blame.location();
+    let actor = blame.region.actor(blame.names, "firewall");
+    let actor = actor.trim_end_matches(',');
     if blame.is_proved() {
         format!(
-            "The control connection was most likely forgotten {place} while it was silent and data ran: its segments are dropped since."
+            "The control connection was most likely forgotten by {actor}, while it was silent and data ran: its segments are dropped since."
         )
     } else {
         let says = blame.verdict.rule.says.trim_end_matches('.');
-        format!("{says}: the silent control connection was forgotten {place}, or nothing more was sent.")
+        format!("{says}: the silent control connection was forgotten by {actor}, or nothing more was sent.")
     }
 }
 
@@ -291,11 +337,6 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// A count with its noun: `1 session`, `2 sessions`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// Whose side, in the summary line.
 pub(super) fn owner(owner: Owner) -> &'static str {
     match owner {
@@ -304,7 +345,7 @@ pub(super) fn owner(owner: Owner) -> &'static str {
         Owner::Server => "server's side",
         Owner::BeyondClient => "network or server's side",
         Owner::BeyondServer => "client's side or network",
-        Owner::None => "no firewall",
+        Owner::None => "nobody's firewall",
         Owner::Unknown => "undecided",
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::count::counted;
 use crate::line::{Place, Side};
 use crate::session::view::View;
 use crate::tcp::connection::{Connection, Role};
@@ -75,12 +76,17 @@ impl fmt::Display for Why {
             Why::Ttl { client, server } => match (hops(client), hops(server)) {
                 (0, 0) => write!(f, "both ends' packets are untouched (TTL {client} and {server}): all on one link"),
                 (0, far) => {
-                    write!(f, "the client's packets come untouched (TTL {client}), the server's over {far} router(s)")
+                    let far = counted(far, "router");
+                    write!(f, "the client's packets come untouched (TTL {client}), the server's over {far}")
                 }
                 (far, 0) => {
-                    write!(f, "the server's packets come untouched (TTL {server}), the client's over {far} router(s)")
+                    let far = counted(far, "router");
+                    write!(f, "the server's packets come untouched (TTL {server}), the client's over {far}")
                 }
-                (one, other) => write!(f, "the client's packets come over {one} router(s), the server's over {other}"),
+                (one, other) => {
+                    let one = counted(one, "router");
+                    write!(f, "the client's packets come over {one}, the server's over {other}")
+                }
             },
         }
     }

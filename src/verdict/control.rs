@@ -61,9 +61,10 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     let toward = stuck::toward(case, None, role);
     let passage = stuck::passage(case, None, role);
     let again = stuck::acknowledgement_lost(&case.connections(None));
-    let evidence = case.views().filter_map(|(sight, view)| match again {
-        true => stuck::answered_again(case, sight, &view.control),
-        false => lost_evidence(case, sight, view, role),
+    let connections = case.on_the_way(None, toward).into_iter();
+    let evidence = connections.filter_map(|(sight, connection)| match again {
+        true => stuck::answered_again(case, sight, connection),
+        false => lost_evidence(case, sight, case.session.view(sight)?, role),
     });
     let evidence = evidence.collect();
     let stretch = passage.stretch();
@@ -183,7 +184,8 @@ pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let evidence = vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), text }];
     let mut found = finding(passage.stretch(), Mechanism::Stalled, Confidence::Possible, evidence);
     found.notes.push(
-        "TCP wrappers, a name look-up that hangs, a full process table, or a proxy without its server".to_owned(),
+        "the usual causes are TCP wrappers, a name look-up that hangs, a full process table, a proxy without its server"
+            .to_owned(),
     );
     Some(found)
 }

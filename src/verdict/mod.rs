@@ -7,6 +7,7 @@
 mod case;
 mod control;
 mod healthy;
+mod narrower;
 mod negotiation;
 mod opening;
 mod outcome;
@@ -149,7 +150,7 @@ pub struct Finding {
     pub lost: Option<Lost>,
     /// How sure this is.
     pub confidence: Confidence,
-    /// What it rests on.
+    /// What it rests on; a packet that several taps saw, in the order in which it passed them.
     pub evidence: Vec<Evidence>,
     /// What else to know: a second cause that looks the same, a likely reason.
     pub notes: Vec<String>,
@@ -175,7 +176,7 @@ pub struct Verdict {
 pub enum ControlOutcome {
     /// It was opened and closed in order.
     Completed,
-    /// It was never opened.
+    /// It was never opened, or what answered would not serve the client.
     Failed,
     /// It broke.
     Interrupted,
@@ -214,7 +215,9 @@ pub fn judge(session: &Session, taps: &[TapFacts]) -> Judgement {
 fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
     let case = Case { session, taps, transfer: None };
     let outcome = outcome::control(&case);
-    let control = (outcome, rules::for_control(&case, outcome).map(|found| verdict(&case, found)));
+    let found = rules::for_control(&case, outcome).map(|found| verdict(&case, found));
+    let refused = found.as_ref().is_some_and(|found| found.finding.mechanism == Mechanism::RefusedByServer);
+    let control = (if refused { ControlOutcome::Failed } else { outcome }, found);
     let transfers = (0..session.main().transfers.len())
         .map(|transfer| {
             let case = Case { session, taps, transfer: Some(transfer) };
@@ -225,16 +228,11 @@ fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
     Judgement { control, transfers }
 }
 
-fn verdict(case: &Case<'_>, (rule, mut finding): (&'static Rule, Finding)) -> Verdict {
-    let moment = |evidence: &Evidence| {
-        let time = evidence.at.map(|at| at.time).or(evidence.until).unwrap_or_default();
-        case.session.on_main_clock(evidence.sight, time)
-    };
-    finding.evidence.sort_by_key(moment);
+fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);
-    let narrower = passage::what_would_narrow(case, &finding);
+    let narrower = narrower::what_would_narrow(case, &finding);
     let remedies = remedy::remedies(case, rule, &finding, owner);
     Verdict { rule, finding, owner, narrower, remedies }
 }

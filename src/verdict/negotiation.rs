@@ -70,13 +70,15 @@ fn or_lost(case: &Case<'_>, stretch: Stretch, listener: Side) -> Stretch {
     stretch.hull(case.passage(Transit { toward: listener, since, data: true }, |_| false).stretch())
 }
 
+/// What is in line order, in the order in which the listener's words pass the taps.
+fn from_listener<T>(in_line: &[T], listener: Side) -> Vec<&T> {
+    if listener == Side::Server { in_line.iter().rev().collect() } else { in_line.iter().collect() }
+}
+
 /// The stretch in which an address became foreign. It travels from the listener: nearer to the listener than the first
 /// tap that reads it as foreign, and beyond the last that does not.
 fn made_foreign(offers: &[Offer], listener: Side) -> Stretch {
-    let mut from_listener: Vec<&Offer> = offers.iter().collect();
-    if listener == Side::Server {
-        from_listener.reverse();
-    }
+    let from_listener = from_listener(offers, listener);
     let first_foreign = from_listener.iter().position(|offer| offer.is_foreign());
     let sound = first_foreign
         .and_then(|at| at.checked_sub(1))
@@ -99,10 +101,11 @@ fn finding(stretch: Stretch, confidence: Confidence, evidence: Vec<Evidence>) ->
     }
 }
 
-fn evidence(case: &Case<'_>, offers: &[Offer], what: &str) -> Vec<Evidence> {
+fn evidence(case: &Case<'_>, offers: &[Offer], listener: Side) -> Vec<Evidence> {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
-    for offer in offers {
+    let what = if listener == Side::Client { "the client" } else { "the server" };
+    for offer in from_listener(offers, listener) {
         let sign = if offer.is_foreign() { "is not" } else { "is" };
         let text = format!(
             "{what} offers {} here; that {sign} the address of its control connection ({})",
@@ -136,10 +139,11 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
     let made = made_foreign(&offers, Side::Client);
     let stretch = if refused { made } else { or_lost(case, made, Side::Client) };
     let confidence = if by_text { Confidence::Possible } else { case.confidence(stretch) };
-    let mut found = finding(stretch, confidence.min(Confidence::Likely), evidence(case, &offers, "the client"));
+    let mut found = finding(stretch, confidence.min(Confidence::Likely), evidence(case, &offers, Side::Client));
     let refusal = [Some(negotiation.command), negotiation.reply];
-    found.evidence.splice(0..0, refusal.into_iter().filter_map(|index| case.quoted(index)));
-    found.evidence.dedup();
+    let refusal = refusal.into_iter().filter_map(|index| case.quoted(index));
+    let untold: Vec<_> = refusal.filter(|words| !found.evidence.contains(words)).collect();
+    found.evidence.splice(0..0, untold);
     found
         .notes
         .push("the NAT on the way has no FTP helper, or the client is set to announce a wrong address".to_owned());
@@ -157,7 +161,7 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let made = Stretch { to: Point::Server, ..made_foreign(&offers, Side::Server) };
     let stretch = or_lost(case, made, Side::Server);
     let confidence = case.confidence(stretch).min(if seen { Confidence::Likely } else { Confidence::Possible });
-    let mut found = finding(stretch, confidence, evidence(case, &offers, "the server"));
+    let mut found = finding(stretch, confidence, evidence(case, &offers, Side::Server));
     found.owner = seen.then_some(Owner::Server);
     if !seen {
         let note =
@@ -182,7 +186,7 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
 pub(super) fn hairpin(case: &Case<'_>) -> Option<Finding> {
     let offers = foreign_passive(case).filter(|offers| is_hairpin(case, offers))?;
     let stretch = or_lost(case, made_foreign(&offers, Side::Server), Side::Server);
-    Some(with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, "the server"))))
+    Some(with_icmp(case, finding(stretch, Confidence::Possible, evidence(case, &offers, Side::Server))))
 }
 
 fn with_icmp(case: &Case<'_>, mut found: Finding) -> Finding {
@@ -235,9 +239,11 @@ pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
     untranslated.then(|| {
         let stretch = Stretch { from: Point::Tap(differs[0].0), to: Point::Tap(differs[1].0) };
         let mut found = finding(stretch, case.confidence(stretch), case.negotiation_evidence());
-        let readings = ports.iter();
+        let listener = case.negotiation().map_or(Side::Server, |negotiation| negotiation.mode.listener());
         found.evidence.extend(
-            readings.map(|&(sight, port, at)| case.seen(sight, at, format!("the port offered reads {port} here"))),
+            from_listener(&ports, listener)
+                .into_iter()
+                .map(|&(sight, port, at)| case.seen(sight, at, format!("the port offered reads {port} here"))),
         );
         found
     })
@@ -269,7 +275,7 @@ pub(super) fn foreign_address_ignored(case: &Case<'_>) -> Option<Finding> {
         stretch: None,
         owner: Some(Owner::None),
         lost: None,
-        ..finding(Stretch::WHOLE, Confidence::Certain, evidence(case, &offers, "the server"))
+        ..finding(Stretch::WHOLE, Confidence::Certain, evidence(case, &offers, Side::Server))
     })
 }
 

@@ -4,6 +4,7 @@
 //! which tap saw it last, and what answered it.
 
 use crate::cite::{At, Time};
+use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
 use crate::packet::IcmpError;
@@ -171,10 +172,7 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     let mut evidence = syn_evidence(case, which);
     let ttl = reset_words(case, sight, listens, &reset);
     evidence.push(case.seen(sight, reset.at, ttl));
-    let notes = match (genuine, which) {
-        (true, _) => vec!["a closed port and a rule that rejects with tcp-reset look the same from outside".to_owned()],
-        (false, _) => helper_notes(case, stretch),
-    };
+    let notes = if genuine { Vec::new() } else { helper_notes(case, stretch) };
     let confidence = if at_host { Confidence::Certain } else { Confidence::Likely };
     let found =
         finding(stretch, Mechanism::TcpReset, lost(which, Lost::ControlSyn, Lost::DataSyn), confidence, evidence);
@@ -361,11 +359,14 @@ fn icmp_note(error: &IcmpError) -> Option<String> {
 fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {
     let half = case.session.view(sight).map(|view| view.control.half(role_at(side, Side::Server)));
     match half.filter(|half| half.start.is_some()).map(|half| half.ttl) {
-        Some(ttl) if ttl != reset.ttl => format!(
-            "RST with TTL {} where that address's control packets have {ttl}: another box sent it, {} router(s) from here",
-            reset.ttl,
-            hops(reset.ttl)
-        ),
+        Some(ttl) if ttl != reset.ttl => {
+            let from = match hops(reset.ttl) {
+                0 => "on this very link".to_owned(),
+                routers => format!("{} from here", counted(routers, "router")),
+            };
+            let ttls = format!("RST with TTL {} where that address's control packets have {ttl}", reset.ttl);
+            format!("{ttls}: another box sent it, {from}")
+        }
         Some(ttl) => format!("RST with TTL {}, as that address's control packets ({ttl})", reset.ttl),
         None => format!("RST with TTL {}", reset.ttl),
     }
@@ -373,7 +374,7 @@ fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> Stri
 
 fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
-    for (sight, connection) in case.connections(which) {
+    for (sight, connection) in case.on_the_way(which, case.listens(which)) {
         if let Some(syn) = connection.syn {
             let words = format!(
                 "SYN {} > {}{}",
@@ -388,7 +389,7 @@ fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
 }
 
 fn syn_ack_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
-    let connections = case.connections(which).into_iter();
+    let connections = case.on_the_way(which, !case.listens(which)).into_iter();
     let legs = connections.filter_map(|(sight, connection)| Some((sight, connection, connection.syn_ack?)));
     legs.map(|(sight, connection, leg)| {
         let again = times(leg.count, leg.first.time, leg.last.time);
@@ -404,9 +405,11 @@ fn times(count: u16, first: Time, last: Time) -> String {
 /// The absence at the tap behind the last one that saw the packet, or at that very tap if none is behind.
 fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, toward: Side) -> Option<Evidence> {
     let what = if toward == case.listens(which) { "SYN" } else { "SYN-ACK" };
-    if passage.next.is_some() {
+    if let Some(next) = passage.next {
         let since = case.connections(which).into_iter().find_map(|(_, connection)| connection.began())?;
-        return Some(unseen(case, passage, since.time, &format!("the {what} does not arrive")));
+        let forwards = passage.last.is_some_and(|last| case.facts(last).capture == case.facts(next).capture);
+        let fate = if forwards { "comes in here, and this box never sends it on" } else { "does not arrive" };
+        return Some(unseen(case, passage, since.time, &format!("the {what} {fate}")));
     }
     let sight = passage.last?;
     let connection: &Connection = case.connections(which).into_iter().find(|(other, _)| *other == sight)?.1;

@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cite::{At, Time};
+use crate::few::Few;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::session::view::{Negotiation, Settled};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
-use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
+use crate::verdict::{Confidence, TapFacts};
 
 /// A capture may have run this much longer than its last packet tells.
 const QUIET: Duration = Duration::from_secs(15);
@@ -78,6 +79,15 @@ impl<'a> Case<'a> {
         let since = first.unwrap_or(self.view().began.time);
         let transit = Transit { toward, since, data: which.is_some() };
         self.passage(transit, |sight| seen.iter().any(|(other, _)| *other == sight))
+    }
+
+    /// A connection at every tap that saw it, in the order in which a packet passes them on its way.
+    pub fn on_the_way(&self, which: Option<&'a JoinedAttempt>, toward: Side) -> Few<(usize, &'a Connection)> {
+        let mut connections = self.connections(which);
+        if toward == Side::Client {
+            connections.reverse();
+        }
+        connections
     }
 
     /// Whether it means something that this tap did not see a packet: its capture is complete, shows both directions, and
@@ -162,27 +172,6 @@ impl<'a> Case<'a> {
     pub fn same_distance(&self, sight: usize, side: Side, ttl: u8) -> Option<bool> {
         let half = self.session.view(sight)?.control.half(role_at(side, Side::Server));
         half.start.map(|_| half.ttl == ttl)
-    }
-}
-
-/// The capture that would make the stretch smaller.
-pub(super) fn what_would_narrow(case: &Case<'_>, finding: &Finding) -> Option<String> {
-    let stretch = finding.stretch?;
-    let has = |place| case.session.sights.iter().any(|sight| sight.standing.place == place);
-    let advice = |host: &str, option: &str| {
-        Some(format!("capture on the {host} at the same time and add {option}: it tells whether the packet gets there"))
-    };
-    match (stretch.from, stretch.to) {
-        (Point::Client, Point::Server) => advice("client and on the server", "--client FILE --server FILE"),
-        (Point::Client, _) if !has(Place::Client) => advice("client", "--client FILE"),
-        (_, Point::Server) if !has(Place::Server) => advice("server", "--server FILE"),
-        (Point::Tap(from), Point::Tap(to)) if case.facts(from).capture != case.facts(to).capture => {
-            advice("routers between", "--between FILE")
-        }
-        _ if finding.mechanism == Mechanism::TcpReset => {
-            Some("`ss -ltn` on that host tells a closed port from a tcp-reset rule".to_owned())
-        }
-        _ => None,
     }
 }
 

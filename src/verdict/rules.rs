@@ -170,8 +170,8 @@ rules! {
         "The capture ends too early.",
         "Neither end had given up when it ended.";
     "V7" "cannot-tell" Failed view::cannot_tell, [],
-        "Cannot tell.",
-        "Nothing that was captured decides it.";
+        "Nothing that was captured tells why this failed.",
+        "No rule before this one holds.";
 }
 
 /// The first rule that holds for the control connection.

@@ -92,16 +92,17 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
             let passage = case.connection_passage(Some(joined), from, seen);
             stretch = stretch.meet(passage.stretch());
         }
-        for (sight, connection) in connections.iter() {
+        for (sight, connection) in case.on_the_way(Some(joined), !from) {
             let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
             let who = if from == Side::Client { "client" } else { "server" };
             let text = format!("RST in the {who}'s name, TTL {}, where its other packets have {ttl}", reset.ttl);
-            evidence.push(case.seen(*sight, reset.at, text));
+            evidence.push(case.seen(sight, reset.at, text));
         }
     }
     let confidence = case.confidence(stretch).min(Confidence::Likely);
     let mut found = finding(Some(stretch), Mechanism::Interrupted, confidence, evidence);
+    found.notes.extend(said_done(case));
     if !is_forged(case, joined) {
         found.notes.push("the reset looks genuine: the program or the host at that end gave up".to_owned());
     }
@@ -156,13 +157,21 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
     let toward = stuck::toward(case, Some(joined), role);
     let stretch = stuck::passage(case, Some(joined), role).stretch();
     let mut evidence = case.transfer_evidence();
-    for (sight, connection) in connections.iter() {
+    for (sight, connection) in case.on_the_way(Some(joined), toward) {
         evidence.extend(match stuck::acknowledgement_lost(&connections) {
-            true => stuck::answered_again(case, *sight, connection),
-            false => stuck_evidence(case, *sight, connection.half(role), toward),
+            true => stuck::answered_again(case, sight, connection),
+            false => stuck_evidence(case, sight, connection.half(role), toward),
         });
     }
-    finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence)
+    let mut found = finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence);
+    found.notes.extend(said_done(case));
+    found
+}
+
+/// Why the server says that it sent all, although it did not arrive.
+fn said_done(case: &Case<'_>) -> Option<String> {
+    let code = Some(case.code()).filter(|code| (200..=399).contains(code) && sender(case) == Some(Side::Server))?;
+    Some(format!("the server's {code} says only that its program takes all data for sent, not that they arrived"))
 }
 
 fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> Option<Evidence> {
@@ -207,6 +216,7 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
     evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
+    found.notes.extend(said_done(case));
     if receiver.is_some() {
         found.stretch = None;
         found.lost = None;

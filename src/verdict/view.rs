@@ -1,5 +1,6 @@
 //! V: the view itself is too poor, and the policy at the end of the table.
 
+use crate::count::counted;
 use crate::line::{Owner, Side, Stretch};
 use crate::tcp::connection::Opening;
 use crate::verdict::case::Case;
@@ -55,9 +56,10 @@ pub(super) fn packets_missing(case: &Case<'_>) -> Option<Finding> {
     let lost: u64 = case.taps.iter().map(|tap| tap.lost).sum();
     let text = match (gaps, lost) {
         (0, 0) => return None,
-        (0, lost) => format!("the capture itself lost {lost} packets"),
+        (0, lost) => format!("the capture itself lost {}", counted(lost, "packet")),
         (gaps, _) => {
-            format!("the control connection has {gaps} hole(s): the capture lost packets, or its snap length cut them")
+            let holes = counted(gaps, "hole");
+            format!("the control connection has {holes}: the capture lost packets, or its snap length cut them")
         }
     };
     Some(finding(case, Mechanism::IncompleteCapture, text))
@@ -116,5 +118,9 @@ pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
 
 /// V7, the policy.
 pub(super) fn cannot_tell(case: &Case<'_>) -> Option<Finding> {
-    Some(finding(case, Mechanism::IncompleteCapture, "nothing that was captured decides it".to_owned()))
+    let text = match case.view().control.syn {
+        None => "the capture begins in the middle of the session: what was said before is not in it",
+        Some(_) => "what was captured fits more than one cause",
+    };
+    Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))
 }

@@ -62,7 +62,7 @@ fn the_object_is_the_one_of_the_contract() {
         ],
     });
     let summary = object.pointer("/transfers/0/diagnosis/summary").and_then(Value::as_str).unwrap().to_owned();
-    assert!(summary.starts_with("Something between the client and server.pcap dropped"), "{summary}");
+    assert!(summary.starts_with("Something between the client and the capture point server.pcap dropped"), "{summary}");
     let mut expected = expected;
     *expected.pointer_mut("/transfers/0/diagnosis/summary").unwrap() = Value::String(summary);
     assert_eq!(object, expected);

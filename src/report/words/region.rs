@@ -10,10 +10,8 @@ pub(super) enum Region {
     Host(Side),
     /// One end's own host, or its own link: its packets come to the tap untouched, which says no more.
     Link(Side),
-    /// Everything between this end and a tap that is on neither host, the end's host included.
+    /// Everything between this end and a tap that is on neither host, or nobody knows where; the end's host included.
     SideOf(Side, usize),
-    /// The same, and nobody knows where the tap is.
-    SideOfUnknown(Side, usize),
     /// Everything between this end and a tap on the other end's host.
     AllBut(Side, usize),
     /// Between two taps.
@@ -53,8 +51,7 @@ impl Region {
             }
             (Place::Client, Side::Client) | (Place::Server, Side::Server) => Region::Host(side),
             (Place::Client, Side::Server) | (Place::Server, Side::Client) => Region::AllBut(side, tap),
-            (Place::Between, _) => Region::SideOf(side, tap),
-            (Place::Unknown, _) => Region::SideOfUnknown(side, tap),
+            (Place::Between | Place::Unknown, _) => Region::SideOf(side, tap),
         }
     }
 
@@ -63,14 +60,13 @@ impl Region {
         match self {
             Region::Host(side) => format!("on the {}'s own host", end(side)),
             Region::Link(side) => format!("on the {}'s own host or link", end(side)),
-            Region::SideOf(side, tap) => format!("on the {}'s side of {}", end(side), names.tap(tap)),
-            Region::SideOfUnknown(side, tap) => {
-                format!("on the {}'s side of the capture point ({})", end(side), names.tap(tap))
+            Region::SideOf(side, tap) => format!("on the {}'s side of the capture point {}", end(side), names.tap(tap)),
+            Region::AllBut(Side::Client, tap) => format!("between the client and the capture point {}", names.tap(tap)),
+            Region::AllBut(Side::Server, tap) => format!("between the capture point {} and the server", names.tap(tap)),
+            Region::Between(one, other) => {
+                format!("between the capture points {} and {}", names.tap(one), names.tap(other))
             }
-            Region::AllBut(Side::Client, tap) => format!("between the client and {}", names.tap(tap)),
-            Region::AllBut(Side::Server, tap) => format!("between {} and the server", names.tap(tap)),
-            Region::Between(one, other) => format!("between {} and {}", names.tap(one), names.tap(other)),
-            Region::Box(tap) => format!("within the box that captured {}", names.tap(tap)),
+            Region::Box(tap) => format!("within the box on which {} was captured", names.tap(tap)),
             Region::Whole => "between the client and the server".to_owned(),
         }
     }
@@ -80,7 +76,7 @@ impl Region {
         match self {
             Region::Host(side) => format!("the {}'s own {own}", end(side)),
             Region::Link(side) => format!("the {}'s own {own}, or a box on its own link,", end(side)),
-            Region::Box(tap) => format!("the box that captured {}", names.tap(tap)),
+            Region::Box(tap) => format!("the box on which {} was captured", names.tap(tap)),
             Region::Between(..) => format!("a firewall or router {}", self.location(names)),
             _ => format!("something {}", self.location(names)),
         }
@@ -90,7 +86,7 @@ impl Region {
     pub(super) fn suspects(self, own: &str) -> Vec<String> {
         match self {
             Region::Host(_) | Region::Link(_) | Region::Box(_) | Region::Between(..) => Vec::new(),
-            Region::SideOf(side, _) | Region::SideOfUnknown(side, _) | Region::AllBut(side, _) => {
+            Region::SideOf(side, _) | Region::AllBut(side, _) => {
                 vec!["the path".to_owned(), format!("the {}'s own {own}", end(side))]
             }
             Region::Whole => vec!["the path".to_owned(), format!("either end's own {own}")],

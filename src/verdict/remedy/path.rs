@@ -6,6 +6,7 @@ use super::scene::{Flow, On, Scene};
 use super::{Commands, Remedy};
 use crate::line::{Owner, Side};
 use crate::packet::IcmpKind;
+use crate::verdict::{Confidence, Mechanism};
 
 /// The SYN was dropped, or never left: let it pass, let a helper see to it, or open the connection the other way.
 pub(super) fn opening(scene: &Scene<'_>) -> Vec<Remedy> {
@@ -161,14 +162,16 @@ fn reaches_cloud(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> bool {
 
 fn to_open(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> String {
     let ports = pass.ports.words();
-    let tried = "if its program tried at all (its log tells)";
+    let refused = matches!(scene.finding.mechanism, Mechanism::IcmpReject | Mechanism::TcpReset);
+    let proved = refused && scene.finding.confidence == Confidence::Certain;
+    let tried = if proved { "" } else { ", if its program tried at all (its log tells)" };
     let active = flow.is_data && !flow.is_passive();
     match (pass.chain, flow.is_passive()) {
         (Chain::Input, true) => pinned(pass.ports, flow.port),
         (Chain::Input, false) if active => "let the server's data connections in.".to_owned(),
         (Chain::Input, false) => format!("open {ports}."),
-        (Chain::Output, false) if active => format!("let its own data connections out, {tried}."),
-        (Chain::Output, _) => format!("let its own connections to {ports} out, {tried}."),
+        (Chain::Output, false) if active => format!("let its own data connections out{tried}."),
+        (Chain::Output, _) => format!("let its own connections to {ports} out{tried}."),
         (Chain::Forward, true) => format!(
             "let connections to the server's passive range ({} here) through; if it translates the server's address, it has to \
              forward that range as well as port {}.",

@@ -109,7 +109,7 @@ pub(super) fn server_log(_: &Scene<'_>) -> Vec<Remedy> {
 
 /// The session was over before the transfer was asked for.
 pub(super) fn already_over(_: &Scene<'_>) -> Vec<Remedy> {
-    let client = "log in again before the next transfer: the session was over; no firewall is to blame.";
+    let client = "log in again before the next transfer: the session was over.";
     let server = "let idle sessions live longer.";
     let timers = fixed(&[
         ("vsftpd", "idle_session_timeout=1800"),
@@ -202,7 +202,7 @@ pub(super) fn negotiation_refused(scene: &Scene<'_>) -> Vec<Remedy> {
 
 /// The data connection's TLS session has to be the control connection's.
 pub(super) fn tls_resumption(_: &Scene<'_>) -> Vec<Remedy> {
-    let client = "use a program that resumes the control connection's TLS session for the data connection; no firewall is to blame.";
+    let client = "use a program that resumes the control connection's TLS session for the data connection.";
     let server = "do not insist on it, which lets strangers take over data connections.";
     let settings = fixed(&[("vsftpd", "require_ssl_reuse=NO"), ("proftpd", "TLSOptions NoSessionReuseRequired")]);
     vec![Remedy::new(CLIENT, client, Vec::new()), Remedy::or(SERVER, server, settings)]
@@ -210,8 +210,8 @@ pub(super) fn tls_resumption(_: &Scene<'_>) -> Vec<Remedy> {
 
 /// The data connection comes from another address than the control connection.
 pub(super) fn foreign_source(_: &Scene<'_>) -> Vec<Remedy> {
-    let router = "have it (a NAT, proxy or load balancer) send both connections of a client from the same address (source \
-                  affinity, or the client's own address kept).";
+    let router = "send both connections of a client from the same address: source affinity on a NAT, proxy or load balancer, \
+                  or the client's own address kept.";
     let server = "accept data connections from any address, which lets strangers take them over.";
     let settings = fixed(&[("vsftpd", "pasv_promiscuous=YES"), ("proftpd", "AllowForeignAddress on")]);
     vec![Remedy::new(On::Router, router, Vec::new()), Remedy::or(SERVER, server, settings)]
@@ -229,24 +229,24 @@ pub(super) fn refusal(scene: &Scene<'_>) -> Vec<Remedy> {
             fixed(&[("vsftpd", "connect_from_port_20=NO"), ("iproute2", "ss -tan 'sport = :20'")]),
         ),
         452 | 552 => (SERVER, "make room: disk or quota is full.", fixed(&[("shell", "df -h")])),
-        500..=504 => (CLIENT, "use a command that this server knows; no firewall is to blame.", Vec::new()),
+        500..=504 => (CLIENT, "use a command that this server knows.", Vec::new()),
         521 | 522 | 533 | 534 | 536 => (
             CLIENT,
             "use the protection of data connections that the server asks for (PROT P with TLS, or none).",
             Vec::new(),
         ),
         530 | 532 => (CLIENT, "log in with an account that may do this.", Vec::new()),
-        _ => (
-            SERVER,
-            "check path, rights and locks of the file, in the server's log; no firewall is to blame.",
-            Vec::new(),
-        ),
+        _ => (SERVER, "check path, rights and locks of the file, in the server's log.", Vec::new()),
     };
     vec![Remedy::new(on, text, commands)]
 }
 
 /// The server ended a transfer under way.
-pub(super) fn ended(_: &Scene<'_>) -> Vec<Remedy> {
+pub(super) fn ended(scene: &Scene<'_>) -> Vec<Remedy> {
+    if scene.case.code() == 451 {
+        let text = "read the program's log: something local stopped it (RFC 959 section 4.2 on 451), such as a full disk or quota.";
+        return vec![Remedy::new(SERVER, text, fixed(&[("shell", "df -h")]))];
+    }
     let text = "read the program's log: it gave the transfer up. Its timers for data connections may be too short.";
     let timers = fixed(&[
         ("vsftpd", "data_connection_timeout=1800"),
@@ -263,8 +263,8 @@ pub(super) fn capture_longer(scene: &Scene<'_>) -> Vec<Remedy> {
 
 /// A capture that lacks nothing.
 pub(super) fn capture_all(scene: &Scene<'_>) -> Vec<Remedy> {
-    let text =
-        "Capture again: both directions, all ports, whole packets, with a large buffer, from before the login on.";
+    let text = "Capture again, on the client and on the server if you can: both directions, all ports, whole packets, with a large \
+         buffer, from before the login on.";
     vec![capture(scene, text)]
 }
 
