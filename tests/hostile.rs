@@ -3,14 +3,12 @@
 //! Every capture of the project and of the public traces, damaged by chance. `FTPWHY_HOSTILE=10000` makes as many
 //! variants; a variant is told by its seed.
 
+mod counting;
 mod damage;
 mod shared;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,35 +28,8 @@ const MAX_BYTES: usize = 256 << 20;
 /// A damaged capture of at most a megabyte takes milliseconds; a machine may be busy.
 const MAX_TIME: Duration = Duration::from_secs(30);
 
-/// Counts what is allocated.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)] // an allocator cannot be had without; every call goes to the system's unchanged
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(now, Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The allocations that are counted are those of one test at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 #[test]
 fn damage_is_borne() {
-    let _alone = ONE_AT_A_TIME.lock().expect("no other test has failed");
     let files = captures();
     let variants = std::env::var("FTPWHY_HOSTILE").map_or(VARIANTS, |text| text.parse().expect("a number of variants"));
     let (mut slowest, mut largest) = (Duration::ZERO, 0);
@@ -83,10 +54,9 @@ fn run(seed: u64, files: &[PathBuf]) -> (Duration, usize) {
             path
         })
         .collect();
-    PEAK.store(NOW.load(Relaxed), Relaxed);
-    let (before, began) = (NOW.load(Relaxed), Instant::now());
-    within_time(seed, move || report(paths));
-    (began.elapsed(), PEAK.load(Relaxed).saturating_sub(before))
+    let began = Instant::now();
+    let bytes = counting::peak(|| within_time(seed, move || report(paths)));
+    (began.elapsed(), bytes)
 }
 
 /// Does `work` on a thread of its own, which must neither panic nor take too long.

@@ -133,6 +133,9 @@ pub fn join(views: Vec<Vec<Box<View>>>, placings: &[Placing]) -> Vec<Session> {
     sessions
 }
 
+/// A sequence number that more sessions than this begin with identifies none of them: a scan sends them all alike.
+const ALIKE: usize = 64;
+
 /// Finds the group that a view belongs to.
 #[derive(Default)]
 struct Index {
@@ -150,7 +153,8 @@ impl Index {
 
     fn find(&self, groups: &[Vec<Found>], tap: usize, view: &View) -> Option<usize> {
         let by_ends = self.by_ends.get(&(view.client, view.server)).into_iter().flatten();
-        let by_start = start_keys(view).into_iter().filter_map(|key| self.by_start.get(&key)).flatten();
+        let alike = |groups: &&Vec<usize>| groups.len() <= ALIKE;
+        let by_start = start_keys(view).into_iter().filter_map(|key| self.by_start.get(&key)).filter(alike).flatten();
         by_ends.chain(by_start).copied().find(|&group| {
             let others = &groups[group];
             others.iter().all(|(other_tap, _)| *other_tap != tap)
