@@ -236,8 +236,8 @@ impl Tracker {
 
     #[inline]
     fn is_interesting(&self, [from, to]: [u16; 2], flags: Flags, text: &[u8]) -> bool {
-        self.ports.has(from)
-            || self.ports.has(to)
+        // both ports are asked in any case: which of the two it is cannot be predicted
+        self.ports.has(from) | self.ports.has(to)
             || flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
             || text.starts_with(b"220")
     }
@@ -408,6 +408,9 @@ impl Tracker {
 /// Puts what a segment meant into the log.
 #[inline]
 pub(super) fn record(view: &mut View, at: At, attempt: u16, noticed: Noticed, toward: Side) {
+    if noticed == Noticed::Nothing {
+        return;
+    }
     let kind = match noticed {
         Noticed::Syn => EventKind::Syn,
         Noticed::SynAgain => EventKind::SynAgain,

@@ -376,17 +376,16 @@ impl Connection {
     /// proves the same where the acknowledgement itself was not captured.
     fn later_segment(&mut self, segment: &Segment<'_>, role: Role) -> Noticed {
         let fin = segment.flags.fin();
-        let again = self.half(role).fin.is_some();
-        let proves = role == Role::Opener || segment.text_len > 0 || fin || self.syn.is_none();
-        let first = proves && self.established.is_none();
+        let proves = || role == Role::Opener || segment.text_len > 0 || fin || self.syn.is_none();
+        let first = self.established.is_none() && proves();
         if first {
             self.established = Some(segment.at);
         }
-        match (fin, again) {
-            (true, true) => Noticed::FinAgain,
-            (true, false) => Noticed::Fin,
-            (false, _) if first => Noticed::Established,
-            (false, _) => Noticed::Nothing,
+        match fin {
+            true if self.half(role).fin.is_some() => Noticed::FinAgain,
+            true => Noticed::Fin,
+            false if first => Noticed::Established,
+            false => Noticed::Nothing,
         }
     }
 
