@@ -322,6 +322,16 @@ impl Connection {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
     }
 
+    /// Whose packet one between these ends is; none if it is another connection's.
+    #[inline]
+    pub fn sender(&self, source: Endpoint, destination: Endpoint) -> Option<Role> {
+        match () {
+            () if source == self.opener && destination == self.listener => Some(Role::Opener),
+            () if source == self.listener && destination == self.opener => Some(Role::Listener),
+            () => None,
+        }
+    }
+
     /// Takes one segment of this connection into account.
     pub fn observe(&mut self, segment: &Segment<'_>) -> Noticed {
         self.observe_from(self.role_of(segment.source), segment)
