@@ -28,7 +28,9 @@ pub(super) fn shortened(bytes: &[u8]) -> String {
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(text) = as_plain(self.0) {
+        if is_plain(self.0)
+            && let Ok(text) = str::from_utf8(self.0)
+        {
             return f.write_str(text);
         }
         for chunk in self.0.utf8_chunks() {
@@ -47,11 +49,6 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Almost every text is printable ASCII, and shown as it is.
-fn as_plain(bytes: &[u8]) -> Option<&str> {
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~')).then(|| str::from_utf8(bytes).ok()).flatten()
-}
-
 fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
     match char {
         '\t' => f.write_str("\\t"),
@@ -60,6 +57,12 @@ fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
         '\0'..='\x7f' => write!(f, "\\x{:02x}", u32::from(char)),
         _ => write!(f, "\\u{{{:x}}}", u32::from(char)),
     }
+}
+
+/// Printable ASCII, as almost every text is. Measured: to look at all bytes is faster than to stop at the first that is not.
+#[inline]
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Neither a control character (C0, DEL, C1) nor one that is invisible or changes how its neighbours are shown: the

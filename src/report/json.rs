@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::line::{Side, Stretch};
 use crate::packet::Endpoint;
-use crate::report::escape::is_harmless;
+use crate::report::escape::{is_harmless, is_plain};
 use crate::report::facts;
 use crate::report::time::Rfc3339;
 use crate::report::timeline::{Moment, Threads, Told, moments};
@@ -44,6 +44,9 @@ struct Harmless;
 
 impl serde_json::ser::Formatter for Harmless {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if is_plain(fragment.as_bytes()) {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, char)) = rest.char_indices().find(|&(_, char)| !is_harmless(char)) {
             out.write_all(&rest.as_bytes()[..at])?;

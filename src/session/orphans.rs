@@ -37,7 +37,7 @@ impl Orphans {
             self.order.push_back(key);
             Orphan::new(ends, listener)
         });
-        if orphan.listener != listener {
+        if [orphan.connection.opener, orphan.connection.listener] != ends {
             *orphan = Orphan::new(ends, listener);
         }
         orphan.connection.observe(segment);

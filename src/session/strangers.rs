@@ -17,8 +17,9 @@ impl Tracker {
         let (from, to) = (segment.source, segment.destination);
         if !segment.flags.syn()
             && let Some(orphan) = self.orphans.get(ends.key())
+            && let Some(role) = orphan.connection.sender(from, to)
         {
-            orphan.connection.observe(segment);
+            orphan.connection.observe_from(role, segment);
             self.census.other_traffic = true;
             if !segment.text.starts_with(b"220") {
                 return;
@@ -44,7 +45,7 @@ impl Tracker {
         let live = self.slots[waiting.slot as usize].as_ref();
         let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
         if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
-            self.owned(owner, ends, segment);
+            self.owned(owner, segment);
         }
     }
 
@@ -58,7 +59,7 @@ impl Tracker {
             None => self.infer(opener, listener, segment.at),
         };
         match owner {
-            Some(owner) => self.owned(owner, ends, segment),
+            Some(owner) => self.owned(owner, segment),
             None => self.orphans.add(ends.key(), self.keys.end(listener), [opener, listener], segment),
         }
     }
@@ -79,24 +80,21 @@ impl Tracker {
         if let Some((waiting, connection)) = met
             && let Some(owner) = self.attempt(waiting, connection)
         {
-            self.owned(owner, ends, segment);
+            self.owned(owner, segment);
         } else if segment.text.starts_with(b"220") {
             self.begin(ends, to, from, KnownBy::Greeting, segment);
         }
     }
 
     fn begin(&mut self, ends: Ends, client: Endpoint, server: Endpoint, known_by: KnownBy, segment: &Segment<'_>) {
-        let (role, toward) = match segment.source == client {
-            true => (Role::Opener, Side::Server),
-            false => (Role::Listener, Side::Client),
-        };
+        let toward = if segment.source == client { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let orphan = self.orphans.take(ends.key()).filter(|orphan| orphan.opener == client);
+        let orphan =
+            self.orphans.take(ends.key()).filter(|orphan| (orphan.opener, orphan.listener) == (client, server));
         let slot = self.add(View::new(client, server, known_by, segment.at));
-        let rising = ends.is_rising() == (role == Role::Opener);
-        self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL, rising });
+        self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL });
         if known_by == KnownBy::Greeting {
             self.ports.add(server.port);
         }
@@ -105,7 +103,7 @@ impl Tracker {
             live.view.began = orphan.began().unwrap_or(segment.at);
             live.view.control = orphan;
         }
-        self.control_segment(slot, role, segment);
+        self.control_segment(slot, segment);
     }
 
     /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
@@ -133,7 +131,7 @@ impl Tracker {
         }
         let ends = self.keys.ends(connection.opener, connection.listener);
         let attempt = live.view.attempts.len() as u16;
-        let owner = Owner { slot: waiting.slot, attempt, rising: ends.is_rising() };
+        let owner = Owner { slot: waiting.slot, attempt };
         let listens = listening_side(&live.view, waiting.transfer, connection.listener.ip);
         if let Some(twin) = twin {
             self.add_twin(ends, twin, connection.clone());
@@ -157,7 +155,7 @@ impl Tracker {
     fn add_twin(&mut self, ends: Ends, twin: Waiting, connection: Connection) {
         if let Some(live) = self.slots[twin.slot as usize].as_mut() {
             let attempt = live.view.attempts.len() as u16;
-            let owner = Owner { slot: twin.slot, attempt, rising: ends.is_rising() };
+            let owner = Owner { slot: twin.slot, attempt };
             let listens = listening_side(&live.view, twin.transfer, connection.listener.ip);
             live.view.add_attempt(Attempt { transfer: twin.transfer, foreign: true, listens, connection });
             self.twins.insert(ends.key(), owner);
@@ -226,13 +224,14 @@ impl Tracker {
         if let Some(owner) = self.flows.get(&ends.key()).copied() {
             return self.owned_icmp(owner, error);
         }
-        if let Some(orphan) = self.orphans.get(ends.key()) {
+        if let Some(orphan) = self.orphans.get(ends.key()).filter(|orphan| orphan.connection.sender(from, to).is_some())
+        {
             orphan.connection.observe_icmp(error);
             return;
         }
         if self.is_control(to.port) && error.kind.is_unreachable() {
             let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
-            let owner = Owner { slot, attempt: CONTROL, rising: ends.is_rising() };
+            let owner = Owner { slot, attempt: CONTROL };
             self.flows.insert(ends.key(), owner);
             self.owned_icmp(owner, error);
         } else if let Some(waiting) = self.waiting_for(to, from.ip)
@@ -252,9 +251,10 @@ impl Tracker {
                 None => return,
             },
         };
-        let quoted_toward = match connection.role_of(error.quoted.source) {
-            Role::Opener => listens,
-            Role::Listener => !listens,
+        let quoted_toward = match connection.sender(error.quoted.source, error.quoted.destination) {
+            Some(Role::Opener) => listens,
+            Some(Role::Listener) => !listens,
+            None => return,
         };
         if !self.config.leg.carries(!quoted_toward, error.direction) {
             return;

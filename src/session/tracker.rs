@@ -106,16 +106,6 @@ pub struct Census {
 pub(super) struct Owner {
     pub(super) slot: u32,
     pub(super) attempt: u16,
-    /// Whether packets of the opener are rising.
-    pub(super) rising: bool,
-}
-
-impl Owner {
-    /// Whose packet it is.
-    #[inline]
-    fn role(self, ends: Ends) -> Role {
-        if ends.is_rising() == self.rising { Role::Opener } else { Role::Listener }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -236,8 +226,8 @@ impl Tracker {
 
     #[inline]
     fn is_interesting(&self, [from, to]: [u16; 2], flags: Flags, text: &[u8]) -> bool {
-        self.ports.has(from)
-            || self.ports.has(to)
+        // both ports are asked in any case: which of the two it is cannot be predicted
+        self.ports.has(from) | self.ports.has(to)
             || flags.intersects(Flags::SYN | Flags::FIN | Flags::RST)
             || text.starts_with(b"220")
     }
@@ -250,11 +240,11 @@ impl Tracker {
     fn segment(&mut self, ends: Ends, segment: &Segment<'_>) {
         match self.flows.get(&ends.key()).copied() {
             Some(owner) if !self.reopens(owner, segment) => {
-                self.owned(owner, ends, segment);
+                self.owned(owner, segment);
                 if !self.twins.is_empty()
                     && let Some(&twin) = self.twins.get(&ends.key())
                 {
-                    self.owned(twin, ends, segment);
+                    self.owned(twin, segment);
                 }
             }
             Some(owner) => {
@@ -274,7 +264,11 @@ impl Tracker {
         }
         let Some(connection) = self.connection(owner) else { return false };
         let start = connection.half(Role::Opener).start;
-        segment.source != connection.opener || start.is_some_and(|start| start != segment.seq.wrapping_add(1))
+        match connection.sender(segment.source, segment.destination) {
+            Some(Role::Opener) => start.is_some_and(|start| start != segment.seq.wrapping_add(1)),
+            Some(Role::Listener) => true,
+            None => false,
+        }
     }
 
     fn connection(&self, owner: Owner) -> Option<&Connection> {
@@ -285,18 +279,19 @@ impl Tracker {
         }
     }
 
+    /// A segment of a known connection; one that only shares its digest is nobody's.
     #[inline]
-    pub(super) fn owned(&mut self, owner: Owner, ends: Ends, segment: &Segment<'_>) {
-        let role = owner.role(ends);
+    pub(super) fn owned(&mut self, owner: Owner, segment: &Segment<'_>) {
         match owner.attempt {
-            CONTROL => self.control_segment(owner.slot, role, segment),
-            attempt => self.data_segment(owner.slot, attempt, role, segment),
+            CONTROL => self.control_segment(owner.slot, segment),
+            attempt => self.data_segment(owner.slot, attempt, segment),
         }
     }
 
-    pub(super) fn control_segment(&mut self, slot: u32, role: Role, segment: &Segment<'_>) {
+    pub(super) fn control_segment(&mut self, slot: u32, segment: &Segment<'_>) {
         let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Live { view, dialogue, .. } = live;
+        let Some(role) = view.control.sender(segment.source, segment.destination) else { return };
         let toward = if role == Role::Opener { Side::Server } else { Side::Client };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
@@ -327,11 +322,12 @@ impl Tracker {
         }
     }
 
-    fn data_segment(&mut self, slot: u32, attempt: u16, role: Role, segment: &Segment<'_>) {
+    fn data_segment(&mut self, slot: u32, attempt: u16, segment: &Segment<'_>) {
         let Some(live) = self.slots[slot as usize].as_mut() else { return };
         let Some(Attempt { connection, listens, .. }) = live.view.attempts.get_mut(usize::from(attempt)) else {
             return;
         };
+        let Some(role) = connection.sender(segment.source, segment.destination) else { return };
         let toward = if role == Role::Opener { *listens } else { !*listens };
         if !self.config.leg.carries(toward, segment.direction) {
             return;
@@ -408,6 +404,9 @@ impl Tracker {
 /// Puts what a segment meant into the log.
 #[inline]
 pub(super) fn record(view: &mut View, at: At, attempt: u16, noticed: Noticed, toward: Side) {
+    if noticed == Noticed::Nothing {
+        return;
+    }
     let kind = match noticed {
         Noticed::Syn => EventKind::Syn,
         Noticed::SynAgain => EventKind::SynAgain,

@@ -315,12 +315,14 @@ impl View {
 
     /// Becomes another session, and keeps the memory of its lists.
     pub(super) fn replace(&mut self, new: View) {
-        let mut old = std::mem::replace(self, new);
-        old.log.clear();
-        old.text.clear();
-        old.transfers.clear();
-        old.attempts.clear();
-        (self.log, self.text, self.transfers, self.attempts) = (old.log, old.text, old.transfers, old.attempts);
+        self.log.clear();
+        self.text.clear();
+        self.transfers.clear();
+        self.attempts.clear();
+        let View { log, text, transfers, attempts, .. } = self;
+        let (log, text) = (std::mem::take(log), std::mem::take(text));
+        let (transfers, attempts) = (std::mem::take(transfers), std::mem::take(attempts));
+        *self = View { log, text, transfers, attempts, ..new };
     }
 
     /// Adds an event to the log and returns its index; beyond the bounds it is only counted.

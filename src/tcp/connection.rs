@@ -322,6 +322,16 @@ impl Connection {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
     }
 
+    /// Whose packet one between these ends is; none if it is another connection's.
+    #[inline]
+    pub fn sender(&self, source: Endpoint, destination: Endpoint) -> Option<Role> {
+        match () {
+            () if source == self.opener && destination == self.listener => Some(Role::Opener),
+            () if source == self.listener && destination == self.opener => Some(Role::Listener),
+            () => None,
+        }
+    }
+
     /// Takes one segment of this connection into account.
     pub fn observe(&mut self, segment: &Segment<'_>) -> Noticed {
         self.observe_from(self.role_of(segment.source), segment)
@@ -376,17 +386,16 @@ impl Connection {
     /// proves the same where the acknowledgement itself was not captured.
     fn later_segment(&mut self, segment: &Segment<'_>, role: Role) -> Noticed {
         let fin = segment.flags.fin();
-        let again = self.half(role).fin.is_some();
-        let proves = role == Role::Opener || segment.text_len > 0 || fin || self.syn.is_none();
-        let first = proves && self.established.is_none();
+        let proves = || role == Role::Opener || segment.text_len > 0 || fin || self.syn.is_none();
+        let first = self.established.is_none() && proves();
         if first {
             self.established = Some(segment.at);
         }
-        match (fin, again) {
-            (true, true) => Noticed::FinAgain,
-            (true, false) => Noticed::Fin,
-            (false, _) if first => Noticed::Established,
-            (false, _) => Noticed::Nothing,
+        match fin {
+            true if self.half(role).fin.is_some() => Noticed::FinAgain,
+            true => Noticed::Fin,
+            false if first => Noticed::Established,
+            false => Noticed::Nothing,
         }
     }
 
