@@ -198,7 +198,7 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     let listens = case.listens(which);
     connections.iter().find(|(_, connection)| connection.syn.is_some())?;
     let passage = case.connection_passage(which, listens, first_syn);
-    let stretch = passage.stretch();
+    let stretch = Stretch::beyond(listens, last_unanswered(case, which), passage.next);
     let mut evidence = syn_evidence(case, which);
     evidence.extend(unseen_behind(case, which, &passage, listens));
     evidence.extend(case.transfer_evidence());
@@ -211,6 +211,17 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
         evidence,
     );
     Some(Finding { notes, ..found })
+}
+
+/// The last tap on the SYN's way that saw it and would have seen an answer: behind it the SYN was lost, or its answer was.
+fn last_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<usize> {
+    let listens = case.listens(which);
+    let heard = |(sight, connection): (usize, &Connection)| {
+        let since = case.session.on_main_clock(sight, connection.syn?.first.time);
+        case.vouches(sight, Transit { toward: !listens, since, data: false }).then_some(sight)
+    };
+    let sights = case.connections(which).into_iter().filter_map(heard);
+    if listens == Side::Server { sights.max() } else { sights.min() }
 }
 
 /// O6, C5: the SYN-ACK was seen, and neither an acknowledgement nor anything else answered it; or its receiver's host

@@ -57,12 +57,16 @@ pub(crate) fn judge(scenario: &Scenario, folder: &Path) -> Fallible<Vec<Judged>>
         for (number, name) in names.iter().enumerate() {
             degrade::write(view, number, scenario.server.port, &folder.join(name), &files.join(name), &mut random)?;
         }
+        let before = judged.len();
         for taps in common::subsets(names.len()) {
             for given in [true, false] {
                 judged.push(look(scenario, &case, view, &taps, given, &files));
             }
         }
-        fs::remove_dir_all(&files).map_err(|error| error.to_string())?;
+        // A view with a fault is kept as long as the recording is.
+        if judged[before..].iter().all(|judged| judged.fault.is_none()) {
+            fs::remove_dir_all(&files).map_err(|error| error.to_string())?;
+        }
     }
     Ok(judged)
 }

@@ -101,7 +101,7 @@ fn active() -> Vec<Scenario> {
         new("public-proftpd", "A01", "a NAT without helper: proftpd calls the NAT's own address, which drops it", Nft)
             .programs(Proftpd, Ftplib)
             .rules(At::Router(0), IptablesLegacy, CLOSED)
-            .fails(Some(At::Router(0)), Mechanism::UnreachableAddress),
+            .loses(Lost::DataSyn, At::Router(0), Mechanism::SilentDrop),
         new("private-pyftpdlib", "A01", "a NAT without helper: the server calls the private address", IptablesNft)
             .programs(Pyftpdlib, Lftp)
             .server_options("FTPHandler.permit_foreign_addresses = True\n")
