@@ -20,6 +20,7 @@ mod shared;
 
 mod capture;
 mod client;
+mod crash;
 mod degrade;
 mod files;
 mod firewall;
@@ -93,14 +94,19 @@ fn main() -> ExitCode {
     }
     if !world::is_inside() {
         world::sweep();
-        if std::env::var_os("FTPWHY_LAB").is_some_and(|word| word == "off") {
-            println!("lab: skipped, FTPWHY_LAB is off");
-            return ExitCode::SUCCESS;
-        }
-        let missing = world::missing();
+        let wanted = std::env::var("FTPWHY_LAB").unwrap_or_default();
+        let missing = if wanted == "off" { vec!["FTPWHY_LAB is off".to_owned()] } else { world::missing() };
         if !missing.is_empty() {
             println!("lab: skipped\n  {}", missing.join("\n  "));
-            return ExitCode::SUCCESS;
+            return if wanted == "required" { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+        if options.filters.is_empty() {
+            let result = crash::check();
+            println!("killed in the middle, nothing is left ... {}", result.as_ref().map_or("FAILED", |()| "ok"));
+            if let Err(error) = result {
+                println!("{error}");
+                return ExitCode::FAILURE;
+            }
         }
         return world::enter(&arguments);
     }

@@ -97,9 +97,7 @@ impl Server {
         let log = fs::File::create(host.path("/run/lab/log")).map_err(|error| error.to_string())?;
         let errors = log.try_clone().map_err(|error| error.to_string())?;
         let mut command = host.command("env");
-        command
-            .arg(format!("LD_LIBRARY_PATH={}/usr/lib/x86_64-linux-gnu", world::unpacked().display()))
-            .args(&arguments);
+        command.arg(format!("LD_LIBRARY_PATH={}", world::libraries().display())).args(&arguments);
         command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().map_err(|error| error.to_string())?;
         self.wait(host)?;
         Ok(if config.is_empty() { arguments.join(" ") + "\n" } else { config })

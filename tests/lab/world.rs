@@ -42,6 +42,13 @@ pub(crate) fn unpacked() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lab")
 }
 
+/// Their libraries, in the folder of this machine's architecture.
+pub(crate) fn libraries() -> PathBuf {
+    let folders = fs::read_dir(unpacked().join("usr/lib")).into_iter().flatten().flatten();
+    let is_ours = |folder: &PathBuf| folder.to_string_lossy().ends_with("-linux-gnu");
+    folders.map(|entry| entry.path()).find(is_ours).unwrap_or_default()
+}
+
 /// Whether this process is inside already.
 pub(crate) fn is_inside() -> bool {
     env::var_os(OWNER).is_some()
@@ -100,9 +107,14 @@ pub(crate) fn enter(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Where a run puts its files: named after its owner, so that the next run can tell whether it still lives.
+/// Where this run puts its files.
 pub(crate) fn folder() -> PathBuf {
-    let owner = env::var(OWNER).unwrap_or_default();
+    let owner = env::var(OWNER).ok().and_then(|owner| owner.parse().ok());
+    folder_of(owner.unwrap_or_default())
+}
+
+/// Where a run puts its files: named after its owner, so that the next run can tell whether it still lives.
+pub(crate) fn folder_of(owner: u32) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{PREFIX}{owner}"))
 }
 
