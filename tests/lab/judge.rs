@@ -84,7 +84,7 @@ fn look(scenario: &Scenario, case: &Labelled, view: View, taps: &[usize], given:
         (Grade::Wrong, _) => wrong,
         (Grade::Wide, None) if strict => Some("too wide".to_owned()),
         (Grade::Silent, None) if strict && !said.outcomes.is_empty() => Some("says nothing".to_owned()),
-        _ if strict && taps.len() == case.taps.len() => mechanism(scenario, &said),
+        (Grade::Right | Grade::Silent, _) if strict && taps.len() == case.taps.len() => mechanism(scenario, &said),
         _ => None,
     };
     let kind = if given { "given" } else { "inferred" };

@@ -46,7 +46,7 @@ use std::time::Instant;
 
 use host::Fallible;
 use judge::{Grade, Judged};
-use scenario::Scenario;
+use scenario::{Scenario, Wider};
 use table::Table;
 
 /// Scenarios that run at once: they mostly wait.

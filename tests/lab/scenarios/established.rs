@@ -61,7 +61,7 @@ fn stalls() -> Vec<Scenario> {
             .line(Line::plain(routers, v6))
             .programs(server, client)
             .transfer(mode, does)
-            .patience(8)
+            .patience(9)
             .rules(at, tool, after_bytes(tool, hook, "", "drop", "DROP"))
             .loses(Lost::DataSegments, at, Mechanism::Stalled)
             .toward(toward(does))
