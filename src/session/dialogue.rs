@@ -236,6 +236,7 @@ impl Hearing<'_> {
             self.talk.outstanding.clear();
         }
         self.talk.outstanding.push(index);
+        let early = self.talk.early.take();
         if !std::mem::replace(&mut self.talk.any_command, true) {
             self.effects.push(Effect::FirstCommand(command.verb));
         }
@@ -245,7 +246,7 @@ impl Hearing<'_> {
             Verb::Enc | Verb::Mic | Verb::Conf => self.gssapi(line.last),
             verb if verb.is_transfer() => {
                 transfers::begin_transfer(self.view, index);
-                self.answered_before(index);
+                self.answered_before(early, index);
             }
             verb => {
                 if let Some(mode) = mode_of(verb).filter(|_| !command.argument.eq_ignore_ascii_case(b"ALL")) {
@@ -266,9 +267,8 @@ impl Hearing<'_> {
     }
 
     /// A refusal that was captured right before its command, as captures out of order by a packet show it.
-    fn answered_before(&mut self, command: u32) {
-        let early = self.talk.early.take().filter(|&early| self.view.is_close(early, command));
-        if let Some(early) = early
+    fn answered_before(&mut self, early: Option<u32>, command: u32) {
+        if let Some(early) = early.filter(|&early| self.view.is_close(early, command))
             && let Some(EventKind::Reply(code)) = self.view.event(early).map(|event| event.kind)
         {
             self.talk.outstanding.pop();

@@ -32,8 +32,10 @@ pub(super) fn begin_negotiation(
 ) {
     let negotiation = Negotiation { mode, command, reply: None, code: 0, offered, helper };
     let last = view.transfers.len().wrapping_sub(1);
-    let used = view.transfers.last().is_none_or(|transfer| transfer.command.is_some() || transfer.inferred)
-        || view.attempts.last().is_some_and(|attempt| usize::from(attempt.transfer) == last);
+    let tried = |transfer: &Transfer| transfer.negotiation.as_ref().is_some_and(Negotiation::tells_of_failure);
+    let used =
+        view.transfers.last().is_none_or(|transfer| transfer.command.is_some() || transfer.inferred || tried(transfer))
+            || view.attempts.last().is_some_and(|attempt| usize::from(attempt.transfer) == last);
     if used {
         view.add_transfer(Transfer { negotiation: Some(negotiation), ..Transfer::default() });
     } else if let Some(transfer) = view.transfers.last_mut()

@@ -9,7 +9,7 @@ use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
-use crate::session::view::{EventKind, Settled, View};
+use crate::session::view::{Event, EventKind, Settled, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::stuck;
@@ -225,7 +225,7 @@ fn tries<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Tries>
 /// No data connection was seen and no final reply came.
 fn without_connection(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
-    let over = case.view().control.is_over() || case.due().is_some_and(|due| case.given_up(due).is_some());
+    let over = case.view().control.is_over() || case.due().is_some_and(|due| is_given_up(case, due));
     let negotiation = transfer.negotiation.as_ref();
     let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
     match (refused, over || control_is_lost(case)) {
@@ -235,6 +235,16 @@ fn without_connection(case: &Case<'_>) -> Outcome {
         (false, true) => Outcome::Unknown,
         (false, false) => Outcome::Unfinished,
     }
+}
+
+/// Somebody gave up what was due. A further command that follows at once says so only if the capture shows what comes of
+/// it: clients ask twice.
+fn is_given_up(case: &Case<'_>, due: At) -> bool {
+    let hasty = |event: &Event| {
+        event.kind == EventKind::Command && event.verb != Verb::Quit && due.time.until(event.at.time) < IMPATIENT
+    };
+    let view = case.view();
+    case.given_up(due).is_some_and(|event| !hasty(event) || view.settled != Settled::EndOfCapture)
 }
 
 /// A data connection was agreed upon or a transfer asked for. An active negotiation alone obliges nobody: the server

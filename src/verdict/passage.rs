@@ -16,9 +16,6 @@ use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, TapFacts};
 
-/// A capture may have run this much longer than its last packet tells.
-const QUIET: Duration = Duration::from_secs(15);
-
 /// A tap that is to vouch for an absence has to go on for this long; the clocks of two taps are known to one another with
 /// the error of a transit time.
 pub(super) const GOES_ON: Duration = Duration::from_secs(1);
@@ -139,12 +136,12 @@ impl<'a> Case<'a> {
         bare || missing || self.facts(sight).census.data_unseen > 0
     }
 
-    /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as far as its
-    /// clock can be believed.
+    /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as its other
+    /// packets show and as far as its clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
         let (mine, its) = (self.view(), self.facts(sight).census);
         let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time);
-        began_in_time && its.ended.plus(QUIET) >= mine.began.time
+        began_in_time && its.ended >= mine.began.time
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.

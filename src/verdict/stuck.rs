@@ -110,7 +110,7 @@ fn end(half: &Half) -> Option<u32> {
     Some(start.wrapping_add(half.reach as u32))
 }
 
-/// Some tap saw an acknowledgement of all that any tap saw.
+/// Some tap saw an acknowledgement of all that any tap saw. A tap that joined late knows of none before the first.
 fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
     let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
     let acked = |half: &Half| half.start.filter(|_| half.acked > 0).map(|start| start.wrapping_add(half.acked as u32));
@@ -127,14 +127,16 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     if acknowledgement_lost(&connections) {
         return case.connection_passage(which, toward, |connection| connection.established);
     }
-    let sent = |half: &Half| half.reach.max(half.stood);
+    // Where bytes were seen again and again, those are the lost ones; what the sender stood at besides may be the capture's gap.
+    let seen_again = |half: &Half| half.unacked() && half.resent >= 2;
+    let sent = |half: &Half| if seen_again(half) { half.reach } else { half.reach.max(half.stood) };
     let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
     let Some((sight, model)) = model.map(|(sight, c)| (*sight, c.half(role))) else {
         return Passage { toward, last: None, next: None };
     };
     let furthest = model.start.map(|start| start.wrapping_add(sent(model) as u32));
     let only_fin = !model.unacked() && model.fin.is_some();
-    let heard = if model.stood > model.reach { model.last } else { model.last_new.time };
+    let heard = if sent(model) > model.reach { model.last } else { model.last_new.time };
     let since = case.session.on_main_clock(sight, heard);
     case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
         connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {

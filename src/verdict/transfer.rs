@@ -51,14 +51,15 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
 
 /// A reset of the data connection whose TTL is not that of its address's other packets.
 pub(super) fn is_forged(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
-    case.connections(Some(joined)).iter().any(|(_, connection)| forged(connection))
+    let by = |connection: &Connection| [Role::Opener, Role::Listener].iter().any(|&role| forged(connection, role));
+    case.connections(Some(joined)).iter().any(|(_, connection)| by(connection))
 }
 
-fn forged(connection: &Connection) -> bool {
-    connection.reset.is_some_and(|reset| {
-        let half = connection.half(reset.from);
-        half.start.is_some() && half.ttl != reset.ttl
-    })
+/// A reset in this end's name comes over another number of routers than its other packets. One that does not was sent by
+/// that end, and has passed all that lies before it, whoever saw it.
+fn forged(connection: &Connection, role: Role) -> bool {
+    let half = connection.half(role);
+    connection.reset_from(role).is_some_and(|reset| half.start.is_some() && half.ttl != reset.ttl)
 }
 
 fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
@@ -89,7 +90,10 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         let from = if role == Role::Listener { listens } else { !listens };
         let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
         if connections.iter().any(|(_, connection)| seen(connection).is_some()) {
-            let passage = case.connection_passage(Some(joined), from, seen);
+            let mut passage = case.connection_passage(Some(joined), from, seen);
+            if !connections.iter().any(|(_, connection)| forged(connection, role)) {
+                passage.next = None;
+            }
             stretch = stretch.meet(passage.stretch());
         }
         for (sight, connection) in case.on_the_way(Some(joined), !from) {

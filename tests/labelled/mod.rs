@@ -1,4 +1,5 @@
 //! Captures whose truth is known, and what is said of them: the labelled cases beside the project and its own captures.
+#![allow(dead_code)] // each test takes a part of it
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Where the material is that lies beside the project, not in it.
+#![allow(dead_code)] // each test takes a part of it
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,56 @@
+//! tcpdump on every interface, without a filter.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Stdio};
+
+use crate::host::{Fallible, Host};
+
+/// A running capture.
+#[derive(Debug)]
+pub(crate) struct Capture<'a> {
+    name: String,
+    host: &'a Host,
+    tcpdump: Child,
+    said: BufReader<ChildStderr>,
+}
+
+impl<'a> Capture<'a> {
+    /// Starts one; it is capturing when this returns. Without `-U` and immediate mode the last packets are missing.
+    pub(crate) fn start(host: &'a Host, interface: &str, file: &Path) -> Fallible<Capture<'a>> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let fail = |error: std::io::Error| format!("{name}: {error}");
+        let output = File::create(file).map_err(fail)?;
+        let mut tcpdump = host
+            .command("tcpdump")
+            .args(["-Z", "root", "--immediate-mode", "-U", "-B", "8192", "-s", "0", "-n", "-i", interface, "-w", "-"])
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fail)?;
+        let mut said = BufReader::new(tcpdump.stderr.take().ok_or("tcpdump has no output")?);
+        let mut line = String::new();
+        while !line.contains("listening on") {
+            line.clear();
+            if said.read_line(&mut line).map_err(fail)? == 0 {
+                return Err(format!("{name}: tcpdump did not start"));
+            }
+        }
+        Ok(Capture { name, host, tcpdump, said })
+    }
+
+    /// Ends it. It is of no use if the kernel lost packets.
+    pub(crate) fn stop(mut self) -> Fallible<()> {
+        // The first capture of a host ends them all.
+        let _ = self.host.run("pkill -INT -x tcpdump || true");
+        let mut text = String::new();
+        self.said.read_to_string(&mut text).map_err(|error| format!("{}: {error}", self.name))?;
+        self.tcpdump.wait().map_err(|error| format!("{}: {error}", self.name))?;
+        match text.lines().any(|line| line.ends_with("packets dropped by kernel") && line.starts_with("0 ")) {
+            true => Ok(()),
+            false => Err(format!("{}: packets were lost: {}", self.name, text.trim())),
+        }
+    }
+}

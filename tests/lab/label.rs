@@ -1,0 +1,187 @@
+//! Whether what a scenario says is true of its recording: a label is checked before it is used.
+//!
+//! The rule that is to blame has counted something; the lost packet was seen at every tap that it should have passed and
+//! at none behind; the content arrived whole exactly if the transfer is said to have completed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ftpwhy::capture::file::TapReader;
+use ftpwhy::line::Side;
+use ftpwhy::packet::{Decoder, Flags, Packet, Segment};
+use ftpwhy::verdict::{Lost, Mechanism, Outcome};
+
+use crate::client::Does;
+use crate::firewall;
+use crate::host::Fallible;
+use crate::scenario::{Check, Scenario};
+use crate::server::Tls;
+use crate::trial::{CHATTER, Recording};
+
+/// What one tap saw.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Sequence number and length of every segment of a kind.
+    kinds: Vec<(Lost, u32, u32)>,
+    /// What was said on the control connection, each segment once, in order of arrival.
+    control: String,
+    /// Senders of ICMP errors.
+    icmp_errors: Vec<IpAddr>,
+    /// Resets of connections that are no chatter.
+    resets: usize,
+}
+
+/// Checks a label; how it is known.
+///
+/// # Errors
+/// What does not hold: the laboratory is at fault, not the verdict.
+pub(crate) fn check(scenario: &Scenario, recording: &Recording) -> Fallible<Vec<String>> {
+    let names = scenario.line.taps();
+    let seen: Vec<Seen> = names.iter().map(|name| look(scenario, recording, name)).collect::<Fallible<_>>()?;
+    let mut proof = Vec::new();
+    proof.extend(counted(recording)?);
+    proof.extend(arrived(scenario, recording, &seen[0])?);
+    proof.extend(lost(scenario, &names, &seen)?);
+    mechanism(scenario, &seen)?;
+    let (client, server) = (&seen[0].control, &seen[names.len() - 1].control);
+    for check in &scenario.checks {
+        let (holds, told) = match check {
+            Check::Client(text) => (client.contains(text), format!("the client's control connection has `{text}`")),
+            Check::ClientLacks(text) => {
+                (!client.contains(text), format!("the client's control connection has no `{text}`"))
+            }
+            Check::Server(text) => (server.contains(text), format!("the server's control connection has `{text}`")),
+            Check::Said(text) => (recording.said.contains(text), format!("the client said `{text}`")),
+        };
+        if !holds {
+            return Err(format!("it is not so that {told}: {client}\n{server}\n{}", recording.said));
+        }
+        proof.push(told);
+    }
+    Ok(proof)
+}
+
+/// Reads what a tap saw.
+fn look(scenario: &Scenario, recording: &Recording, name: &str) -> Fallible<Seen> {
+    let mut reader = TapReader::open(&[recording.folder.join(name)]).map_err(|error| error.to_string())?;
+    let mut decoder = Decoder::new();
+    let (mut seen, mut known) = (Seen::default(), BTreeSet::new());
+    let mut frames = 0;
+    while let Some(frame) = reader.next() {
+        frames += 1;
+        match decoder.decode(&frame) {
+            Packet::Segment(segment) if !is_chatter(&segment) => {
+                seen.resets += usize::from(segment.flags.rst());
+                let is_control = is_control(scenario, &segment);
+                seen.kinds.extend(kind(&segment, is_control).map(|kind| (kind, segment.seq, segment.text_len)));
+                if is_control && !segment.text.is_empty() && known.insert((segment.source.port, segment.seq)) {
+                    seen.control += &String::from_utf8_lossy(segment.text);
+                }
+            }
+            Packet::IcmpError(error) if error.kind.is_unreachable() => seen.icmp_errors.push(error.source),
+            _ => {}
+        }
+    }
+    if frames == 0 {
+        return Err(format!("{name} is empty"));
+    }
+    Ok(seen)
+}
+
+fn is_chatter(segment: &Segment<'_>) -> bool {
+    segment.source.port == CHATTER || segment.destination.port == CHATTER
+}
+
+fn is_control(scenario: &Scenario, segment: &Segment<'_>) -> bool {
+    [segment.source.port, segment.destination.port].contains(&scenario.server.port)
+}
+
+/// What is lost if this segment is.
+fn kind(segment: &Segment<'_>, is_control: bool) -> Option<Lost> {
+    let handshake = (segment.flags.contains(Flags::SYN), segment.flags.ack());
+    match (handshake, is_control) {
+        ((true, false), true) => Some(Lost::ControlSyn),
+        ((true, true), true) => Some(Lost::ControlSynAck),
+        ((true, false), false) => Some(Lost::DataSyn),
+        ((true, true), false) => Some(Lost::DataSynAck),
+        _ if segment.text_len == 0 => None,
+        (_, true) => Some(Lost::ControlSegments),
+        (_, false) => Some(Lost::DataSegments),
+    }
+}
+
+/// Rules to blame have counted.
+fn counted(recording: &Recording) -> Fallible<Vec<String>> {
+    let rules = recording.dumps.iter().filter_map(|(at, dump)| Some((at, firewall::blamed(dump)?)));
+    rules
+        .map(|(at, (packets, rule))| match packets {
+            0 => Err(format!("on {at:?} this rule counted nothing: {rule}")),
+            _ => Ok(format!("On {at:?}, this rule counted {packets} packets: `{rule}`")),
+        })
+        .collect()
+}
+
+/// The content tells the outcome.
+fn arrived(scenario: &Scenario, recording: &Recording, client: &Seen) -> Fallible<Option<String>> {
+    if !scenario.content_tells {
+        return Ok(None);
+    }
+    let whole = match scenario.client.does {
+        Does::List => recording.said.contains("small.txt"),
+        Does::Get(file) | Does::Put(file) => recording.arrived.as_ref() == Some(&file.content()),
+    };
+    let is_hidden = scenario.client.tls != Tls::None;
+    let confirmed = is_hidden || client.control.lines().any(|line| line.starts_with("226"));
+    let told = format!("content arrived whole: {whole}; 226 came: {confirmed}");
+    match (whole && confirmed) == (scenario.truth.outcome == Outcome::Completed) {
+        true => Ok(Some(told)),
+        false => Err(format!("{:?}, but {told}\n{}", scenario.truth.outcome, recording.said)),
+    }
+}
+
+/// The lost packet was seen where it should be.
+fn lost(scenario: &Scenario, names: &[String], seen: &[Seen]) -> Fallible<Option<String>> {
+    let (Some(lost), Some(interval)) = (scenario.truth.lost, scenario.interval()) else { return Ok(None) };
+    let toward = toward(scenario, lost);
+    let behind = |tap: usize| if toward == Side::Server { tap + 1 >= interval.1 } else { tap < interval.0 };
+    let of = |tap: &Seen| -> BTreeSet<(u32, u32)> {
+        tap.kinds.iter().filter(|(kind, ..)| *kind == lost).map(|&(_, seq, length)| (seq, length)).collect()
+    };
+    let sets: Vec<BTreeSet<(u32, u32)>> = seen.iter().map(of).collect();
+    let beyond: BTreeSet<_> = (0..names.len()).filter(|&tap| behind(tap)).flat_map(|tap| sets[tap].clone()).collect();
+    let before: Vec<usize> = (0..names.len()).filter(|&tap| !behind(tap)).collect();
+    let gone = |tap: usize| sets[tap].difference(&beyond).count();
+    let is_segment = matches!(lost, Lost::ControlSegments | Lost::DataSegments);
+    if before.len() == names.len() && is_segment {
+        return Ok(None);
+    }
+    if let Some(&tap) = before.iter().find(|&&tap| gone(tap) == 0) {
+        return Err(format!("{lost:?}: {} has nothing that the taps behind the place lack", names[tap]));
+    }
+    if !is_segment && !beyond.is_empty() {
+        return Err(format!("{lost:?} was seen behind the place"));
+    }
+    let told: Vec<&str> = before.iter().map(|&tap| names[tap].as_str()).collect();
+    Ok(Some(format!("{lost:?} is at {told:?} and nowhere behind")))
+}
+
+fn toward(scenario: &Scenario, lost: Lost) -> Side {
+    let opener = if scenario.client.mode.is_passive() { Side::Client } else { Side::Server };
+    match lost {
+        Lost::ControlSyn => Side::Server,
+        Lost::ControlSynAck => Side::Client,
+        Lost::DataSyn => !opener,
+        Lost::DataSynAck => opener,
+        Lost::ControlSegments | Lost::DataSegments => scenario.truth.toward,
+    }
+}
+
+/// An error or reset that is said to have been sent was sent.
+fn mechanism(scenario: &Scenario, seen: &[Seen]) -> Fallible<()> {
+    let missing = match scenario.truth.mechanism {
+        Some(Mechanism::IcmpReject) => seen.iter().all(|tap| tap.icmp_errors.is_empty()),
+        Some(Mechanism::TcpReset | Mechanism::Interrupted) => seen.iter().all(|tap| tap.resets == 0),
+        _ => false,
+    };
+    if missing { Err("no tap saw the error or the reset".to_owned()) } else { Ok(()) }
+}

@@ -1,0 +1,252 @@
+//! A scenario as data: the line, the programs, each box's rules, and what is true.
+
+use ftpwhy::line::Side;
+use ftpwhy::verdict::{Lost, Mechanism, Outcome};
+
+use crate::client::{Client, Does, Mode, Program as ClientProgram};
+use crate::firewall::Tool;
+use crate::line::{At, Line};
+use crate::server::{Program as ServerProgram, Server, Tls};
+
+/// Something that happens on a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) when: When,
+    pub(crate) at: At,
+    /// In the shell's words.
+    pub(crate) command: String,
+}
+
+/// When something happens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    /// Before rules are loaded and the server starts.
+    Early,
+    /// When the server listens.
+    Ready,
+    /// So many milliseconds after the client's start.
+    After(u64),
+}
+
+/// What is true, whoever looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Truth {
+    pub(crate) outcome: Outcome,
+    /// The host that kept the packet, or caused its loss; none if nobody's path is to blame.
+    pub(crate) place: Option<At>,
+    /// What all taps together show of how.
+    pub(crate) mechanism: Option<Mechanism>,
+    /// The packet, if one was lost.
+    pub(crate) lost: Option<Lost>,
+    /// Which way it went, if it is a segment of an established connection.
+    pub(crate) toward: Side,
+}
+
+/// What must be so, or the recording is no use.
+#[derive(Clone, Debug)]
+pub(crate) enum Check {
+    /// The control connection's text at the client's tap has this.
+    Client(&'static str),
+    /// It does not.
+    ClientLacks(&'static str),
+    /// The control connection's text at the server's tap has this.
+    Server(&'static str),
+    /// The client printed this.
+    Said(&'static str),
+}
+
+/// Why the stretch is wider than the truth's neighbours when all the taps of a view are among these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wider {
+    /// Names of taps without their ending; none for all.
+    pub(crate) taps: &'static [&'static str],
+    pub(crate) reason: &'static str,
+}
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    /// Row of the catalogue of failure modes (`docs/failures.md`); empty if nothing fails.
+    pub(crate) row: &'static str,
+    /// One sentence.
+    pub(crate) story: String,
+    pub(crate) line: Line,
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    /// Rules, where and by which tool. Of the rule to blame the comment is [`crate::firewall::BLAMED`].
+    pub(crate) rules: Vec<(At, Tool, String)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) truth: Truth,
+    pub(crate) checks: Vec<Check>,
+    /// Whether the content that arrived tells the outcome.
+    pub(crate) content_tells: bool,
+    pub(crate) wider: Vec<Wider>,
+}
+
+impl Scenario {
+    /// One in which vsftpd and lftp list a directory over one router, and all goes well.
+    pub(crate) fn new(name: impl Into<String>, row: &'static str, story: impl Into<String>) -> Scenario {
+        Scenario {
+            name: name.into(),
+            row,
+            story: story.into(),
+            line: Line::plain(1, false),
+            server: Server { program: ServerProgram::Vsftpd, port: 21, tls: Tls::None, options: String::new() },
+            client: Client {
+                program: ClientProgram::Lftp,
+                mode: Mode::Pasv,
+                does: Does::List,
+                tls: Tls::None,
+                user: "tester",
+                password: "secret",
+                patience: 8,
+                limit: (20, "TERM"),
+                script: String::new(),
+                count: 1,
+            },
+            rules: Vec::new(),
+            events: Vec::new(),
+            truth: Truth {
+                outcome: Outcome::Completed,
+                place: None,
+                mechanism: None,
+                lost: None,
+                toward: Side::Client,
+            },
+            checks: Vec::new(),
+            content_tells: true,
+            wider: Vec::new(),
+        }
+    }
+
+    pub(crate) fn line(mut self, line: Line) -> Self {
+        self.line = line;
+        self
+    }
+
+    pub(crate) fn programs(mut self, server: ServerProgram, client: ClientProgram) -> Self {
+        self.server.program = server;
+        self.client.program = client;
+        self
+    }
+
+    pub(crate) fn transfer(mut self, mode: Mode, does: Does) -> Self {
+        self.client.mode = mode;
+        self.client.does = does;
+        self
+    }
+
+    pub(crate) fn rules(mut self, at: At, tool: Tool, rules: impl Into<String>) -> Self {
+        self.rules.push((at, tool, rules.into()));
+        self
+    }
+
+    pub(crate) fn event(mut self, when: When, at: At, command: impl Into<String>) -> Self {
+        self.events.push(Event { when, at, command: command.into() });
+        self
+    }
+
+    /// Adds to the server's configuration.
+    pub(crate) fn server_options(mut self, options: impl Into<String>) -> Self {
+        self.server.options = options.into();
+        self
+    }
+
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.server.port = port;
+        self
+    }
+
+    pub(crate) fn tls(mut self, tls: Tls) -> Self {
+        self.server.tls = tls;
+        self.client.tls = tls;
+        if tls == Tls::Implicit {
+            self.server.port = 990;
+        }
+        self
+    }
+
+    pub(crate) fn login(mut self, user: &'static str, password: &'static str) -> Self {
+        self.client.user = user;
+        self.client.password = password;
+        self
+    }
+
+    pub(crate) fn script(mut self, script: impl Into<String>) -> Self {
+        self.client.script = script.into();
+        self
+    }
+
+    pub(crate) fn patience(mut self, seconds: u32) -> Self {
+        self.client.patience = seconds;
+        self
+    }
+
+    pub(crate) fn killed(mut self, after: u32, signal: &'static str) -> Self {
+        self.client.limit = (after, signal);
+        self
+    }
+
+    pub(crate) fn clients(mut self, count: usize) -> Self {
+        self.client.count = count;
+        self
+    }
+
+    pub(crate) fn check(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// What arrived does not tell the outcome: the checks do.
+    pub(crate) fn unjudged_content(mut self) -> Self {
+        self.content_tells = false;
+        self
+    }
+
+    /// A packet is lost on a host.
+    pub(crate) fn loses(mut self, lost: Lost, place: At, mechanism: Mechanism) -> Self {
+        let truth = Truth {
+            outcome: Outcome::Failed,
+            place: Some(place),
+            mechanism: Some(mechanism),
+            lost: Some(lost),
+            ..self.truth
+        };
+        self.truth = truth;
+        self
+    }
+
+    /// A lost segment went this way.
+    pub(crate) fn toward(mut self, side: Side) -> Self {
+        self.truth.toward = side;
+        self
+    }
+
+    /// It fails because of what a host does, and no packet need be lost.
+    pub(crate) fn fails(mut self, place: Option<At>, mechanism: Mechanism) -> Self {
+        self.truth = Truth { outcome: Outcome::Failed, place, mechanism: Some(mechanism), ..self.truth };
+        self
+    }
+
+    /// The server's program refuses.
+    pub(crate) fn refused(self, reply: &'static str) -> Self {
+        self.fails(None, Mechanism::RefusedByServer).check(Check::Client(reply)).unjudged_content()
+    }
+
+    /// The client gives it up.
+    pub(crate) fn aborted(mut self) -> Self {
+        self.truth.outcome = Outcome::Aborted;
+        self.unjudged_content()
+    }
+
+    pub(crate) fn wider(mut self, taps: &'static [&'static str], reason: &'static str) -> Self {
+        self.wider.push(Wider { taps, reason });
+        self
+    }
+
+    /// The line's neighbours of the true place.
+    pub(crate) fn interval(&self) -> Option<(usize, usize)> {
+        self.truth.place.map(|at| self.line.interval(at))
+    }
+}
