@@ -100,8 +100,9 @@ impl<'a> Case<'a> {
         let on_main_clock = |time| self.session.on_main_clock(sight, time);
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
-        let ended =
-            view.settled == Settled::Closed || (!facts.cut && on_main_clock(view.last_at.time) >= transit.since);
+        let last = on_main_clock(view.last_at.time);
+        let as_long = last.plus(GOES_ON) >= self.view().last_at.time;
+        let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
 

@@ -141,7 +141,8 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
         connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {
             let half = c.half(role);
-            end(half).is_some() && end(half) == furthest && (!only_fin || half.fin.is_some())
+            let seen = if only_fin { half.fin.is_some() } else { half.reach > 0 };
+            seen && end(half).is_some() && end(half) == furthest
         })
     })
 }

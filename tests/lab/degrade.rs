@@ -33,6 +33,13 @@ impl View {
         [View::Full, View::CutEnd, View::CutBegin, View::Losses, View::Snapped, View::OnePort, View::Clocks];
 }
 
+impl View {
+    /// Chance has a part in it.
+    pub(crate) fn is_random(self) -> bool {
+        matches!(self, View::CutEnd | View::CutBegin | View::Losses)
+    }
+}
+
 const SNAP: usize = 96;
 
 /// Hours by which the clocks of the taps are wrong.

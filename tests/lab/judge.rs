@@ -39,8 +39,8 @@ pub(crate) struct Judged {
     pub(crate) excused: Option<&'static str>,
 }
 
-/// Judges a recording in every way.
-pub(crate) fn judge(scenario: &Scenario, folder: &Path) -> Fallible<Vec<Judged>> {
+/// Judges a recording in every way, and degrades it so many times.
+pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible<Vec<Judged>> {
     let names = scenario.line.taps();
     let case = Labelled {
         name: scenario.name.clone(),
@@ -51,22 +51,33 @@ pub(crate) fn judge(scenario: &Scenario, folder: &Path) -> Fallible<Vec<Judged>>
     };
     let mut random = Random(scenario.name.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
     let mut judged = Vec::new();
-    for view in View::ALL {
-        let files = folder.join(format!("{view:?}"));
-        fs::create_dir_all(&files).map_err(|error| error.to_string())?;
-        for (number, name) in names.iter().enumerate() {
-            degrade::write(view, number, scenario.server.port, &folder.join(name), &files.join(name), &mut random)?;
+    for round in 0..rounds {
+        let views = View::ALL.into_iter().filter(|view| round == 0 || view.is_random());
+        for view in views {
+            let files = folder.join(format!("{view:?}-{round}"));
+            judged.extend(judge_view(scenario, &case, view, &files, &mut random)?);
         }
-        let before = judged.len();
-        for taps in common::subsets(names.len()) {
-            for given in [true, false] {
-                judged.push(look(scenario, &case, view, &taps, given, &files));
-            }
-        }
-        // A view with a fault is kept as long as the recording is.
-        if judged[before..].iter().all(|judged| judged.fault.is_none()) {
-            fs::remove_dir_all(&files).map_err(|error| error.to_string())?;
-        }
+    }
+    Ok(judged)
+}
+
+fn judge_view(
+    scenario: &Scenario,
+    case: &Labelled,
+    view: View,
+    files: &Path,
+    random: &mut Random,
+) -> Fallible<Vec<Judged>> {
+    fs::create_dir_all(files).map_err(|error| error.to_string())?;
+    for (number, (name, (_, file))) in scenario.line.taps().iter().zip(&case.taps).enumerate() {
+        degrade::write(view, number, scenario.server.port, file, &files.join(name), random)?;
+    }
+    let subsets = common::subsets(case.taps.len()).flat_map(|taps| [(taps.clone(), true), (taps, false)]);
+    let look = |(taps, given): (Vec<usize>, bool)| look(scenario, case, view, &taps, given, files);
+    let judged: Vec<Judged> = subsets.map(look).collect();
+    // A view with a fault is kept as long as the recording is.
+    if judged.iter().all(|judged| judged.fault.is_none()) {
+        fs::remove_dir_all(files).map_err(|error| error.to_string())?;
     }
     Ok(judged)
 }

@@ -1,7 +1,7 @@
 //! The laboratory: real FTP clients and servers behind real firewalls, and verdicts that are held to the truth.
 //!
 //! ```text
-//! cargo test --test lab -- [--jobs N] [--list] [--keep FOLDER] [NAME...]
+//! cargo test --test lab -- [--jobs N] [--list] [--keep FOLDER] [--judge FOLDER] [--rounds N] [NAME...]
 //! RECORD=1 cargo test --test lab -- NAME...
 //! ```
 //!
@@ -59,18 +59,25 @@ const TOLD: usize = 4;
 struct Options {
     jobs: usize,
     list: bool,
+    /// Where recordings are kept.
     keep: Option<PathBuf>,
+    /// Where recordings are that were kept, to be judged again: nothing is recorded.
+    judge: Option<PathBuf>,
+    /// How often every recording is degraded, each time otherwise.
+    rounds: u64,
     filters: Vec<String>,
 }
 
 impl Options {
     /// Options of the standard test harness that cargo may hand on are no filters.
     fn of(arguments: &[String]) -> Options {
-        let mut options = Options { jobs: JOBS, list: false, keep: None, filters: Vec::new() };
+        let mut options = Options { jobs: JOBS, list: false, keep: None, judge: None, rounds: 1, filters: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--jobs" => options.jobs = arguments.next().and_then(|jobs| jobs.parse().ok()).unwrap_or(JOBS),
+                "--judge" => options.judge = arguments.next().map(PathBuf::from),
+                "--rounds" => options.rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(1),
                 "--keep" => options.keep = arguments.next().map(PathBuf::from),
                 "--list" => options.list = true,
                 option if option.starts_with('-') => {}
@@ -91,6 +98,9 @@ fn main() -> ExitCode {
     if options.list {
         scenarios::all().iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = &options.judge {
+        return if run(&options, folder) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if !world::is_inside() {
         world::sweep();
@@ -123,7 +133,9 @@ fn main() -> ExitCode {
 /// Runs all scenarios that are asked for; whether all is well.
 fn run(options: &Options, folder: &Path) -> bool {
     let accounts = world::folder().join("accounts");
-    if let Err(error) = server::accounts(&accounts) {
+    if options.judge.is_none()
+        && let Err(error) = server::accounts(&accounts)
+    {
         println!("lab: {error}");
         return false;
     }
@@ -138,7 +150,7 @@ fn run(options: &Options, folder: &Path) -> bool {
             scope.spawn(|| {
                 while let Some(scenario) = next() {
                     let began = Instant::now();
-                    let result = attempt(&scenario, folder, &accounts, options.keep.is_some());
+                    let result = attempt(&scenario, folder, &accounts, options);
                     if let Ok(mut results) = results.lock() {
                         results.take(&scenario, result, began.elapsed().as_secs_f32());
                     }
@@ -152,23 +164,26 @@ fn run(options: &Options, folder: &Path) -> bool {
 }
 
 /// Runs one scenario, checks its label and judges it. What shook the laboratory gets a second chance.
-fn attempt(scenario: &Scenario, folder: &Path, accounts: &Path, keep: bool) -> Fallible<Vec<Judged>> {
+fn attempt(scenario: &Scenario, folder: &Path, accounts: &Path, options: &Options) -> Fallible<Vec<Judged>> {
     let folder = folder.join(&scenario.name);
-    let once = || -> Fallible<(trial::Recording, Vec<String>)> {
-        let _ = fs::remove_dir_all(&folder);
-        let recording = trial::run(scenario, &folder, accounts)?;
-        let proof = label::check(scenario, &recording)?;
-        Ok((recording, proof))
-    };
-    let (recording, proof) = once().or_else(|_| once())?;
-    if std::env::var_os("RECORD").is_some() {
-        publish::publish(scenario, &recording, &proof)?;
+    if options.judge.is_none() {
+        record(scenario, &folder, accounts).or_else(|_| record(scenario, &folder, accounts))?;
     }
-    let judged = judge::judge(scenario, &folder)?;
-    if !keep {
+    let judged = judge::judge(scenario, &folder, options.rounds)?;
+    if options.judge.is_none() && options.keep.is_none() {
         let _ = fs::remove_dir_all(&folder);
     }
     Ok(judged)
+}
+
+fn record(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallible<()> {
+    let _ = fs::remove_dir_all(folder);
+    let recording = trial::run(scenario, folder, accounts)?;
+    let proof = label::check(scenario, &recording)?;
+    match std::env::var_os("RECORD") {
+        Some(_) => publish::publish(scenario, &recording, &proof),
+        None => Ok(()),
+    }
 }
 
 /// What all scenarios came to.
@@ -188,8 +203,8 @@ impl Results {
             }
             Ok(judged) => {
                 judged.iter().for_each(|judged| self.table.count(judged));
-                let stale =
-                    scenario.wider.iter().filter(|wider| !judged.iter().any(|j| j.excused == Some(wider.reason)));
+                let is_used = |wider: &Wider| judged.iter().any(|judged| judged.excused == Some(wider.reason));
+                let stale = scenario.wider.iter().filter(|wider| !wider.taps.is_empty() && !is_used(wider));
                 let mut faults: Vec<String> =
                     stale.map(|wider| format!("{}: no longer wide: {}", scenario.name, wider.reason)).collect();
                 faults.extend(judged.into_iter().filter_map(|judged| judged.fault));
