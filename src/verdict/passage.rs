@@ -11,7 +11,7 @@ use crate::cite::{At, Time};
 use crate::few::Few;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::session::view::{Negotiation, Settled};
+use crate::session::view::{CONTROL, EventKind, Negotiation, Settled, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, TapFacts};
@@ -101,7 +101,7 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let as_long = last.plus(GOES_ON) >= self.view().last_at.time;
+        let as_long = last.plus(GOES_ON) >= self.view().last_at.time && heard(view) >= heard(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -171,6 +171,12 @@ impl<'a> Case<'a> {
         let half = self.session.view(sight)?.control.half(role_at(side, Side::Server));
         half.start.map(|_| half.ttl == ttl)
     }
+}
+
+/// How much of the conversation a tap heard: commands, replies, FINs.
+fn heard(view: &View) -> usize {
+    let is_said = |kind| matches!(kind, EventKind::Command | EventKind::Reply(_) | EventKind::Fin);
+    view.log.iter().filter(|event| event.attempt == CONTROL && is_said(event.kind)).count()
 }
 
 /// Whether a capture filter names nothing but hosts, networks and protocols.
