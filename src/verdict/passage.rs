@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cite::{At, Time};
+use crate::ftp::command::Verb;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::session::view::{Negotiation, Settled};
+use crate::session::view::{CONTROL, EventKind, Negotiation, Settled, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::{Confidence, Finding, Mechanism, TapFacts};
@@ -91,7 +92,7 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let as_long = last.plus(GOES_ON) >= self.view().last_at.time;
+        let as_long = last.plus(GOES_ON) >= self.view().last_at.time && last_event(view) == last_event(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -161,6 +162,12 @@ impl<'a> Case<'a> {
         let half = self.session.view(sight)?.control.half(role_at(side, Side::Server));
         half.start.map(|_| half.ttl == ttl)
     }
+}
+
+/// What was said or done last on the control connection.
+fn last_event(view: &View) -> Option<(EventKind, Side, Verb)> {
+    let last = view.log.iter().rfind(|event| event.attempt == CONTROL);
+    last.map(|event| (event.kind, event.toward, event.verb))
 }
 
 /// The capture that would make the stretch smaller.

@@ -161,6 +161,14 @@ fn lost(scenario: &Scenario, names: &[String], seen: &[Seen]) -> Fallible<Option
     if !is_segment && !beyond.is_empty() {
         return Err(format!("{lost:?} was seen behind the place"));
     }
+    let answer = match lost {
+        Lost::ControlSyn => Some(Lost::ControlSynAck),
+        Lost::DataSyn => Some(Lost::DataSynAck),
+        _ => None,
+    };
+    if answer.is_some_and(|answer| seen.iter().any(|tap| tap.kinds.iter().any(|(kind, ..)| *kind == answer))) {
+        return Err(format!("{lost:?} was answered"));
+    }
     let told: Vec<&str> = before.iter().map(|&tap| names[tap].as_str()).collect();
     Ok(Some(format!("{lost:?} is at {told:?} and nowhere behind")))
 }
