@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cite::{At, Time};
 use crate::few::Few;
+use crate::ftp::command::Verb;
 use crate::line::{Place, Point, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::session::view::{CONTROL, EventKind, Negotiation, Settled, View};
@@ -101,7 +102,7 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let as_long = last.plus(GOES_ON) >= self.view().last_at.time && heard(view) >= heard(self.view());
+        let as_long = last.plus(GOES_ON) >= self.view().last_at.time && last_event(view) == last_event(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -173,10 +174,10 @@ impl<'a> Case<'a> {
     }
 }
 
-/// How much of the conversation a tap heard: commands, replies, FINs.
-fn heard(view: &View) -> usize {
-    let is_said = |kind| matches!(kind, EventKind::Command | EventKind::Reply(_) | EventKind::Fin);
-    view.log.iter().filter(|event| event.attempt == CONTROL && is_said(event.kind)).count()
+/// What was said or done last on the control connection.
+fn last_event(view: &View) -> Option<(EventKind, Side, Verb)> {
+    let last = view.log.iter().rfind(|event| event.attempt == CONTROL);
+    last.map(|event| (event.kind, event.toward, event.verb))
 }
 
 /// Whether a capture filter names nothing but hosts, networks and protocols.

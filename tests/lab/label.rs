@@ -115,8 +115,8 @@ fn counted(recording: &Recording) -> Fallible<Vec<String>> {
     let rules = recording.dumps.iter().filter_map(|(at, dump)| Some((at, firewall::blamed(dump)?)));
     rules
         .map(|(at, (packets, rule))| match packets {
-            0 => Err(format!("on {at:?} this rule counted nothing: {rule}")),
-            _ => Ok(format!("On {at:?}, this rule counted {packets} packets: `{rule}`")),
+            0 => Err(format!("on {at} this rule counted nothing: {rule}")),
+            _ => Ok(format!("On {at}, this rule counted {packets} packets: `{rule}`")),
         })
         .collect()
 }
@@ -132,7 +132,7 @@ fn arrived(scenario: &Scenario, recording: &Recording, client: &Seen) -> Fallibl
     };
     let is_hidden = scenario.client.tls != Tls::None;
     let confirmed = is_hidden || client.control.lines().any(|line| line.starts_with("226"));
-    let told = format!("content arrived whole: {whole}; 226 came: {confirmed}");
+    let told = format!("Content arrived whole: {whole}; 226 came: {confirmed}");
     match (whole && confirmed) == (scenario.truth.outcome == Outcome::Completed) {
         true => Ok(Some(told)),
         false => Err(format!("{:?}, but {told}\n{}", scenario.truth.outcome, recording.said)),
@@ -161,8 +161,17 @@ fn lost(scenario: &Scenario, names: &[String], seen: &[Seen]) -> Fallible<Option
     if !is_segment && !beyond.is_empty() {
         return Err(format!("{lost:?} was seen behind the place"));
     }
+    let answer = match lost {
+        Lost::ControlSyn => Some(Lost::ControlSynAck),
+        Lost::DataSyn => Some(Lost::DataSynAck),
+        _ => None,
+    };
+    if answer.is_some_and(|answer| seen.iter().any(|tap| tap.kinds.iter().any(|(kind, ..)| *kind == answer))) {
+        return Err(format!("{lost:?} was answered"));
+    }
     let told: Vec<&str> = before.iter().map(|&tap| names[tap].as_str()).collect();
-    Ok(Some(format!("{lost:?} is at {told:?} and nowhere behind")))
+    let told = if told.is_empty() { "no tap".to_owned() } else { told.join(", ") };
+    Ok(Some(format!("The lost packet ({lost:?}) is at {told}, and nowhere behind")))
 }
 
 fn toward(scenario: &Scenario, lost: Lost) -> Side {

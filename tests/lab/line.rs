@@ -1,7 +1,9 @@
 //! The line from the client to the server as data, and as hosts and links.
 
-use crate::host::{Fallible, Host, output};
+use std::fmt;
 use std::process::Command;
+
+use crate::host::{Fallible, Host, output};
 
 /// A host on the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +12,16 @@ pub(crate) enum At {
     /// 0 is the client's router, the last one the server's.
     Router(usize),
     Server,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            At::Client => f.write_str("client"),
+            At::Router(router) => write!(f, "router-{}", router + 1),
+            At::Server => f.write_str("server"),
+        }
+    }
 }
 
 /// Whose addresses are whose.

@@ -119,10 +119,10 @@ fn recipe(scenario: &Scenario, recording: &Recording, proof: &[String]) -> Falli
     section("## Client", &hide(&invocation.told()), true);
     section("It printed, at the end:", &hide(recording.said.trim_end()), true);
     for (at, dump) in &recording.dumps {
-        section(&format!("## Rules of {at:?}, at the end"), dump.trim_end(), true);
+        section(&format!("## Rules of {at}, at the end"), dump.trim_end(), true);
     }
     for event in &scenario.events {
-        section(&format!("On {:?}, {:?}:", event.at, event.when), &event.command, true);
+        section(&format!("On {}, {:?}:", event.at, event.when), &event.command, true);
     }
     let proof: String = proof.iter().map(|line| format!("- {line}\n")).collect();
     section("## Truth", &format!("How it is known, from all captures and the rules' counters:\n\n{proof}"), false);

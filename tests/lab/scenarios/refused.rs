@@ -108,10 +108,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             .loses(Lost::ControlSyn, At::Server, Mechanism::TcpReset),
         Scenario::new("closed-data-port-passive", "P03", "the announced port is closed")
             .programs(Pyftpdlib, Lftp)
-            .server_options(
-                "born = PassiveDTP.__init__\ndef init(self, *a, **k):\n    born(self, *a, **k)\n    \
-                 self.socket.close()\nPassiveDTP.__init__ = init\n",
-            )
+            .server_options("PassiveDTP.listen = lambda self, backlog: None\n")
             .loses(Lost::DataSyn, At::Server, Mechanism::TcpReset),
         Scenario::new("closed-data-port-active", "A03", "nobody listens on the announced port")
             .programs(Vsftpd, Ftplib)
