@@ -110,39 +110,41 @@ fn end(half: &Half) -> Option<u32> {
     Some(start.wrapping_add(half.reach as u32))
 }
 
-/// Some tap saw an acknowledgement of all that any tap saw. A tap that joined late knows of none before the first.
+/// Sequence number up to which a tap saw one end acknowledged. A tap that joined late knows of none before the first.
+fn acknowledged(half: &Half) -> Option<u32> {
+    half.start.filter(|_| half.acked > 0).map(|start| start.wrapping_add(half.acked as u32))
+}
+
+/// Some tap saw an acknowledgement of all that any tap saw.
 fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
     let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
-    let acked = |half: &Half| half.start.filter(|_| half.acked > 0).map(|start| start.wrapping_add(half.acked as u32));
     let covers = |acked: u32, furthest: u32| acked.wrapping_sub(furthest) as i32 >= 0;
     furthest.is_none_or(|furthest| {
-        connections.iter().filter_map(|(_, c)| acked(c.half(role))).any(|acked| covers(acked, furthest))
+        connections.iter().filter_map(|(_, c)| acknowledged(c.half(role))).any(|acked| covers(acked, furthest))
     })
 }
 
-/// How far the lost bytes came.
+/// How far the lost bytes came: to the last tap that saw some behind all that were acknowledged.
 pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Passage {
     let connections = case.connections(which);
     let toward = toward(case, which, role);
     if acknowledgement_lost(&connections) {
         return case.connection_passage(which, toward, |connection| connection.established);
     }
-    // Where bytes were seen again and again, those are the lost ones; what the sender stood at besides may be the capture's gap.
+    let halves = || connections.iter().map(|(sight, c)| (*sight, c.half(role)));
     let seen_again = |half: &Half| half.unacked() && half.resent >= 2;
     let sent = |half: &Half| if seen_again(half) { half.reach } else { half.reach.max(half.stood) };
-    let model = connections.iter().max_by_key(|(_, c)| (sent(c.half(role)), c.half(role).fin.is_some()));
-    let Some((sight, model)) = model.map(|(sight, c)| (*sight, c.half(role))) else {
-        return Passage { toward, last: None, next: None };
-    };
-    let furthest = model.start.map(|start| start.wrapping_add(sent(model) as u32));
+    let model = halves().max_by_key(|(_, half)| (seen_again(half), sent(half), half.fin.is_some()));
+    let Some((sight, model)) = model else { return Passage { toward, last: None, next: None } };
     let only_fin = !model.unacked() && model.fin.is_some();
     let heard = if sent(model) > model.reach { model.last } else { model.last_new.time };
     let since = case.session.on_main_clock(sight, heard);
+    let acknowledged: Few<u32> = halves().filter_map(|(_, half)| acknowledged(half)).collect();
+    let is_beyond = |end: u32, edge: u32| end.wrapping_sub(edge) as i32 > 0;
     case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
-        connections.iter().filter(|(other, _)| *other == sight).any(|(_, c)| {
-            let half = c.half(role);
-            let seen = if only_fin { half.fin.is_some() } else { half.reach > 0 };
-            seen && end(half).is_some() && end(half) == furthest
+        halves().filter(|(other, _)| *other == sight).any(|(_, half)| match only_fin {
+            true => half.fin.is_some(),
+            false => end(half).is_some_and(|end| acknowledged.iter().all(|&edge| is_beyond(end, edge))),
         })
     })
 }
