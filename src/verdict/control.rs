@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cite::At;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Opening, Reset, Role};
@@ -72,7 +73,7 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
 }
 
 fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Option<Evidence> {
-    let half = view.control.half(role);
+    let half = Some(view.control.half(role)).filter(|half| half.last_new != At::default())?;
     let who = if role == Role::Opener { "client" } else { "server" };
     let text = if half.unacked() {
         let last = last_line(view, role);

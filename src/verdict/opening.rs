@@ -281,8 +281,7 @@ fn finding(
     }
 }
 
-/// A packet that passed all taps may have been answered, and the answer lost on its way back. That it was not, says the
-/// first tap on that way whose capture is complete, or that saw the packet again and again.
+/// The passage of a leg that nothing answered.
 fn without_answer<'a>(
     case: &Case<'a>,
     which: Which<'a>,
@@ -292,19 +291,10 @@ fn without_answer<'a>(
     let first = |(sight, connection): (usize, &Connection)| Some((sight, leg(connection)?));
     let legs: Vec<(usize, Leg)> = case.each_connection(which).filter_map(first).collect();
     let since = legs.iter().map(|(sight, leg)| case.session.on_main_clock(*sight, leg.first.time)).min();
-    let Some(since) = since.filter(|_| passage.next.is_none()) else { return passage };
-    let answer = Transit { toward: !passage.toward, since, data: which.is_some() };
-    let tells = |sight: usize| {
-        let repeated = legs.iter().any(|(other, leg)| *other == sight && leg.count >= PERSISTENT);
-        repeated || case.vouches(sight, answer)
-    };
-    let mut taps = 0..case.session.sights.len();
-    let last = if answer.toward == Side::Server {
-        taps.find(|&sight| tells(sight))
-    } else {
-        taps.rfind(|&sight| tells(sight))
-    };
-    Passage { last, ..passage }
+    let Some(since) = since else { return passage };
+    let transit = Transit { toward: passage.toward, since, data: which.is_some() };
+    let again = |sight| legs.iter().any(|(other, leg)| *other == sight && leg.count >= PERSISTENT);
+    case.without_answer(passage, transit, again)
 }
 
 fn first_syn(connection: &Connection) -> Option<At> {

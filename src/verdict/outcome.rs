@@ -304,13 +304,15 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
     if hopeless || over { ControlOutcome::Failed } else { ControlOutcome::Unfinished }
 }
 
-/// The server's address reset the conversation before either end had closed it.
+/// The server's address reset the conversation before either end had closed it, and a capture that heard the server speak
+/// before heard it say no goodbye.
 pub(super) fn is_reset_by_server(view: &View) -> bool {
     let Some(reset) = view.control.reset_from(Role::Listener) else { return false };
     let closed = [Role::Opener, Role::Listener]
         .iter()
         .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
-    !closed && !said_goodbye(view)
+    let heard = view.control.syn.is_some() || view.log.iter().any(|event| matches!(event.kind, EventKind::Reply(_)));
+    !closed && heard && !said_goodbye(view)
 }
 
 /// QUIT was sent, or 221 or 421 received: what follows is no accident.

@@ -53,6 +53,16 @@ impl Passage {
 impl<'a> Case<'a> {
     /// How far something came that `seen` tells of every tap.
     pub fn passage(&self, transit: Transit, seen: impl Fn(usize) -> bool) -> Passage {
+        self.passage_told(transit, seen, |_| true)
+    }
+
+    /// The same where only taps that `tells` approves of could have seen it.
+    pub fn passage_told(
+        &self,
+        transit: Transit,
+        seen: impl Fn(usize) -> bool,
+        tells: impl Fn(usize) -> bool,
+    ) -> Passage {
         let count = self.session.sights.len();
         let path: Vec<usize> = match transit.toward {
             Side::Server => (0..count).collect(),
@@ -60,8 +70,21 @@ impl<'a> Case<'a> {
         };
         let last = path.iter().rposition(|&sight| seen(sight));
         let behind = &path[last.map_or(0, |last| last + 1)..];
-        let next = behind.iter().copied().find(|&sight| self.vouches(sight, transit));
+        let next = behind.iter().copied().find(|&sight| tells(sight) && self.vouches(sight, transit));
         Passage { toward: transit.toward, last: last.map(|last| path[last]), next }
+    }
+
+    /// A packet that passed all taps may have been answered, and the answer lost on its way back. That it was not, says the
+    /// first tap on that way whose capture is complete, or that saw the packet `again` and again.
+    pub fn without_answer(&self, passage: Passage, transit: Transit, again: impl Fn(usize) -> bool) -> Passage {
+        if passage.next.is_some() {
+            return passage;
+        }
+        let answer = Transit { toward: !transit.toward, ..transit };
+        let tells = |sight: &usize| again(*sight) || self.vouches(*sight, answer);
+        let mut taps = 0..self.session.sights.len();
+        let last = if answer.toward == Side::Server { taps.find(tells) } else { taps.rfind(tells) };
+        Passage { last, ..passage }
     }
 
     /// How far a packet of a connection came: `moment` tells when a tap saw it, if it did.

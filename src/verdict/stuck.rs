@@ -87,14 +87,16 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 }
 
 /// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
-/// were lost. Without the silence it is the capture that may have missed them.
+/// were lost. Without the silence, or where acknowledgements of the other end are not captured, it is the capture that may
+/// have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
     let reach = halves().map(known).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
-        half.from_syn && half.stood > reach && heard.until(half.last) > STILL
+        let answers = connection.half(role.other()).start.is_some();
+        half.from_syn && answers && half.stood > reach && heard.until(half.last) > STILL
     })
 }
 
@@ -124,7 +126,8 @@ fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
     })
 }
 
-/// How far the lost bytes came: to the last tap that saw some behind all that were acknowledged.
+/// How far the lost bytes came: to the last tap that saw some behind all that were acknowledged. One that joined when they
+/// had passed tells nothing.
 pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Passage {
     let connections = case.connections(which);
     let toward = toward(case, which, role);
@@ -139,14 +142,18 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     let only_fin = !model.unacked() && model.fin.is_some();
     let heard = if sent(model) > model.reach { model.last } else { model.last_new.time };
     let since = case.session.on_main_clock(sight, heard);
-    let acknowledged: Few<u32> = halves().filter_map(|(_, half)| acknowledged(half)).collect();
+    let edges: Few<u32> = halves().filter_map(|(_, half)| acknowledged(half)).chain(model.start).collect();
     let is_beyond = |end: u32, edge: u32| end.wrapping_sub(edge) as i32 > 0;
-    case.passage(Transit { toward, since, data: which.is_some() }, |sight| {
-        halves().filter(|(other, _)| *other == sight).any(|(_, half)| match only_fin {
-            true => half.fin.is_some(),
-            false => end(half).is_some_and(|end| acknowledged.iter().all(|&edge| is_beyond(end, edge))),
-        })
-    })
+    let seen = |half: &Half| match only_fin {
+        true => half.fin.is_some(),
+        false => end(half).is_some_and(|end| edges.iter().all(|&edge| is_beyond(end, edge))),
+    };
+    let joined_before =
+        |half: &Half| half.from_syn || half.start.is_none_or(|start| !edges.iter().all(|&edge| is_beyond(start, edge)));
+    let of = |sight| halves().filter(move |(other, _)| *other == sight).map(|(_, half)| half);
+    let transit = Transit { toward, since, data: which.is_some() };
+    let passage = case.passage_told(transit, |sight| of(sight).any(seen), |sight| of(sight).all(joined_before));
+    case.without_answer(passage, transit, |sight| of(sight).any(|half| seen(half) && half.resent >= 2))
 }
 
 /// Which way the bytes of a role go.
