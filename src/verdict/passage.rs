@@ -142,9 +142,9 @@ impl<'a> Case<'a> {
     /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as far as its
     /// clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
-        let (mine, its) = (self.view(), self.facts(sight).census);
-        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time);
-        began_in_time && its.ended.plus(QUIET) >= mine.began.time
+        let its = self.facts(sight).census;
+        let (At { time: began, .. }, At { time: last, .. }) = (self.view().began, self.view().last_at);
+        its.began.is_some_and(|its| its <= last) && its.ended.plus(QUIET) >= began
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.
