@@ -298,13 +298,13 @@ impl Tracker {
         }
         view.last_at = segment.at;
         let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
-        let resent = view.control.half(role).resent;
+        let resent = view.control.half(role).resent();
         let noticed = view.control.observe_from(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
         }
-        if view.control.half(role).resent > resent {
+        if view.control.half(role).resent() > resent {
             view.record(segment.at, CONTROL, EventKind::Resent, toward, Verb::Unknown, &[]);
         }
         if segment.flags.ack() {

@@ -295,7 +295,7 @@ fn without_answer<'a>(
     let Some(since) = since.filter(|_| passage.next.is_none()) else { return passage };
     let answer = Transit { toward: !passage.toward, since, data: which.is_some() };
     let tells = |sight: usize| {
-        let repeated = legs.iter().any(|(other, leg)| *other == sight && leg.count >= PERSISTENT);
+        let repeated = legs.iter().any(|(other, leg)| *other == sight && leg.count.get() >= PERSISTENT);
         repeated || case.vouches(sight, answer)
     };
     let mut taps = 0..case.session.sights.len();
@@ -380,7 +380,7 @@ fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
                 "SYN {} > {}{}",
                 connection.opener,
                 connection.listener,
-                times(syn.count, syn.first.time, syn.last.time)
+                times(syn.count.get(), syn.first.time, syn.last.time)
             );
             evidence.push(case.seen(sight, syn.first, words));
         }
@@ -392,7 +392,7 @@ fn syn_ack_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let connections = case.on_the_way(which, !case.listens(which)).into_iter();
     let legs = connections.filter_map(|(sight, connection)| Some((sight, connection, connection.syn_ack?)));
     legs.map(|(sight, connection, leg)| {
-        let again = times(leg.count, leg.first.time, leg.last.time);
+        let again = times(leg.count.get(), leg.first.time, leg.last.time);
         case.seen(sight, leg.first, format!("SYN-ACK {} > {}{again}", connection.listener, connection.opener))
     })
     .collect()
