@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LONG_LINGER: Duration = Duration::from_secs(10);
 /// Sessions that wait like this at most: where thousands end in a second, they would be most of the memory. Beyond, the
 /// first that ended is handed out at once.
-const MAX_LINGERING: usize = 8192;
+pub(super) const MAX_LINGERING: usize = 8192;
 /// An unanswered opening is given up after this: the longest pause between two SYNs of Linux is 64 s.
 const HALF_OPEN: Duration = Duration::from_secs(150);
 /// An established session is given up after this; no idle timer of FTP servers or NATs in use is longer.
