@@ -20,7 +20,8 @@ impl Time {
     }
 }
 
-/// One frame of one tap.
+/// One frame of one tap. Sessions consist of little else, so it takes no more than its 14 bytes.
+#[repr(Rust, packed(2))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At {
     /// Capture time.

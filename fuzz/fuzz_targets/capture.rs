@@ -44,6 +44,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(frames <= bytes.len() * MAX_EXPANSION / MIN_RECORD, "more frames than the file can hold");
     }
     let captures = vec![Capture { place: None, paths: vec![path] }];
-    let what = Replay { captures, control_ports: vec![21], passive_range: None, filter: None };
+    let what = Replay { captures, control_ports: vec![21], passive_range: None, filter: None, unfiltered: false };
     let _ = replay(&what, &mut Checker);
 });

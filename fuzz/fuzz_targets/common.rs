@@ -120,34 +120,11 @@ pub fn moment(millis: i64, frame: u32) -> At {
 }
 
 /// Joins, judges and reports what one or two taps saw, and checks what must always hold.
-pub fn look_at(views: Vec<Vec<Box<View>>>) {
+pub fn look_at(views: Vec<Vec<Box<View>>>, placings: &[Placing]) {
     let facts = |name: &str| TapFacts { name: name.into(), files: vec![name.into()], packets: 1, ..TapFacts::default() };
     let taps: Vec<TapFacts> = ["one.pcap", "other.pcap"].iter().take(views.len()).map(|name| facts(name)).collect();
-    let placings = [Placing::Given(Place::Client), Placing::Given(Place::Server)];
-    let sessions: Vec<Session> = join(views, &placings[..taps.len()]);
-    for format in [Format::Text, Format::Jsonl] {
-        let mut out = Vec::new();
-        let options = Options { format, timeline: true, all: true, ..Options::default() };
-        let mut reporter = Reporter::new(&mut out, options);
-        for session in &sessions {
-            let judgement = judge(session, &taps);
-            let rank = |point| match point {
-                Point::Client => 0,
-                Point::Tap(tap) => tap + 1,
-                Point::Server => taps.len() + 1,
-            };
-            let verdicts = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
-            for verdict in verdicts.chain(judgement.control.1.iter()) {
-                if let Some(stretch) = verdict.finding.stretch {
-                    assert!(rank(stretch.from) <= rank(stretch.to), "{} runs backwards", verdict.rule.id);
-                }
-                assert!(verdict.finding.evidence.iter().all(|evidence| evidence.sight < session.sights.len()));
-            }
-            assert!(session.main().log.len() <= MAX_EVENTS);
-            reporter.session(session, &judgement, &taps).expect("a vector takes all");
-        }
-        reporter.finish(&taps, &[]).expect("a vector takes all");
-        assert!(!String::from_utf8_lossy(&out).contains(PASSWORD), "a password is shown");
+    for session in join(views, placings) {
+        check(&session, &judge(&session, &taps), &taps);
     }
 }
 
@@ -206,9 +183,6 @@ fn check_connection(connection: &Connection) {
     for role in [Role::Opener, Role::Listener] {
         let half = connection.half(role);
         assert!(half.bytes() < 1 << 63 && half.longest_acked <= 1 << 31);
-    }
-    for leg in [connection.syn, connection.syn_ack].into_iter().flatten() {
-        assert!(leg.count > 0);
     }
 }
 

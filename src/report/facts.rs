@@ -233,7 +233,7 @@ fn seen(case: &Case<'_>, joined: &JoinedAttempt) -> Option<DataConnection> {
     for attempt in attempts {
         let connection = &attempt.connection;
         found.result = stronger(found.result, fate(connection.opening()));
-        found.syns = found.syns.max(connection.syn.map_or(0, |syn| syn.count));
+        found.syns = found.syns.max(connection.syn.map_or(0, |syn| syn.count.get()));
         found.bytes_to_server = found.bytes_to_server.max(connection.half(to_server).bytes());
         found.bytes_to_client = found.bytes_to_client.max(connection.half(to_server.other()).bytes());
         if let Some((at, closed_by)) = ending(connection).filter(|_| ended.is_none()) {

@@ -116,9 +116,10 @@ fn line(case: Case<'_>, threads: &[Threads], moment: Moment) -> Option<(Line, Ke
         words => escaped(&words.to_string()).to_string(),
     };
     let mut frames = vec![String::new(); case.session.sights.len()];
+    let frame = event.at.frame;
     frames[moment.sight] = match Names::of(case).rotated(moment.sight, event.at) {
-        Some(file) => format!("{}:{}", escaped(file), event.at.frame),
-        None => event.at.frame.to_string(),
+        Some(file) => format!("{}:{frame}", escaped(file)),
+        None => frame.to_string(),
     };
     let key = (thread, std::mem::discriminant(&event.kind), event.toward, text.clone(), 0);
     Some((Line { time: moment.time, thread, toward: event.toward, text, frames }, key))

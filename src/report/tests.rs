@@ -2,6 +2,7 @@
 
 use super::testing::{Talk, judged, tap, unanswered, verdict};
 use super::*;
+use crate::cite::At;
 use crate::line::{Owner, Place, Point, Stretch};
 use crate::session::join::join;
 use crate::session::place::Placing;
@@ -297,8 +298,9 @@ fn json_is_one_array_and_jsonl_an_object_a_line() {
 fn a_packet_that_several_taps_saw_is_one_row() {
     let mut far = Talk::active();
     far.attempt();
-    let times = far.view.log.iter_mut().map(|event| &mut event.at.time);
-    times.chain([&mut far.view.began.time, &mut far.view.last_at.time]).for_each(|time| time.0 += 5_000_000_000);
+    let moments = far.view.log.iter_mut().map(|event| &mut event.at);
+    let later = |at: &mut At| at.time = at.time.plus(std::time::Duration::from_secs(5));
+    moments.chain([&mut far.view.began, &mut far.view.last_at]).for_each(later);
     let near = Talk::active();
     let given = [Placing::Given(Place::Client), Placing::Given(Place::Server)];
     let session = join(vec![vec![near.view.into()], vec![far.view.into()]], &given).remove(0);

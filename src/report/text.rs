@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::line::Side;
 use crate::report::alike::{Alike, Telling};
@@ -240,7 +240,9 @@ impl<'a> Page<'a> {
         let moment = |time| self.clock.show(self.case.session.on_main_clock(evidence.sight, time), 3);
         let tap = || escaped(names.tap(evidence.sight)).to_string();
         match (evidence.at, evidence.until) {
-            (Some(at), None) => [format!("{}:{}", escaped(names.file(evidence.sight, at)), at.frame), moment(at.time)],
+            (Some(at @ At { time, frame, .. }), None) => {
+                [format!("{}:{frame}", escaped(names.file(evidence.sight, at))), moment(time)]
+            }
             (Some(at), Some(until)) => [tap(), format!("{} to {}", moment(at.time), moment(until))],
             (None, Some(until)) => [tap(), format!("until {}", moment(until))],
             (None, None) => [tap(), String::new()],

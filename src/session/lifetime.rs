@@ -6,17 +6,24 @@ use std::time::Duration;
 use crate::cite::Time;
 use crate::few::Few;
 use crate::packet::Endpoint;
+use crate::session::dialogue::Dialogue;
 use crate::session::tracker::{Census, Live, MAX_SESSIONS, Tracker};
 use crate::session::view::{KnownBy, Settled, View};
 
 /// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
 const MAX_SPARE: usize = 64;
+/// With more sessions alive a view keeps nothing but itself: its lists would have the room of the largest session it ever
+/// held.
+const CROWD: usize = 4096;
 /// Events a view may have room for and still be kept: more than almost every session needs.
 const MAX_SPARE_EVENTS: usize = 256;
 /// After both ends have closed, late packets of the session are still taken for this long.
 const LINGER: Duration = Duration::from_secs(2);
 /// The same where a data connection is still open or unanswered: a refusal may take an ARP timeout of 3 s.
 const LONG_LINGER: Duration = Duration::from_secs(10);
+/// Sessions that wait like this at most: where thousands end in a second, they would be most of the memory. Beyond, the
+/// first that ended is handed out at once.
+pub(super) const MAX_LINGERING: usize = 8192;
 /// An unanswered opening is given up after this: the longest pause between two SYNs of Linux is 64 s.
 const HALF_OPEN: Duration = Duration::from_secs(150);
 /// An established session is given up after this; no idle timer of FTP servers or NATs in use is longer.
@@ -41,15 +48,22 @@ impl Live {
 
 impl Tracker {
     /// Takes back a view that was handed out, whose memory a next session can use.
-    pub fn recycle(&mut self, view: Box<View>) {
-        if self.spare.len() < MAX_SPARE && view.log.capacity() <= MAX_SPARE_EVENTS {
+    pub fn recycle(&mut self, mut view: Box<View>) {
+        if self.alive() > CROWD || view.log.capacity() > MAX_SPARE_EVENTS {
+            view.free_lists();
+        }
+        if self.spare.len() < MAX_SPARE {
             self.spare.push(view);
         }
     }
 
+    fn alive(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// Puts a new session into a slot.
     pub(super) fn add(&mut self, mut view: View) -> u32 {
-        if self.slots.len() - self.free.len() >= MAX_SESSIONS {
+        if self.alive() >= MAX_SESSIONS {
             self.displace();
         }
         let candidate = view.known_by == KnownBy::Greeting;
@@ -70,7 +84,8 @@ impl Tracker {
         };
         self.stamp = self.stamp.wrapping_add(1);
         self.timers.set(view.began.time.plus(HALF_OPEN), slot, self.stamp);
-        let live = Live { view, dialogue: Box::default(), listeners: Few::default(), stamp: self.stamp, candidate };
+        let live =
+            Live { view, dialogue: Dialogue::default(), listeners: Few::default(), stamp: self.stamp, candidate };
         self.slots[slot as usize] = Some(live);
         slot
     }
@@ -78,6 +93,18 @@ impl Tracker {
     /// Both ends of a control connection have closed.
     pub(super) fn linger(&mut self, slot: u32, stamp: u32, since: Time) {
         self.timers.set(since.plus(LINGER), slot, stamp);
+        self.over.push_back((slot, stamp));
+        if self.over.len() > MAX_LINGERING
+            && let Some((slot, stamp)) = self.over.pop_front()
+            && self.is_alive(slot, stamp)
+        {
+            self.settle(slot, Settled::Closed);
+        }
+    }
+
+    /// The slot is still that session's.
+    fn is_alive(&self, slot: u32, stamp: u32) -> bool {
+        self.slots[slot as usize].as_ref().is_some_and(|live| live.stamp == stamp)
     }
 
     /// Makes room: the session whose timer would end first goes first, so those that are over before half-open ones of a

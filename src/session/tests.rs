@@ -7,6 +7,7 @@ use crate::cite::{At, Time};
 use crate::line::{Place, Side};
 use crate::packet::{Endpoint, Flags, Packet, Segment};
 use crate::session::join::join;
+use crate::session::lifetime::MAX_LINGERING;
 use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{EventKind, KnownBy, Mode, Settled, View};
@@ -344,6 +345,20 @@ fn two_servers_that_exchange_a_file_are_recognised() {
     let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
     talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
     assert!(tap.views().iter().all(|view| view.transfers[0].between_servers));
+}
+
+/// Where thousands end at once, the first is handed out before its time.
+#[test]
+fn only_the_latest_sessions_that_ended_wait_for_late_packets() {
+    let mut tap = Tap::new();
+    for port in (10_000..).take(MAX_LINGERING + 1) {
+        assert!(!tap.tracker.has_settled());
+        tap.time -= 4_000_000;
+        let (client, server) = (end(CLIENT, port), end(SERVER, 21));
+        tap.open(client, server).send(server, client, Flags::RST, 1000, 1000, "");
+    }
+    assert_eq!(tap.tracker.poll().map(|view| view.client.port), Some(10_000));
+    assert!(!tap.tracker.has_settled());
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Leg {
 }
 
 /// Sessions alive at once; more displace first those that are over and only wait for late packets, then the ones that
-/// were silent longest. With four KiB for a session of two transfers they take 200 MiB.
+/// were silent longest. With three KiB for a session of two transfers they take 150 MiB at most.
 pub const MAX_SESSIONS: usize = 49_152;
 
 /// Follows the FTP sessions that pass one tap.
@@ -75,6 +75,8 @@ pub struct Tracker {
     pub(super) free: Vec<u32>,
     pub(super) orphans: Orphans,
     pub(super) timers: Timers,
+    /// The latest sessions that ended, by slot and stamp; some may have been handed out.
+    pub(super) over: VecDeque<(u32, u32)>,
     pub(super) settled: VecDeque<Box<View>>,
     /// Sessions still to be settled at the end, the first last.
     ending: Vec<u32>,
@@ -116,7 +118,7 @@ pub(super) struct Waiting {
 
 pub(super) struct Live {
     pub(super) view: Box<View>,
-    pub(super) dialogue: Box<Dialogue>,
+    pub(super) dialogue: Dialogue,
     pub(super) listeners: Few<Endpoint>,
     pub(super) stamp: u32,
     /// On a port that is no control port: `220` was seen, the first command not yet.
@@ -140,6 +142,7 @@ impl Tracker {
             free: Vec::new(),
             orphans: Orphans::default(),
             timers: Timers::default(),
+            over: VecDeque::new(),
             settled: VecDeque::new(),
             ending: Vec::new(),
             spare: Vec::new(),
@@ -298,13 +301,13 @@ impl Tracker {
         }
         view.last_at = segment.at;
         let ends = segment.flags.intersects(Flags::FIN | Flags::RST) && !view.control.is_over();
-        let resent = view.control.half(role).resent;
+        let resent = view.control.half(role).resent();
         let noticed = view.control.observe_from(role, segment);
         record(view, segment.at, CONTROL, noticed, toward);
         if segment.flags.syn() {
             dialogue.start(toward, segment.seq.wrapping_add(1));
         }
-        if view.control.half(role).resent > resent {
+        if view.control.half(role).resent() > resent {
             view.record(segment.at, CONTROL, EventKind::Resent, toward, Verb::Unknown, &[]);
         }
         if segment.flags.ack() {

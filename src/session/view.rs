@@ -313,6 +313,14 @@ impl View {
         }
     }
 
+    /// Gives the memory of its lists back.
+    pub(super) fn free_lists(&mut self) {
+        self.log = Vec::new();
+        self.text = Vec::new();
+        self.transfers = Vec::new();
+        self.attempts = Vec::new();
+    }
+
     /// Becomes another session, and keeps the memory of its lists.
     pub(super) fn replace(&mut self, new: View) {
         self.log.clear();

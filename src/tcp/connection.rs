@@ -4,6 +4,8 @@
 //! packets of the handshake were seen, how often, and who ended the connection. Byte counts follow from sequence
 //! numbers, so a capture that keeps only SYN and FIN still gives them.
 
+use std::num::NonZeroU16;
+
 use crate::cite::{At, Time};
 use crate::packet::{Endpoint, IcmpError, Segment};
 use crate::tcp::seq;
@@ -39,14 +41,14 @@ pub struct Leg {
     /// Latest copy.
     pub last: At,
     /// Number of copies, duplicates of the capture not counted.
-    pub count: u16,
+    pub count: NonZeroU16,
 }
 
 impl Leg {
     fn add(leg: &mut Option<Leg>, at: At) -> bool {
         match leg {
             None => {
-                *leg = Some(Leg { first: at, last: at, count: 1 });
+                *leg = Some(Leg { first: at, last: at, count: NonZeroU16::MIN });
                 true
             }
             Some(leg) if at.time.0 - leg.last.time.0 < SAME_PACKET => false,
@@ -74,8 +76,19 @@ pub struct Reset {
     pub count: u16,
 }
 
-/// What one end sent, in offsets from its first byte (0 is the byte after the SYN).
+/// Segments that carried nothing new and were sent after a pause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// How many.
+    pub count: u32,
+    /// Length of the one at the first byte that was not acknowledged, when it was last sent again.
+    pub stuck_len: u32,
+    /// The latest of them.
+    pub last: At,
+}
+
+/// What one end sent, in offsets from its first byte (0 is the byte after the SYN).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Half {
     /// Sequence number of offset 0; none before anything was seen.
     pub start: Option<u32>,
@@ -91,10 +104,8 @@ pub struct Half {
     pub stood: u64,
     /// Furthest offset that the other end acknowledged.
     pub acked: u64,
-    /// Segments that carried nothing new, sent after a pause.
-    pub resent: u32,
-    /// Length of the segment at `acked` when it was last sent again.
-    pub stuck_len: u32,
+    /// Few connections have any.
+    again: Option<Box<Again>>,
     /// Longest segment that was acknowledged.
     pub longest_acked: u32,
     /// Length of a longer segment under way, 0 if there is none.
@@ -103,8 +114,6 @@ pub struct Half {
     probe_end: u64,
     /// Latest segment with new bytes.
     pub last_new: At,
-    /// Latest segment without new bytes.
-    pub last_resent: At,
     /// Time of the latest segment of any kind.
     pub last: Time,
     /// The FIN.
@@ -121,6 +130,17 @@ impl Half {
     /// Bytes sent, a hole in the capture included where later bytes prove it.
     pub fn bytes(&self) -> u64 {
         self.fin_at().unwrap_or(self.reach.max(self.acked))
+    }
+
+    /// Segments that carried nothing new.
+    pub fn again(&self) -> Again {
+        self.again.as_deref().copied().unwrap_or_default()
+    }
+
+    /// How many of these there are.
+    #[inline]
+    pub fn resent(&self) -> u32 {
+        self.again.as_ref().map_or(0, |again| again.count)
     }
 
     /// The FIN was acknowledged.
@@ -189,12 +209,13 @@ impl Half {
     }
 
     fn text_again(&mut self, at: At, from: u64, to: u64, len: u32) {
-        let since = self.last_new.time.max(self.last_resent.time);
+        let since = self.last_new.time.max(self.again().last.time);
         if to > self.acked && at.time.0 - since.0 >= SAME_PACKET {
-            self.resent += 1;
-            self.last_resent = at;
+            let again = self.again.get_or_insert_default();
+            again.count += 1;
+            again.last = at;
             if from <= self.acked {
-                self.stuck_len = len;
+                again.stuck_len = len;
             }
         }
     }
@@ -303,7 +324,7 @@ impl Connection {
             reset: None,
             icmp: None,
             too_big: None,
-            halves: [Half::default(); 2],
+            halves: Default::default(),
         }
     }
 

@@ -80,7 +80,7 @@ fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Opti
         format!(
             "the {who}'s last {} bytes are sent {} times and never acknowledged{last}",
             half.reach - half.acked,
-            half.resent + 1
+            half.resent() + 1
         )
     } else {
         format!("nothing from the {who} after its first {} bytes", half.reach)

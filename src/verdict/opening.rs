@@ -293,7 +293,7 @@ fn without_answer<'a>(
     let since = legs.iter().map(|(sight, leg)| case.session.on_main_clock(*sight, leg.first.time)).min();
     let Some(since) = since else { return passage };
     let transit = Transit { toward: passage.toward, since, data: which.is_some() };
-    let again = |sight| legs.iter().any(|(other, leg)| *other == sight && leg.count >= PERSISTENT);
+    let again = |sight| legs.iter().any(|(other, leg)| *other == sight && leg.count.get() >= PERSISTENT);
     case.without_answer(passage, transit, again)
 }
 
@@ -370,7 +370,7 @@ fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
                 "SYN {} > {}{}",
                 connection.opener,
                 connection.listener,
-                times(syn.count, syn.first.time, syn.last.time)
+                times(syn.count.get(), syn.first.time, syn.last.time)
             );
             evidence.push(case.seen(sight, syn.first, words));
         }
@@ -382,7 +382,7 @@ fn syn_ack_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let connections = case.on_the_way(which, !case.listens(which)).into_iter();
     let legs = connections.filter_map(|(sight, connection)| Some((sight, connection, connection.syn_ack?)));
     legs.map(|(sight, connection, leg)| {
-        let again = times(leg.count, leg.first.time, leg.last.time);
+        let again = times(leg.count.get(), leg.first.time, leg.last.time);
         case.seen(sight, leg.first, format!("SYN-ACK {} > {}{again}", connection.listener, connection.opener))
     })
     .collect()

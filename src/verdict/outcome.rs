@@ -175,7 +175,7 @@ fn inferred(case: &Case<'_>, joined: &JoinedAttempt) -> Outcome {
 /// Both ends closed, and what each had sent was acknowledged; a reset after the last byte is how some clients close.
 fn is_done(connection: &Connection) -> bool {
     let halves = [Role::Opener, Role::Listener].map(|role| connection.half(role));
-    let sent = halves.iter().all(|half| !half.unacked() || half.resent == 0);
+    let sent = halves.iter().all(|half| !half.unacked() || half.resent() == 0);
     sent && halves.iter().any(|half| half.fin.is_some())
 }
 
@@ -217,7 +217,7 @@ fn tries<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<Tries>
         let leg = [connection.syn_ack, connection.syn].into_iter().flatten().max_by_key(|leg| leg.count)?;
         let clock = |time| case.session.on_main_clock(sight, time);
         let silence = leg.last.time.until(case.facts(sight).census.ended);
-        Some(Tries { first: clock(leg.first.time), last: clock(leg.last.time), count: leg.count, silence })
+        Some(Tries { first: clock(leg.first.time), last: clock(leg.last.time), count: leg.count.get(), silence })
     });
     tries.max_by_key(|tries| tries.count)
 }
@@ -269,7 +269,7 @@ fn reply_is_lost(case: &Case<'_>) -> bool {
     let last_word = words.map(|last| last as u32) == case.transfer().and_then(|transfer| transfer.reply);
     let half = view.control.half(Role::Listener);
     let reset = view.control.reset_from(Role::Opener).is_some();
-    last_word && half.unacked() && (half.resent >= 2 || reset)
+    last_word && half.unacked() && (half.resent() >= 2 || reset)
 }
 
 /// How the control connection fared.

@@ -125,7 +125,8 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let as_long = last.plus(GOES_ON) >= self.view().last_at.time && last_event(view) == last_event(self.view());
+        let At { time: mains, .. } = self.view().last_at;
+        let as_long = last.plus(GOES_ON) >= mains && last_event(view) == last_event(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -164,9 +165,9 @@ impl<'a> Case<'a> {
     /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as its other
     /// packets show and as far as its clock can be believed.
     fn overlaps(&self, sight: usize) -> bool {
-        let (mine, its) = (self.view(), self.facts(sight).census);
-        let began_in_time = its.began.is_some_and(|began| began <= mine.last_at.time);
-        began_in_time && its.ended >= mine.began.time
+        let its = self.facts(sight).census;
+        let (At { time: began, .. }, At { time: last, .. }) = (self.view().began, self.view().last_at);
+        its.began.is_some_and(|its| its <= last) && its.ended >= began
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.

@@ -33,8 +33,9 @@ pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Opt
 
 /// Something of it may be lost. Almost every connection of a healthy network ends the question here.
 pub(super) fn is_troubled(connection: &Connection) -> bool {
-    let troubled =
-        |half: &Half| half.resent >= 2 || half.fin.is_some_and(|fin| fin.count >= 2) || half.stood > known(half);
+    let troubled = |half: &Half| {
+        half.resent() >= 2 || half.fin.is_some_and(|fin| fin.count.get() >= 2) || half.stood > known(half)
+    };
     [Role::Listener, Role::Opener].iter().any(|&role| troubled(connection.half(role))) || goes_on_answering(connection)
 }
 
@@ -74,14 +75,14 @@ fn bytes_lost(case: &Case<'_>, connections: &Connections<'_>, role: Role) -> boo
 
 fn is_given_up(case: &Case<'_>, sight: usize, half: &Half) -> bool {
     let Some(view) = case.session.view(sight) else { return false };
-    let tried = half.last_new.time.until(half.last_resent.time) > STILL;
-    let silent = half.last_resent.time.until(view.last_at.time) > GOES_ON;
-    half.unacked() && half.resent >= 2 && (tried || silent || view.settled == Settled::Closed)
+    let tried = half.last_new.time.until(half.again().last.time) > STILL;
+    let silent = half.again().last.time.until(view.last_at.time) > GOES_ON;
+    half.unacked() && half.resent() >= 2 && (tried || silent || view.settled == Settled::Closed)
 }
 
 fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
     let again = connections.iter().any(|(_, c)| {
-        c.half(role).fin.is_some_and(|fin| fin.count >= 2 && fin.first.time.until(fin.last.time) > GOES_ON)
+        c.half(role).fin.is_some_and(|fin| fin.count.get() >= 2 && fin.first.time.until(fin.last.time) > GOES_ON)
     });
     again && connections.iter().all(|(_, c)| !c.half(role).fin_acked())
 }
@@ -135,7 +136,7 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
         return case.connection_passage(which, toward, |connection| connection.established);
     }
     let halves = || connections.iter().map(|(sight, c)| (*sight, c.half(role)));
-    let seen_again = |half: &Half| half.unacked() && half.resent >= 2;
+    let seen_again = |half: &Half| half.unacked() && half.resent() >= 2;
     let sent = |half: &Half| if seen_again(half) { half.reach } else { half.reach.max(half.stood) };
     let model = halves().max_by_key(|(_, half)| (seen_again(half), sent(half), half.fin.is_some()));
     let Some((sight, model)) = model else { return Passage { toward, last: None, next: None } };
@@ -153,7 +154,7 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     let of = |sight| halves().filter(move |(other, _)| *other == sight).map(|(_, half)| half);
     let transit = Transit { toward, since, data: which.is_some() };
     let passage = case.passage_told(transit, |sight| of(sight).any(seen), |sight| of(sight).all(joined_before));
-    case.without_answer(passage, transit, |sight| of(sight).any(|half| seen(half) && half.resent >= 2))
+    case.without_answer(passage, transit, |sight| of(sight).any(|half| seen(half) && half.resent() >= 2))
 }
 
 /// Which way the bytes of a role go.

@@ -118,9 +118,11 @@ pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
     let joined = established(case)?;
     let role = stuck::role(case, Some(joined))?;
     let connections = case.connections(Some(joined));
-    let half =
-        connections.iter().map(|(_, c)| c.half(role)).find(|half| half.stuck_len >= FULL_SIZE && half.unacked())?;
-    let smaller_passed = half.longest_acked > 0 && half.longest_acked < half.stuck_len;
+    let half = connections
+        .iter()
+        .map(|(_, c)| c.half(role))
+        .find(|half| half.again().stuck_len >= FULL_SIZE && half.unacked())?;
+    let smaller_passed = half.longest_acked > 0 && half.longest_acked < half.again().stuck_len;
     let nothing_passed = half.acked == 0;
     if !(smaller_passed || nothing_passed) {
         return None;
@@ -181,14 +183,17 @@ fn said_done(case: &Case<'_>) -> Option<String> {
 fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> Option<Evidence> {
     let to = if toward == Side::Server { "server" } else { "client" };
     half.start?;
-    let at = if half.resent > 0 { half.last_resent } else { half.last_new };
+    let again = half.again();
+    let at = if again.count > 0 { again.last } else { half.last_new };
     let at = (at != At::default()).then_some(at)?;
     let text = match (half.unacked(), half.fin) {
         (true, _) => format!(
             "{} bytes towards the {to} seen, {} acknowledged; segments of {} bytes sent again {} times",
-            half.reach, half.acked, half.stuck_len, half.resent
+            half.reach, half.acked, again.stuck_len, again.count
         ),
-        (false, Some(fin)) if fin.count > 1 => format!("FIN towards the {to} sent {} times, never answered", fin.count),
+        (false, Some(fin)) if fin.count.get() > 1 => {
+            format!("FIN towards the {to} sent {} times, never answered", fin.count)
+        }
         (false, _) => format!("{} bytes towards the {to} seen, all acknowledged, nothing more comes", half.reach),
     };
     Some(case.seen(sight, at, text))
