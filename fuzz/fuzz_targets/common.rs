@@ -119,10 +119,13 @@ pub fn moment(millis: i64, frame: u32) -> At {
     At { time: Time(1_700_000_000_000_000_000_i64.saturating_add(millis.saturating_mul(1_000_000))), frame, file: 0 }
 }
 
-/// Joins, judges and reports what one or two taps saw, and checks what must always hold.
+/// Joins, judges and reports what some taps saw, and checks what must always hold.
 pub fn look_at(views: Vec<Vec<Box<View>>>, placings: &[Placing]) {
-    let facts = |name: &str| TapFacts { name: name.into(), files: vec![name.into()], packets: 1, ..TapFacts::default() };
-    let taps: Vec<TapFacts> = ["one.pcap", "other.pcap"].iter().take(views.len()).map(|name| facts(name)).collect();
+    let facts = |tap| {
+        let name = format!("{tap}.pcap");
+        TapFacts { name: name.clone(), files: vec![name], capture: tap, packets: 1, ..TapFacts::default() }
+    };
+    let taps: Vec<TapFacts> = (0..views.len()).map(facts).collect();
     for session in join(views, placings) {
         check(&session, &judge(&session, &taps), &taps);
     }

@@ -74,16 +74,17 @@ impl<'a> Case<'a> {
         Passage { toward: transit.toward, last: last.map(|last| path[last]), next }
     }
 
-    /// A packet that passed all taps may have been answered, and the answer lost on its way back. That it was not, says the
-    /// first tap on that way whose capture is complete, or that saw the packet `again` and again.
+    /// A packet that no tap missed may have been answered, and the answer lost on its way back. That it was not, says the
+    /// first tap on that way, from where the packet was last seen, whose capture is complete, or that saw it `again` and
+    /// again.
     pub fn without_answer(&self, passage: Passage, transit: Transit, again: impl Fn(usize) -> bool) -> Passage {
-        if passage.next.is_some() {
-            return passage;
-        }
+        let Some(reached) = passage.last.filter(|_| passage.next.is_none()) else { return passage };
         let answer = Transit { toward: !transit.toward, ..transit };
         let tells = |sight: &usize| again(*sight) || self.vouches(*sight, answer);
-        let mut taps = 0..self.session.sights.len();
-        let last = if answer.toward == Side::Server { taps.find(tells) } else { taps.rfind(tells) };
+        let last = match passage.toward {
+            Side::Server => (0..=reached).rfind(tells),
+            Side::Client => (reached..self.session.sights.len()).find(tells),
+        };
         Passage { last, ..passage }
     }
 
