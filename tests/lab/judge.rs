@@ -39,7 +39,7 @@ pub(crate) struct Judged {
     pub(crate) excused: Option<&'static str>,
 }
 
-/// Judges a recording in every way, and degrades it so many times.
+/// Judges a recording in every way, and damages it at random so many times.
 pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible<Vec<Judged>> {
     let names = scenario.line.taps();
     let case = Labelled {
@@ -51,8 +51,8 @@ pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible
     };
     let mut random = Random(scenario.name.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
     let mut judged = Vec::new();
-    for round in 0..rounds {
-        let views = View::ALL.into_iter().filter(|view| round == 0 || view.is_random());
+    for round in 0..=rounds {
+        let views = View::ALL.into_iter().filter(|view| view.is_random() == (round > 0));
         for view in views {
             let files = folder.join(format!("{view:?}-{round}"));
             judged.extend(judge_view(scenario, &case, view, &files, &mut random)?);

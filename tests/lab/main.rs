@@ -63,7 +63,7 @@ struct Options {
     keep: Option<PathBuf>,
     /// Where recordings are that were kept, to be judged again: nothing is recorded.
     judge: Option<PathBuf>,
-    /// How often every recording is degraded, each time otherwise.
+    /// How often every recording is damaged at random, each time otherwise.
     rounds: u64,
     filters: Vec<String>,
 }
