@@ -11,6 +11,7 @@ use ftpwhy::report::{Format, Options, Reporter};
 use ftpwhy::session::join::join;
 use ftpwhy::session::place::Placing;
 use ftpwhy::session::tracker::{Config, Leg, Tracker};
+use ftpwhy::session::view::{MAX_EVENTS, MAX_TRANSFERS, View};
 use ftpwhy::verdict::{TapFacts, judge};
 
 /// Packets of a session.
@@ -111,6 +112,30 @@ fn play_once(taps: u8, mut step: impl FnMut(&mut Wire, u32, u8)) {
         }
         out.clear();
     }
+}
+
+/// What a tracker keeps of a session in which more happens than it keeps.
+fn kept(mut step: impl FnMut(&mut Wire, u32), steps: u32) -> Box<View> {
+    let mut wire = Wire::new();
+    wire.server("220 ready\r\n");
+    (0..steps).for_each(|number| step(&mut wire, number));
+    wire.tracker.finish();
+    wire.tracker.poll().expect("one session was seen")
+}
+
+#[test]
+fn events_and_transfers_beyond_the_bounds_are_counted_only() {
+    let commands = MAX_EVENTS as u32 + 1000;
+    let view = kept(|wire, _| wire.client("NOOP\r\n"), commands);
+    assert_eq!(view.log.len(), MAX_EVENTS);
+    assert!(view.uncounted >= 1000, "{} of {commands} commands were not kept", view.uncounted);
+    let refused = |wire: &mut Wire, _| {
+        wire.client("RETR x\r\n");
+        wire.server("550 no\r\n");
+    };
+    let view = kept(refused, MAX_TRANSFERS as u32 + 1000);
+    assert_eq!(view.transfers.len(), MAX_TRANSFERS);
+    assert!(view.uncounted >= 1000, "{} were not kept", view.uncounted);
 }
 
 fn port(number: u32) -> String {

@@ -59,8 +59,7 @@ fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let role = role_at(Side::Server, case.listens(Some(joined)));
     let open = case.connections(Some(joined)).iter().all(|(_, connection)| {
         let half = connection.half(role);
-        let reset = connection.reset.is_some_and(|reset| reset.from == role);
-        half.from_syn && half.fin.is_none() && half.acked <= half.reach && !reset
+        half.from_syn && half.fin.is_none() && half.acked <= half.reach && connection.reset_from(role).is_none()
     });
     open && reply.at.time.until(view.last_at.time) > STILL
 }
@@ -142,7 +141,7 @@ fn server_left_first(view: &View) -> bool {
 fn client_closed(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let client = role_at(Side::Client, case.listens(Some(joined)));
     case.connections(Some(joined)).iter().any(|(_, connection)| {
-        let reset = connection.reset.is_some_and(|reset| reset.from == client);
+        let reset = connection.reset_from(client).is_some();
         reset || connection.half(client).fin.is_some() || connection.half(client.other()).fin.is_some()
     })
 }
