@@ -149,7 +149,7 @@ impl<'a> Case<'a> {
     fn vouches_unseen(&self, sight: usize) -> bool {
         let facts = self.facts(sight);
         let up = self.opening(None) == Opening::Established;
-        !up && self.is_given(sight) && !facts.cut && (facts.packets == 0 || self.overlaps(sight))
+        !up && self.is_given(sight) && !facts.cut && self.overlaps(sight)
     }
 
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
