@@ -3,14 +3,20 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+#[cfg(feature = "live")]
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::file::{FileError, expand};
 use crate::capture::filter::Filter;
+#[cfg(feature = "live")]
+use crate::capture::live;
 use crate::line::Place;
 use crate::replay::{Capture, Replay};
 use crate::report;
+#[cfg(feature = "live")]
+use crate::watch::Watch;
 
 /// Says whose firewall dropped an FTP transfer, how we know, and what to do.
 #[derive(Debug, Parser)]
@@ -29,6 +35,22 @@ pub enum Command {
     /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture or an argument
     /// could not be used.
     Replay(ReplayArgs),
+    /// Capture on this host and say what becomes of every FTP transfer while it happens
+    ///
+    /// Ends with Ctrl-C; then the exit status is that of replay.
+    #[cfg(feature = "live")]
+    Watch(WatchArgs),
+    /// Capture while a command runs, and say what became of its FTP transfers
+    ///
+    /// Under sudo the command runs as the user who called it. The exit status is that of replay, not the command's.
+    #[cfg(feature = "live")]
+    Run(RunArgs),
+    /// List what can be captured on, and where this host stands
+    #[cfg(feature = "live")]
+    Interfaces {
+        /// Also tell by which address and interface this host speaks to PEER
+        peer: Option<IpAddr>,
+    },
     /// Explain a rule, or list all
     Explain {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
@@ -51,18 +73,34 @@ pub struct ReplayArgs {
     /// A capture taken on the server's host
     #[arg(long, value_name = "FILE", conflicts_with = "files")]
     pub server: Option<String>,
-    /// Further ports of control connections, besides 21 and 990; repeatable
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
-    pub control_port: Vec<u16>,
-    /// The server's passive range: data connections are told by it where negotiations cannot be read
-    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
-    pub passive_range: Option<RangeInclusive<u16>>,
+    /// The sessions to look for.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
     /// Read only packets that pass this capture filter (pcap-filter(7)); needs libpcap
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<Filter>,
     /// The captures were taken without a filter: a data connection that is not in them was not there
     #[arg(long)]
     pub unfiltered: bool,
+    /// How to show what is found.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// Which sessions to look for.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// Further ports of control connections, besides 21 and 990; repeatable
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    pub control_port: Vec<u16>,
+    /// The server's passive range: data connections are told by it where negotiations cannot be read
+    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
+    pub passive_range: Option<RangeInclusive<u16>>,
+}
+
+/// How to show what is found.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
     /// Show the whole timeline of each session
     #[arg(long)]
     pub timeline: bool,
@@ -84,6 +122,66 @@ pub struct ReplayArgs {
     /// When to use colour
     #[arg(long, value_enum, default_value_t = When::Auto)]
     pub color: When,
+}
+
+/// What a live capture takes.
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Capture on this interface only; repeatable (all, if none is given, `lo` included, where alone a rejected OUTPUT shows)
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    pub interfaces: Vec<String>,
+    /// Capture frames for other hosts, too; with a single interface
+    #[arg(long, requires = "interfaces")]
+    pub promiscuous: bool,
+    /// Buffer in the kernel, in MiB
+    #[arg(short = 'B', long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub buffer: u32,
+    /// Capture only packets that pass this filter, too (pcap-filter(7))
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Keep what is captured in this file (pcapng), for replay
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+}
+
+/// What `watch` takes.
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// What to capture.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub duration: Option<u64>,
+    /// End when the first transfer or control connection has failed
+    #[arg(long)]
+    pub until_failure: bool,
+    /// The sessions to look for.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
+    /// How to show what is found.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// What `run` takes.
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to capture.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// The sessions to look for.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
+    /// How to show what is found.
+    #[command(flatten)]
+    pub show: ShowArgs,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Form of the output.
@@ -141,17 +239,57 @@ impl ReplayArgs {
         captures.extend(self.between.iter().map(|value| given(value, Place::Between)));
         captures.extend(self.server.iter().map(|value| given(value, Place::Server)));
         captures.extend(self.files.iter().map(|value| capture(None, std::slice::from_ref(value))));
-        let mut control_ports = CONTROL_PORTS.to_vec();
-        control_ports.extend(self.control_port.iter().filter(|port| !CONTROL_PORTS.contains(port)));
         Ok(Replay {
             captures: captures.into_iter().collect::<Result<_, _>>()?,
-            control_ports,
-            passive_range: self.passive_range.clone(),
+            control_ports: self.sessions.control_ports(),
+            passive_range: self.sessions.passive_range.clone(),
             filter: self.filter.clone(),
             unfiltered: self.unfiltered,
         })
     }
+}
 
+impl SessionArgs {
+    /// Ports of control connections.
+    pub fn control_ports(&self) -> Vec<u16> {
+        let more = self.control_port.iter().filter(|port| !CONTROL_PORTS.contains(port));
+        CONTROL_PORTS.iter().chain(more).copied().collect()
+    }
+}
+
+#[cfg(feature = "live")]
+impl CaptureArgs {
+    fn watch(&self, sessions: &SessionArgs) -> Watch {
+        let capture = live::Options {
+            interfaces: self.interfaces.clone(),
+            promiscuous: self.promiscuous,
+            buffer: self.buffer << 20,
+            control_ports: sessions.control_ports(),
+            filter: self.filter.clone(),
+        };
+        let passive_range = sessions.passive_range.clone();
+        Watch { capture, passive_range, write: self.write.clone(), duration: None, until_failure: false }
+    }
+}
+
+#[cfg(feature = "live")]
+impl WatchArgs {
+    /// What to watch.
+    pub fn watch(&self) -> Watch {
+        let duration = self.duration.map(Duration::from_secs);
+        Watch { duration, until_failure: self.until_failure, ..self.capture.watch(&self.sessions) }
+    }
+}
+
+#[cfg(feature = "live")]
+impl RunArgs {
+    /// What to watch while the command runs.
+    pub fn watch(&self) -> Watch {
+        self.capture.watch(&self.sessions)
+    }
+}
+
+impl ShowArgs {
     /// How to show what is found.
     pub fn report(&self) -> report::Options {
         report::Options {

@@ -7,8 +7,8 @@
 //! and times come in as arguments.
 //!
 //! ```text
-//! 6  cli  replay                   arguments; from captures to judged sessions    clap
-//! 5  capture          report       packets in | words out                         flate2, ruzstd, glob | serde_json, prettytable, jiff
+//! 6  cli  replay  watch            arguments; from captures to judged sessions    clap
+//! 5  capture          report       packets in | words out                         pcap, flate2, ruzstd | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp                    connections and streams | commands and replies
@@ -31,6 +31,7 @@ pub mod cli;
 mod count;
 pub mod few;
 pub mod ftp;
+mod legs;
 pub mod line;
 pub mod packet;
 pub mod replay;
@@ -38,3 +39,5 @@ pub mod report;
 pub mod session;
 pub mod tcp;
 pub mod verdict;
+#[cfg(feature = "live")]
+pub mod watch;

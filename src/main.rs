@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ftpwhy::cli::{Cli, Command, ReplayArgs};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
-use ftpwhy::report::{Format, Progress, Reporter, Totals, complaints, explain};
+use ftpwhy::report::{Format, Options, Progress, Reporter, Totals, complaints, explain};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
 
@@ -21,6 +21,12 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Replay(args) => run_replay(&args),
         Command::Explain { rule } => run_explain(rule.as_deref()),
+        #[cfg(feature = "live")]
+        Command::Watch(args) => live::watch(&args),
+        #[cfg(feature = "live")]
+        Command::Run(args) => live::run(&args),
+        #[cfg(feature = "live")]
+        Command::Interfaces { peer } => live::interfaces(peer),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         eprintln!("ftpwhy: {error}");
@@ -35,10 +41,13 @@ fn run_explain(rule: Option<&str>) -> Result<u8, Box<dyn std::error::Error>> {
 
 fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let what = args.replay()?;
-    let out = BufWriter::new(io::stdout().lock());
-    let options = args.report();
-    let mut sink = Output { reporter: Reporter::new(out, options), format: options.format, progress: Progress::new() };
+    let mut sink = Output::new(args.show.report());
     let ended = replay(&what, &mut sink)?.and_then(|summary| sink.finish(summary));
+    status(ended)
+}
+
+/// The exit status of a report that ended so.
+fn status(ended: io::Result<(Totals, bool)>) -> Result<u8, Box<dyn std::error::Error>> {
     match ended {
         Ok((_, true)) => Ok(UNUSABLE),
         Ok((totals, false)) => Ok(if totals.failed_sessions > 0 { FAILURE_FOUND } else { HEALTHY }),
@@ -69,6 +78,11 @@ impl Sink for Output<'_> {
 }
 
 impl Output<'_> {
+    fn new(options: Options) -> Self {
+        let out = BufWriter::new(io::stdout().lock());
+        Output { reporter: Reporter::new(out, options), format: options.format, progress: Progress::new() }
+    }
+
     /// Sums up; true if a capture could not be read.
     fn finish(mut self, summary: Summary) -> io::Result<(Totals, bool)> {
         self.progress.clear();
@@ -81,5 +95,127 @@ impl Output<'_> {
             eprintln!("ftpwhy: {line}");
         }
         Ok((totals, !errors.is_empty()))
+    }
+}
+
+#[cfg(feature = "live")]
+mod live {
+    //! Live captures: until Ctrl-C, or around a command.
+
+    use std::error::Error;
+    use std::io;
+    use std::net::IpAddr;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use ftpwhy::capture::live::{self, Sniffer};
+    use ftpwhy::cli::{RunArgs, WatchArgs};
+    use ftpwhy::watch::{Found, Sink, watch as follow};
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+
+    use super::{HEALTHY, Output, status};
+
+    /// After the command's end, late packets of its transfers are waited for this long.
+    const LATE: Duration = Duration::from_millis(1500);
+
+    pub(super) fn watch(args: &WatchArgs) -> Result<u8, Box<dyn Error>> {
+        let stop = stop_by_signal()?;
+        let mut sink = Live { output: Output::new(args.show.report()), command: None };
+        let ended = follow(&args.watch(), &stop, &mut sink)?.and_then(|summary| sink.output.finish(summary));
+        status(ended)
+    }
+
+    pub(super) fn run(args: &RunArgs) -> Result<u8, Box<dyn Error>> {
+        let stop = stop_by_signal()?;
+        let command = Some((args.command.clone(), Arc::clone(&stop)));
+        let mut sink = Live { output: Output::new(args.show.report()), command };
+        let ended = follow(&args.watch(), &stop, &mut sink)?.and_then(|summary| sink.output.finish(summary));
+        status(ended)
+    }
+
+    pub(super) fn interfaces(peer: Option<IpAddr>) -> Result<u8, Box<dyn Error>> {
+        let interfaces = live::interfaces()?;
+        for interface in &interfaces {
+            let addresses: Vec<String> = interface.addresses.iter().map(IpAddr::to_string).collect();
+            let state = if interface.up { "up" } else { "down" };
+            println!("{:3}  {:15}  {state:4}  {}", interface.index, interface.name, addresses.join(" "));
+        }
+        if let Some(peer) = peer {
+            let own = live::address_toward(peer).map_err(|why| format!("no route leads to {peer}: {why}"))?;
+            let through = interfaces.iter().find(|interface| interface.addresses.contains(&own));
+            let through = through.map_or("another interface", |interface| &interface.name);
+            println!("this host speaks to {peer} as {own}, an address of {through}");
+        }
+        Ok(HEALTHY)
+    }
+
+    /// Set by Ctrl-C and by SIGTERM.
+    fn stop_by_signal() -> io::Result<Arc<AtomicBool>> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, Arc::clone(&stop))?;
+        }
+        Ok(stop)
+    }
+
+    struct Live<'a> {
+        output: Output<'a>,
+        /// To be started when the capture runs; its end stops that.
+        command: Option<(Vec<String>, Arc<AtomicBool>)>,
+    }
+
+    impl Sink for Live<'_> {
+        type Error = io::Error;
+
+        fn ready(&mut self, sniffer: &Sniffer) -> io::Result<()> {
+            match self.command.take() {
+                Some((command, stop)) => start(&command, stop),
+                None => {
+                    eprintln!("ftpwhy: watching {}; Ctrl-C ends it", sniffer.device());
+                    Ok(())
+                }
+            }
+        }
+
+        fn so_far(&mut self, found: Found<'_>) -> io::Result<()> {
+            let Found { session, judgement, taps, told } = found;
+            self.output.reporter.so_far(session, judgement, taps, told)?;
+            self.output.reporter.flush()
+        }
+
+        fn settled(&mut self, found: Found<'_>) -> io::Result<()> {
+            let Found { session, judgement, taps, told } = found;
+            self.output.reporter.rest_of_session(session, judgement, taps, told)?;
+            self.output.reporter.flush()
+        }
+    }
+
+    /// Starts the command, as the user who called sudo, and sets `stop` some time after its end.
+    fn start(command: &[String], stop: Arc<AtomicBool>) -> io::Result<()> {
+        let mut child = spawn(command)?;
+        thread::spawn(move || {
+            if let Err(error) = child.wait() {
+                eprintln!("ftpwhy: the command's end was not seen: {error}");
+            }
+            thread::sleep(LATE);
+            stop.store(true, Ordering::Relaxed);
+        });
+        Ok(())
+    }
+
+    fn spawn(command: &[String]) -> io::Result<Child> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+        if let (Some(user), Some(group)) = (id("SUDO_UID"), id("SUDO_GID")) {
+            command.uid(user).gid(group);
+        }
+        command.spawn().map_err(|why| io::Error::new(why.kind(), format!("cannot run {program}: {why}")))
     }
 }

@@ -3,18 +3,14 @@
 //! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
 //! each by itself, on a thread of its own, and joined when all have ended.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::thread;
 
-use foldhash::fast::RandomState;
-
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
 use crate::capture::filter::{Filter, Sieve};
-use crate::count::counted;
+use crate::legs::{Legs, legs_of};
 use crate::line::{Place, Side};
-use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
@@ -46,8 +42,13 @@ pub struct Capture {
 }
 
 impl Capture {
-    fn placing(&self) -> Placing {
-        self.place.map_or(Placing::Open, Placing::Given)
+    fn placing(&self, facts: &Facts) -> Placing {
+        let own = facts.own_addresses();
+        match self.place {
+            Some(place) => Placing::Given(place),
+            None if own.is_empty() => Placing::Open,
+            None => Placing::Own(own.into()),
+        }
     }
 }
 
@@ -81,14 +82,8 @@ pub struct Note {
     pub unreadable: bool,
 }
 
-/// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
-const COOKED: [u32; 2] = [113, 276];
-
 /// Frames between two reports of progress.
 const AT_ONCE: u64 = 1 << 16;
-
-/// Different reasons for not decoding a frame that are counted apart.
-const MAX_KINDS: usize = 256;
 
 /// Replays captures into `sink`. A capture that cannot be opened is told in the summary, and the run goes on with the
 /// others.
@@ -107,11 +102,12 @@ pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, 
     if readers.is_empty() {
         return errors.into_iter().next().map_or(Ok(Ok(Summary::default())), Err);
     }
-    let cooked = readers.iter().any(|(_, reader)| is_cooked(reader.facts()));
-    let alone = readers.len() == 1 && !cooked;
-    let found = match readers.pop_if(|_| alone) {
-        Some((capture, reader)) => stream(replay, capture, reader, sink),
-        None => together(replay, readers, sink),
+    let mut followers: Vec<Follower> =
+        readers.into_iter().map(|(capture, reader)| Follower::new(replay, reader, capture)).collect();
+    let alone = matches!(&followers[..], [only] if only.legs.trackers.len() == 1);
+    let found = match followers.pop_if(|_| alone) {
+        Some(follower) => stream(follower, sink),
+        None => together(followers, sink),
     };
     let unopened = errors.iter().map(|error| Note { text: error.to_string(), unreadable: true });
     Ok(found.map(|mut summary| {
@@ -120,49 +116,39 @@ pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, 
     }))
 }
 
-fn is_cooked(facts: &Facts) -> bool {
-    facts.files.iter().flat_map(|file| &file.link_types).any(|link_type| COOKED.contains(link_type))
-}
-
 /// One tap: every session is handed out as soon as it is settled.
-fn stream<S: Sink>(replay: &Replay, capture: usize, reader: TapReader, sink: &mut S) -> Result<Summary, S::Error> {
-    let placing = replay.captures[capture].placing();
-    let mut follower = Follower::new(replay, reader, capture);
+fn stream<S: Sink>(mut follower: Follower, sink: &mut S) -> Result<Summary, S::Error> {
     let mut taps = vec![TapFacts::default()];
     while follower.read_some() {
-        hand_out(&mut follower, &mut taps, placing, sink)?;
+        hand_out(&mut follower, &mut taps, sink)?;
         let (read, total) = follower.reader.position();
         sink.progress(read, total);
     }
     follower.finish();
-    hand_out(&mut follower, &mut taps, placing, sink)?;
+    hand_out(&mut follower, &mut taps, sink)?;
     follower.tell(0, &mut taps[0]);
     Ok(Summary { taps, notes: follower.notes() })
 }
 
-fn hand_out<S: Sink>(
-    follower: &mut Follower,
-    taps: &mut [TapFacts],
-    placing: Placing,
-    sink: &mut S,
-) -> Result<(), S::Error> {
+fn hand_out<S: Sink>(follower: &mut Follower, taps: &mut [TapFacts], sink: &mut S) -> Result<(), S::Error> {
     if !follower.has_settled() {
         return Ok(());
     }
     follower.tell(0, &mut taps[0]);
-    while let Some(view) = follower.trackers[0].poll() {
-        let mut session = Session::of_one(view, 0, placing);
+    let placing = follower.placing();
+    let tracker = &mut follower.legs.trackers[0];
+    while let Some(view) = tracker.poll() {
+        let mut session = Session::of_one(view, 0, &placing);
         sink.session(&session, &judge(&session, taps), taps)?;
-        session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| follower.trackers[0].recycle(view));
+        session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| tracker.recycle(view));
     }
     Ok(())
 }
 
 /// Several taps: each is followed by itself, then the views are joined.
-fn together<S: Sink>(replay: &Replay, readers: Vec<(usize, TapReader)>, sink: &mut S) -> Result<Summary, S::Error> {
+fn together<S: Sink>(followers: Vec<Follower>, sink: &mut S) -> Result<Summary, S::Error> {
     let followed: Vec<(Vec<Leg>, Vec<Note>)> = thread::scope(|scope| {
-        let follow = |(capture, reader)| scope.spawn(move || follow(replay, reader, capture));
-        let threads: Vec<_> = readers.into_iter().map(follow).collect();
+        let threads: Vec<_> = followers.into_iter().map(|follower| scope.spawn(move || follow(follower))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a follower does not panic")).collect()
     });
     let mut summary = Summary::default();
@@ -190,15 +176,14 @@ struct Leg {
 }
 
 /// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
-fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<Note>) {
-    let mut follower = Follower::new(replay, reader, capture);
+fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
     while follower.read_some() {}
     follower.finish();
-    let placing = replay.captures[capture].placing();
-    let mut legs: Vec<Leg> = (0..follower.trackers.len())
+    let placing = follower.placing();
+    let mut legs: Vec<Leg> = (0..follower.legs.trackers.len())
         .map(|leg| {
-            let views = std::iter::from_fn(|| follower.trackers[leg].poll()).collect();
-            Leg { views, facts: follower.facts(leg), placing }
+            let views = std::iter::from_fn(|| follower.legs.trackers[leg].poll()).collect();
+            Leg { views, facts: follower.facts(leg), placing: placing.clone() }
         })
         .collect();
     if let [client, server] = &legs[..] {
@@ -225,88 +210,68 @@ fn path_name(replay: &Replay, capture: usize) -> Option<String> {
     same.then(|| path.display().to_string())
 }
 
-/// Reads one capture and feeds what it holds to the trackers of its legs.
-struct Follower {
+/// Reads one capture and follows what it holds.
+struct Follower<'a> {
     reader: TapReader,
     sieve: Option<Sieve>,
     unfiltered: bool,
-    decoder: Decoder,
-    trackers: Vec<Tracker>,
-    undecoded: HashMap<Undecoded, u64, RandomState>,
-    packets: u64,
+    legs: Legs,
     capture: usize,
+    given: &'a Capture,
     /// If its file's does not tell it from the others.
     name: Option<String>,
 }
 
-impl Follower {
-    fn new(replay: &Replay, reader: TapReader, capture: usize) -> Self {
-        let legs = match is_cooked(reader.facts()) {
-            true => vec![tracker::Leg::Toward(Side::Client), tracker::Leg::Toward(Side::Server)],
-            false => vec![tracker::Leg::Both],
-        };
-        let config = |leg| Config {
+impl<'a> Follower<'a> {
+    /// Reads the first frame: its link type tells how many legs there are.
+    fn new(replay: &'a Replay, mut reader: TapReader, capture: usize) -> Self {
+        let config = Config {
             control_ports: replay.control_ports.clone(),
             passive_range: replay.passive_range.clone(),
-            leg,
+            leg: tracker::Leg::Both,
         };
-        let trackers = legs.into_iter().map(|leg| Tracker::new(config(leg))).collect();
-        let undecoded = HashMap::default();
-        let sieve = replay.filter.as_ref().map(Filter::ready);
+        let mut sieve = replay.filter.as_ref().map(Filter::ready);
+        let first = reader.next();
+        let link_type = first.as_ref().map_or(0, |frame| frame.link_type);
+        let mut legs = Legs::new(legs_of(link_type), &config);
+        if let Some(frame) = first.filter(|frame| sieve.as_mut().is_none_or(|sieve| sieve.passes(frame))) {
+            legs.observe(&frame);
+        }
         Follower {
             reader,
             sieve,
             unfiltered: replay.unfiltered,
-            decoder: Decoder::new(),
-            trackers,
-            undecoded,
-            packets: 0,
+            legs,
             capture,
+            given: &replay.captures[capture],
             name: path_name(replay, capture),
         }
+    }
+
+    fn placing(&self) -> Placing {
+        self.given.placing(self.reader.facts())
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
     fn read_some(&mut self) -> bool {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
-            if self.sieve.as_mut().is_some_and(|sieve| !sieve.passes(&frame)) {
-                continue;
-            }
-            self.packets += 1;
-            match frame.glance() {
-                Some(glance) => {
-                    for tracker in &mut self.trackers {
-                        tracker.advance(frame.at.time);
-                        tracker.observe_glance(&glance, &frame);
-                    }
+            if self.sieve.as_mut().is_none_or(|sieve| sieve.passes(&frame)) {
+                self.legs.observe(&frame);
+                if self.has_settled() {
+                    break;
                 }
-                None => {
-                    let packet = self.decoder.decode(&Frame { ..frame });
-                    if let Packet::Undecoded(why) = packet
-                        && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
-                    {
-                        *self.undecoded.entry(why).or_default() += 1;
-                    }
-                    for tracker in &mut self.trackers {
-                        tracker.advance(frame.at.time);
-                        tracker.observe(&packet);
-                    }
-                }
-            }
-            if self.has_settled() {
-                break;
             }
         }
         true
     }
 
     fn has_settled(&self) -> bool {
-        matches!(&self.trackers[..], [only] if only.has_settled())
+        matches!(&self.legs.trackers[..], [only] if only.has_settled())
     }
 
     fn finish(&mut self) {
-        self.trackers.iter_mut().for_each(Tracker::finish);
+        self.legs.trackers.iter_mut().for_each(Tracker::finish);
     }
 
     fn facts(&self, leg: usize) -> TapFacts {
@@ -323,7 +288,7 @@ impl Follower {
             known.name = self.name.clone().or(known.files.first().cloned()).unwrap_or_default();
         }
         known.capture = self.capture;
-        known.packets = self.packets;
+        known.packets = self.legs.packets;
         let told = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
         let kept = told.or(self.unfiltered.then_some(""));
         let asked = self.sieve.as_ref().map(Sieve::expression);
@@ -333,7 +298,7 @@ impl Follower {
         };
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
-        known.census = self.trackers[leg].census();
+        known.census = self.legs.trackers[leg].census();
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -341,12 +306,10 @@ impl Follower {
             let missing = if note.kind == NoteKind::Ended { "; what it misses proves nothing" } else { "" };
             Note { text: format!("{}{missing}", note.text), unreadable: note.kind == NoteKind::Unreadable }
         });
-        let count = |(why, count): (&Undecoded, &u64)| {
-            let frames = counted(*count, "frame");
-            Note { text: format!("{}: {frames} not decoded: {why}", self.facts(0).name), unreadable: false }
-        };
-        let mut kinds: Vec<Note> = self.undecoded.iter().map(count).collect();
-        kinds.sort();
+        let kinds = self.legs.undecoded().into_iter().map(|kind| {
+            let text = format!("{}: {kind}", self.facts(0).name);
+            Note { text, unreadable: false }
+        });
         files.chain(kinds).collect()
     }
 }

@@ -125,7 +125,7 @@ impl Talk {
         self.tracker.finish();
         let view = self.tracker.poll().expect("there is a session");
         let taps = [TapFacts { census: self.tracker.census(), ..TapFacts::default() }];
-        let judgement = judge(&Session::of_one(view, 0, Placing::Given(place)), &taps);
+        let judgement = judge(&Session::of_one(view, 0, &Placing::Given(place)), &taps);
         let transfers = judgement.transfers.into_iter().filter_map(|(_, verdict)| verdict);
         judgement.control.1.into_iter().chain(transfers).next().expect("something went wrong")
     }

@@ -2,3 +2,5 @@
 
 pub mod file;
 pub mod filter;
+#[cfg(feature = "live")]
+pub mod live;

@@ -119,7 +119,7 @@ fn tap<'a>(case: Case<'a>, sight: usize) -> TapObject<'a> {
     TapObject {
         name: &facts.name,
         place: names::place(content.standing.place),
-        place_from: if content.standing.given { "given" } else { "inferred" },
+        place_from: names::place_from(&content.standing),
         why: content.standing.why.to_string(),
         packets: facts.packets,
         lost: facts.lost,

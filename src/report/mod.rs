@@ -110,11 +110,25 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// Those of the writer.
     pub fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> io::Result<()> {
+        self.rest_of_session(session, judgement, taps, 0)
+    }
+
+    /// The same for a session whose first `told` transfers people were told of by [`Reporter::so_far`].
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn rest_of_session(
+        &mut self,
+        session: &Session,
+        judgement: &Judgement,
+        taps: &[TapFacts],
+        told: usize,
+    ) -> io::Result<()> {
         self.buffer.clear();
         let first = self.totals.sessions == 0;
         match self.options.format {
             Format::Text if !self.options.selects(session) => return Ok(()),
-            Format::Text => text::write(&mut self.buffer, &self.options, &mut self.alike, session, judgement, taps)?,
+            Format::Text => self.text(session, judgement, taps, told)?,
             Format::Json => {
                 self.buffer.extend_from_slice(if first { b"[\n" } else { b",\n" });
                 json::write(&mut self.buffer, session, judgement, taps)?;
@@ -126,6 +140,37 @@ impl<W: Write> Reporter<W> {
         }
         self.totals.add(judgement);
         self.out.write_all(&self.buffer)
+    }
+
+    /// Tells people of the transfers of a session that is still under way, but for the first `told`. The other forms have
+    /// one object a session, when it is over.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn so_far(
+        &mut self,
+        session: &Session,
+        judgement: &Judgement,
+        taps: &[TapFacts],
+        told: usize,
+    ) -> io::Result<()> {
+        self.buffer.clear();
+        if self.options.format == Format::Text && self.options.selects(session) {
+            self.text(session, judgement, taps, told)?;
+        }
+        self.out.write_all(&self.buffer)
+    }
+
+    fn text(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts], told: usize) -> io::Result<()> {
+        text::write(&mut self.buffer, &self.options, &mut self.alike, session, judgement, taps, told)
+    }
+
+    /// Brings what was reported to its readers at once.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Ends the report: closes the array, or sums up for people, who are told the `notes` on the captures too. `taps` are

@@ -111,7 +111,7 @@ impl Talk {
     }
 
     pub(super) fn session(self) -> Session {
-        Session::of_one(self.view, 0, Placing::Given(Place::Server))
+        Session::of_one(self.view, 0, &Placing::Given(Place::Server))
     }
 }
 

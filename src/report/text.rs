@@ -30,7 +30,8 @@ struct Page<'a> {
     width: Option<usize>,
 }
 
-/// Appends what people are to read about one session: a block a failure, and what else is asked for.
+/// Appends what people are to read about one session: a block a failure, and what else is asked for. They were told of
+/// the first `told` transfers before.
 ///
 /// # Errors
 /// None that a vector could cause.
@@ -41,6 +42,7 @@ pub(super) fn write(
     session: &Session,
     judgement: &Judgement,
     taps: &[TapFacts],
+    told: usize,
 ) -> io::Result<()> {
     let page = Page {
         case: Case { session, taps, transfer: None },
@@ -49,7 +51,7 @@ pub(super) fn write(
         width: options.width,
     };
     let before = out.len();
-    let findings = page.findings(judgement);
+    let findings = page.findings(judgement, told);
     let tellings = match options.timeline || options.session.is_some() {
         true => findings.iter().map(|_| Telling::Full).collect(),
         false => alike.take(&findings),
@@ -59,7 +61,7 @@ pub(super) fn write(
         Some(((case, verdict), telling)) => page.finding(out, case, verdict, telling)?,
         None => page.session(out, judgement, options.shows_healthy())?,
     }
-    for (index, judged) in judgement.transfers.iter().enumerate() {
+    for (index, judged) in judgement.transfers.iter().enumerate().skip(told) {
         match found.next_if(|((case, _), _)| case.transfer == Some(index)) {
             Some(((case, verdict), telling)) => page.finding(out, case, verdict, telling)?,
             None if options.shows_healthy() => page.transfer(out, index, judged)?,
@@ -78,10 +80,10 @@ pub(super) fn write(
 
 impl<'a> Page<'a> {
     /// What has to be told whatever is asked for: failures, and encrypted sessions that hide whether there was one.
-    fn findings(self, judgement: &'a Judgement) -> Vec<(Case<'a>, &'a Verdict)> {
+    fn findings(self, judgement: &'a Judgement, told: usize) -> Vec<(Case<'a>, &'a Verdict)> {
         let hidden = judgement.control.1.as_ref().filter(|verdict| verdict.finding.mechanism == Mechanism::Encrypted);
         let control = control_failure(judgement).or(hidden).map(|verdict| (self.case, verdict));
-        let transfers = judgement.transfers.iter().enumerate().filter_map(|(index, (outcome, verdict))| {
+        let transfers = judgement.transfers.iter().enumerate().skip(told).filter_map(|(index, (outcome, verdict))| {
             let verdict = verdict.as_ref().filter(|_| *outcome == Outcome::Failed)?;
             Some((Case { transfer: Some(index), ..self.case }, verdict))
         });

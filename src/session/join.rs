@@ -53,7 +53,7 @@ pub struct JoinedAttempt {
 
 impl Session {
     /// A session that only one tap could see.
-    pub fn of_one(view: impl Into<Box<View>>, tap: usize, placing: Placing) -> Session {
+    pub fn of_one(view: impl Into<Box<View>>, tap: usize, placing: &Placing) -> Session {
         let view = view.into();
         let attempts = (0..view.attempts.len())
             .map(|index| JoinedAttempt {
@@ -206,8 +206,14 @@ const MIN_WORDS: usize = 64;
 
 fn assemble(mut group: Vec<Found>, placings: &[Placing]) -> Session {
     let main_tap = group.iter().max_by_key(|(tap, view)| (words(view), usize::MAX - tap)).map_or(0, |(tap, _)| *tap);
-    let standing: Vec<(usize, Standing)> =
-        group.iter().map(|(tap, view)| (*tap, place::standing(view, placings[*tap]))).collect();
+    let standing: Vec<(usize, Standing)> = group
+        .iter()
+        .map(|(tap, view)| {
+            let placing = &placings[*tap];
+            let legs = group.iter().filter(|(other, _)| placings[*other] == *placing).count();
+            (*tap, if legs > 1 { place::standing_of_leg(view, placing) } else { place::standing(view, placing) })
+        })
+        .collect();
     let order = if placings.iter().all(|placing| placing.given().is_some()) {
         (0..placings.len()).collect()
     } else {
@@ -218,7 +224,7 @@ fn assemble(mut group: Vec<Found>, placings: &[Placing]) -> Session {
         .map(|tap| {
             let view = group.iter().position(|(other, _)| *other == tap).map(|at| group.swap_remove(at).1);
             let standing = standing.iter().find(|(other, _)| *other == tap).map(|(_, standing)| *standing);
-            let standing = standing.unwrap_or_else(|| Standing::unseen(placings[tap]));
+            let standing = standing.unwrap_or_else(|| Standing::unseen(&placings[tap]));
             Sight { tap, view, standing, offset_ns: 0, transfers: Vec::new() }
         })
         .collect();

@@ -7,8 +7,10 @@ use crate::cite::Time;
 use crate::few::Few;
 use crate::packet::Endpoint;
 use crate::session::dialogue::Dialogue;
+use crate::session::join::same_connection;
 use crate::session::tracker::{Census, Live, MAX_SESSIONS, Tracker};
 use crate::session::view::{KnownBy, Settled, View};
+use crate::tcp::connection::Connection;
 
 /// Views kept for the next sessions: enough for a burst of endings, a trifle of memory.
 const MAX_SPARE: usize = 64;
@@ -54,6 +56,19 @@ impl Tracker {
         }
         if self.spare.len() < MAX_SPARE {
             self.spare.push(view);
+        }
+    }
+
+    /// What was seen so far of the sessions that are not settled, in no order.
+    pub fn under_way(&self) -> impl Iterator<Item = &View> {
+        self.slots.iter().flatten().filter(|live| !live.candidate).map(|live| &*live.view)
+    }
+
+    /// Settles the session with this control connection, seen on another leg of the same host, where it is over.
+    pub fn settle_twin(&mut self, control: &Connection) {
+        let is_twin = |live: &Live| !live.candidate && same_connection(&live.view.control, control);
+        if let Some(slot) = self.slots.iter().position(|live| live.as_ref().is_some_and(is_twin)) {
+            self.settle(slot as u32, Settled::Closed);
         }
     }
 

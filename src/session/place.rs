@@ -5,6 +5,8 @@
 //! of the cooked header) mean the host itself.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::count::counted;
 use crate::line::{Place, Side};
@@ -12,10 +14,12 @@ use crate::session::view::View;
 use crate::tcp::connection::{Connection, Role};
 
 /// What is known of a tap's place before its packets are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placing {
     /// The user says it.
     Given(Place),
+    /// The addresses of the capturing host are known: they decide.
+    Own(Arc<[IpAddr]>),
     /// Nobody says it; of a capture on all interfaces only the leg towards this end shows the session, so the host does
     /// not forward it: it is the other end's own.
     OneLeg(Side),
@@ -25,10 +29,10 @@ pub enum Placing {
 
 impl Placing {
     /// The place that the user gave.
-    pub fn given(self) -> Option<Place> {
-        match self {
+    pub fn given(&self) -> Option<Place> {
+        match *self {
             Placing::Given(place) => Some(place),
-            Placing::OneLeg(_) | Placing::Open => None,
+            Placing::Own(_) | Placing::OneLeg(_) | Placing::Open => None,
         }
     }
 }
@@ -38,9 +42,9 @@ impl Placing {
 pub struct Standing {
     /// The place.
     pub place: Place,
-    /// The user gave it.
+    /// It is known: the user gave it, or the capturing host's own addresses tell.
     pub given: bool,
-    /// How it was inferred.
+    /// How it is known or was inferred.
     pub why: Why,
 }
 
@@ -49,6 +53,8 @@ pub struct Standing {
 pub enum Why {
     /// It was not: the user gave it.
     Given,
+    /// The capturing host has this end's address, or neither's, or both's.
+    Own,
     /// The TTL or hop limit of the client's and of the server's packets.
     Ttl {
         /// Of the client's packets.
@@ -66,6 +72,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Why::Given => Ok(()),
+            Why::Own => f.write_str("the capturing host's own addresses tell"),
             Why::Direction(Side::Client) => {
                 f.write_str("the client's packets are outgoing here, the server's incoming")
             }
@@ -94,7 +101,7 @@ impl fmt::Display for Why {
 
 impl Standing {
     /// A tap that saw nothing stands where the user says.
-    pub fn unseen(placing: Placing) -> Standing {
+    pub fn unseen(placing: &Placing) -> Standing {
         let (place, why) = placing.given().map_or((Place::Unknown, Why::OneEnd), |place| (place, Why::Given));
         Standing { place, given: why == Why::Given, why }
     }
@@ -110,10 +117,11 @@ pub fn hops(ttl: u8) -> u8 {
 }
 
 /// Where the tap of this view stands.
-pub fn standing(view: &View, placing: Placing) -> Standing {
+pub fn standing(view: &View, placing: &Placing) -> Standing {
     let inferred = |place, why| Standing { place, given: false, why };
     match (placing, ttls(view)) {
-        (Placing::Given(place), _) => Standing { place, given: true, why: Why::Given },
+        (&Placing::Given(place), _) => Standing { place, given: true, why: Why::Given },
+        (Placing::Own(addresses), ttls) => own_standing([view.client.ip, view.server.ip], addresses, ttls),
         (Placing::OneLeg(Side::Server), (Some(_), Some(_))) => inferred(Place::Client, Why::Direction(Side::Client)),
         (Placing::OneLeg(Side::Client), (Some(_), Some(_))) => inferred(Place::Server, Why::Direction(Side::Server)),
         (_, (Some(client), Some(server))) => {
@@ -127,6 +135,29 @@ pub fn standing(view: &View, placing: Placing) -> Standing {
         }
         (_, _) => inferred(Place::Unknown, Why::OneEnd),
     }
+}
+
+/// The same where the session shows on both legs of one host: that forwards it, even if it has the address that the other
+/// end speaks to (a port forwarding).
+pub fn standing_of_leg(view: &View, placing: &Placing) -> Standing {
+    let standing = standing(view, placing);
+    match (standing.why, standing.place) {
+        (Why::Own, Place::Client | Place::Server) => Standing { place: Place::Between, ..standing },
+        (_, _) => standing,
+    }
+}
+
+/// Where a host with these addresses stands. One that only forwards to what has its address (a port forwarding, seen from
+/// outside) shows it by the TTL; a session of a host with itself has no line that could be stood on.
+fn own_standing([client, server]: [IpAddr; 2], addresses: &[IpAddr], ttls: (Option<u8>, Option<u8>)) -> Standing {
+    let has = |end, ttl: Option<u8>| (addresses.contains(&end), ttl.is_none_or(|ttl| hops(ttl) == 0));
+    let place = match (has(client, ttls.0), has(server, ttls.1)) {
+        ((true, true), (false, _)) => Place::Client,
+        ((false, _), (true, true)) => Place::Server,
+        ((false, _), (false, _)) => Place::Between,
+        ((true, _), (_, _)) | ((_, _), (true, _)) => Place::Unknown,
+    };
+    Standing { place, given: true, why: Why::Own }
 }
 
 fn ttls(view: &View) -> (Option<u8>, Option<u8>) {

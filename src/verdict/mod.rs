@@ -25,6 +25,7 @@ use crate::line::{Owner, Stretch};
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::Case;
+pub use passage::OPENINGS_FILTER;
 pub use remedy::Remedy;
 pub use rules::{RULES, Rule};
 

@@ -205,13 +205,35 @@ fn last_event(view: &View) -> Option<(EventKind, Side, Verb)> {
     last.map(|event| (event.kind, event.toward, event.verb))
 }
 
-/// Whether a capture filter names nothing but hosts, networks and protocols.
+/// Packets that open or end a TCP connection, over IPv4 and IPv6, in libpcap's language. A capture filter that keeps them
+/// besides others hides no data connection.
+pub const OPENINGS_FILTER: &str =
+    "(tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0) or (ip6[6] = 6 and ip6[53] & 0x07 != 0)";
+
+/// Whether a capture filter lets the packets that open a data connection pass, whatever its ports are: it names nothing
+/// but hosts, networks and protocols, or asks for just these packets in one of its alternatives.
 fn lets_every_port_pass(filter: &str) -> bool {
-    let words = filter.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
+    let narrower = without_alternatives(filter);
+    let words = narrower.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
     words.filter(|word| !word.is_empty()).all(|word| {
-        matches!(word, "host" | "net" | "and" | "or" | "&&" | "||" | "ip" | "ip6" | "tcp" | "icmp" | "icmp6")
+        matches!(word, "host" | "net" | "vlan" | "and" | "or" | "&&" | "||" | "ip" | "ip6" | "tcp" | "icmp" | "icmp6")
             || word.split('/').next().is_some_and(|address| address.parse::<IpAddr>().is_ok())
     })
+}
+
+/// The filter without the innermost parenthesis that names [`OPENINGS_FILTER`] as an alternative.
+fn without_alternatives(filter: &str) -> String {
+    let Some(at) = filter.find(OPENINGS_FILTER) else { return filter.to_owned() };
+    let (before, after) = (&filter[..at], &filter[at + OPENINGS_FILTER.len()..]);
+    let ends = |depth: &mut i32, opening, closing, c: char| {
+        *depth += i32::from(c == closing) - i32::from(c == opening);
+        *depth > 0
+    };
+    let mut depth = 0;
+    let from = before.rfind(|c| ends(&mut depth, ')', '(', c)).unwrap_or(0);
+    let mut depth = 0;
+    let until = after.find(|c| ends(&mut depth, '(', ')', c)).unwrap_or(after.len());
+    without_alternatives(&format!("{} {}", &before[..from], after.get(until + 1..).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -228,5 +250,9 @@ mod tests {
         {
             assert!(!lets_every_port_pass(closed), "{closed}");
         }
+        let live = format!("(tcp port 21 or {OPENINGS_FILTER} or (icmp[icmptype] = 3))");
+        assert!(lets_every_port_pass(&live), "{live}");
+        assert!(lets_every_port_pass(&format!("(host 192.0.2.1) and ({live})")));
+        assert!(!lets_every_port_pass(&format!("(port 21) and ({live} or (vlan and {live}))")));
     }
 }

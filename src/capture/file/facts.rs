@@ -1,6 +1,7 @@
 //! What the captures of one tap say about themselves, and what was wrong with them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// All that is known of a tap's files so far; it grows while frames are read.
 ///
@@ -31,6 +32,11 @@ impl Facts {
     /// if no file says. `Some(0)` means the capture is complete.
     pub fn lost(&self) -> Option<u64> {
         self.interfaces.iter().filter_map(Interface::lost).reduce(u64::saturating_add)
+    }
+
+    /// The capturing host's own addresses, as far as the files tell.
+    pub fn own_addresses(&self) -> Vec<IpAddr> {
+        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).collect()
     }
 
     /// The number of `interface` in the tap; none if there are too many.
@@ -128,6 +134,8 @@ pub struct Interface {
     pub link_type: u32,
     /// Longest captured length in bytes; 0 if there is no limit.
     pub snaplen: u32,
+    /// `if_IPv4addr`, `if_IPv6addr`: the capturing host's own addresses there.
+    pub addresses: Vec<IpAddr>,
     pub(super) drops: Option<Drops>,
 }
 
@@ -148,9 +156,9 @@ impl Interface {
     }
 
     fn is(&self, other: &Interface) -> bool {
-        let Interface { number, name, filter, link_type, snaplen, drops: _ } = self;
+        let Interface { number, name, filter, link_type, snaplen, addresses, drops: _ } = self;
         (number, name, filter) == (&other.number, &other.name, &other.filter)
-            && (link_type, snaplen) == (&other.link_type, &other.snaplen)
+            && (link_type, snaplen, addresses) == (&other.link_type, &other.snaplen, &other.addresses)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Interface Description Blocks of pcapng (draft-ietf-opsawg-pcapng, section 4.2), options (3.5) and clocks.
 
+use std::net::IpAddr;
+
 use crate::cite::Time;
 
 use super::facts::Interface;
@@ -8,7 +10,12 @@ use super::record::Order;
 /// Longest name or filter that is kept, in bytes; the rest is cut off. Linux's names have 15, long filters hundreds.
 pub(super) const MAX_TEXT: usize = 4096;
 
+/// Most addresses of one interface that are kept.
+const MAX_ADDRESSES: usize = 256;
+
 const IF_NAME: u16 = 2;
+const IF_IPV4ADDR: u16 = 4;
+const IF_IPV6ADDR: u16 = 5;
 const IF_TSRESOL: u16 = 9;
 const IF_FILTER: u16 = 11;
 const IF_TSOFFSET: u16 = 14;
@@ -22,6 +29,11 @@ pub(super) fn describe(order: Order, number: u32, block: &[u8]) -> (Interface, C
     for (code, value) in options(order, &block[16..]) {
         match (code, value) {
             (IF_NAME, name) => interface.name = Some(text(name)),
+            (IF_IPV4ADDR, &[a, b, c, d, ..]) => keep(&mut interface.addresses, [a, b, c, d].into()),
+            (IF_IPV6ADDR, value) => {
+                let address = value.first_chunk::<16>().map(|octets| IpAddr::from(*octets));
+                address.into_iter().for_each(|address| keep(&mut interface.addresses, address));
+            }
             (IF_FILTER, [0, filter @ ..]) => interface.filter = Some(text(filter)),
             (IF_TSRESOL, &[resolution]) => clock.resolution = Resolution::new(resolution),
             (IF_TSOFFSET, seconds) => clock.offset = order.u64(seconds).map_or(0, u64::cast_signed),
@@ -29,6 +41,12 @@ pub(super) fn describe(order: Order, number: u32, block: &[u8]) -> (Interface, C
         }
     }
     (interface, clock)
+}
+
+fn keep(addresses: &mut Vec<IpAddr>, address: IpAddr) {
+    if addresses.len() < MAX_ADDRESSES {
+        addresses.push(address);
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

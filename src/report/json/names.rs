@@ -2,6 +2,7 @@
 
 use crate::line::{Owner, Place, Side};
 use crate::report::facts::{ClosedBy, Fate};
+use crate::session::place::{Standing, Why};
 use crate::session::view::EventKind;
 use crate::verdict::{Confidence, ControlOutcome, Lost, Mechanism, Outcome};
 
@@ -18,6 +19,14 @@ pub(super) fn place(place: Place) -> &'static str {
         Place::Between => "between",
         Place::Server => "server",
         Place::Unknown => "unknown",
+    }
+}
+
+pub(super) fn place_from(standing: &Standing) -> &'static str {
+    match (standing.given, standing.why) {
+        (_, Why::Own) => "live",
+        (true, _) => "given",
+        (false, _) => "inferred",
     }
 }
 

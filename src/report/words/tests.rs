@@ -353,7 +353,7 @@ fn inferred_places_are_told_with_their_reason() {
 
 #[test]
 fn the_places_of_a_session_are_not_forgotten() {
-    let session = Session::of_one(Talk::active().view, 0, Placing::Open);
+    let session = Session::of_one(Talk::active().view, 0, &Placing::Open);
     let taps = [tap("x.pcap")];
     let names = Names::of(Case { session: &session, taps: &taps, transfer: None });
     assert_eq!((names.point(Point::Client), names.point(Point::Tap(0)), names.tap(9)), ("client", "x.pcap", "capture"));

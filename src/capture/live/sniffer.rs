@@ -1,0 +1,190 @@
+//! Frames from the kernel, through libpcap.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use pcap::{Active, Capture, Error, Linktype, Precision};
+
+use super::{Interface, LiveError, interfaces};
+use crate::cite::{At, Time};
+use crate::packet::Frame;
+
+/// What to capture.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of the interfaces; none: all.
+    pub interfaces: Vec<String>,
+    /// Captures frames for others, too; possible on a single interface only.
+    pub promiscuous: bool,
+    /// Buffer in the kernel in bytes.
+    pub buffer: u32,
+    /// Ports of control connections, whose every packet is kept.
+    pub control_ports: Vec<u16>,
+    /// A further condition in libpcap's language.
+    pub filter: Option<String>,
+}
+
+/// A running capture.
+pub struct Sniffer {
+    capture: Capture<Active>,
+    device: String,
+    link_type: u32,
+    filter: String,
+    interfaces: Vec<Interface>,
+}
+
+/// The device that stands for all interfaces.
+const ANY: &str = "any";
+
+/// Longest frame that is kept, in bytes: the control connection's segments are wanted whole.
+const SNAPLEN: i32 = 65_535;
+
+/// TCP of every kind that opens or ends a connection, IPv4 and IPv6, as [`crate::verdict`] knows it: with it, a data
+/// connection that is not in the capture was not there.
+const OPENINGS: &str = crate::verdict::OPENINGS_FILTER;
+
+/// ICMP errors of both versions, first fragments, and IPv6 packets whose TCP header is behind others.
+const ERRORS_AND_FRAGMENTS: &str = "(icmp[icmptype] = 3 or icmp[icmptype] = 11 or icmp[icmptype] = 12) \
+    or (ip6[6] = 58 and ip6[40] >= 1 and ip6[40] <= 4) or (ip[6:2] & 0x3fff = 0x2000) \
+    or (ip6[6] = 44 and ip6[42:2] & 0xfff8 = 0) or (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 60)";
+
+impl Sniffer {
+    /// Opens the capture; packets gather from here on.
+    ///
+    /// # Errors
+    /// An interface that is not there, a missing right, a filter that is none; libpcap's own errors.
+    pub fn open(options: &Options) -> Result<Sniffer, LiveError> {
+        let known = interfaces()?;
+        let asked = asked(options, &known)?;
+        let device = match asked[..] {
+            [only] => only.name.clone(),
+            _ => ANY.to_owned(),
+        };
+        let failed = |why| failed(&device, why);
+        let capture = Capture::from_device(device.as_str()).map_err(failed)?;
+        let capture = capture
+            .immediate_mode(true)
+            .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
+            .snaplen(SNAPLEN)
+            .promisc(options.promiscuous && device != ANY)
+            .precision(Precision::Nano);
+        let mut capture = capture.open().map_err(failed)?;
+        if device == ANY {
+            capture.set_datalink(Linktype::LINUX_SLL2).map_err(failed)?;
+        }
+        let link_type = capture.get_datalink();
+        let filter = filter(options, &asked, link_type);
+        capture.filter(&filter, true).map_err(|why| match &options.filter {
+            Some(expression) => LiveError::Filter { expression: expression.clone(), why },
+            None => LiveError::Filter { expression: filter.clone(), why },
+        })?;
+        let capture = capture.setnonblock().map_err(failed)?;
+        Ok(Sniffer { capture, link_type: link_type.0.cast_unsigned(), filter, interfaces: known, device })
+    }
+
+    /// The next frame that is there already; none if there is none now. It has no number yet, and is lent until the next
+    /// call.
+    ///
+    /// # Errors
+    /// The interface is gone, or libpcap's own errors.
+    pub fn read(&mut self) -> Result<Option<Frame<'_>>, LiveError> {
+        match self.capture.next_packet() {
+            Ok(packet) => {
+                let at = At { time: time(packet.header.ts), ..At::default() };
+                let interface = interface_of(self.link_type, packet.data);
+                Ok(Some(Frame {
+                    at,
+                    link_type: self.link_type,
+                    interface,
+                    direction: None,
+                    bytes: packet.data,
+                    original_len: packet.header.len,
+                }))
+            }
+            Err(Error::TimeoutExpired | Error::NoMorePackets) => Ok(None),
+            Err(why) => Err(failed(&self.device, why)),
+        }
+    }
+
+    /// Packets that the kernel dropped because its buffer was full.
+    pub fn lost(&mut self) -> u64 {
+        self.capture.stats().map_or(0, |stats| u64::from(stats.dropped))
+    }
+
+    /// The device: an interface, or `any`.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// The capture filter in libpcap's language.
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Link type (`LINKTYPE_*`).
+    pub fn link_type(&self) -> u32 {
+        self.link_type
+    }
+
+    /// The interfaces of this host as they were at the start.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// The addresses of this host.
+    pub fn own_addresses(&self) -> Vec<IpAddr> {
+        self.interfaces.iter().flat_map(|interface| interface.addresses.clone()).collect()
+    }
+}
+
+impl AsFd for Sniffer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.capture.as_fd()
+    }
+}
+
+/// The interfaces with these names.
+fn asked<'a>(options: &Options, known: &'a [Interface]) -> Result<Vec<&'a Interface>, LiveError> {
+    let find = |name: &String| {
+        let names = || known.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = known.iter().find(|interface| interface.name == *name);
+        found.ok_or_else(|| LiveError::NoInterface { name: name.clone(), known: names() })
+    };
+    options.interfaces.iter().filter(|name| *name != ANY).map(find).collect()
+}
+
+/// What the kernel is to keep, tagged or not. Cooked headers come without tags.
+fn filter(options: &Options, asked: &[&Interface], link_type: Linktype) -> String {
+    let control: Vec<String> = options.control_ports.iter().map(|port| format!("tcp port {port}")).collect();
+    let kept = format!("{} or {OPENINGS} or {ERRORS_AND_FRAGMENTS}", control.join(" or "));
+    let tagged = if link_type == Linktype::ETHERNET { format!("({kept}) or (vlan and ({kept}))") } else { kept };
+    let interfaces = (asked.len() > 1)
+        .then(|| asked.iter().map(|interface| format!("ifindex {}", interface.index)).collect::<Vec<_>>().join(" or "));
+    let all = [interfaces, options.filter.clone(), Some(tagged)];
+    let all: Vec<String> = all.into_iter().flatten().map(|part| format!("({part})")).collect();
+    all.join(" and ")
+}
+
+fn time(stamp: libc::timeval) -> Time {
+    // with Precision::Nano the microseconds are nanoseconds
+    Time(stamp.tv_sec.saturating_mul(1_000_000_000).saturating_add(stamp.tv_usec))
+}
+
+/// The kernel's number of a frame's interface (libpcap `pcap/sll.h`, `sll2_if_index`); 0 where the header has none.
+fn interface_of(link_type: u32, bytes: &[u8]) -> u32 {
+    const LINUX_SLL2: u32 = 276;
+    match bytes.get(4..8) {
+        Some(&[a, b, c, d]) if link_type == LINUX_SLL2 => u32::from_be_bytes([a, b, c, d]),
+        _ => 0,
+    }
+}
+
+fn failed(device: &str, why: Error) -> LiveError {
+    let device = device.to_owned();
+    let words = why.to_string();
+    if words.contains("permission") || words.contains("not permitted") {
+        let program = std::env::current_exe().map_or_else(|_| "ftpwhy".to_owned(), |path| path.display().to_string());
+        return LiveError::NotPermitted { device, program };
+    }
+    LiveError::Capture { device, why }
+}

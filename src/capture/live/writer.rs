@@ -1,0 +1,124 @@
+//! Keeps what was captured as pcapng (draft-ietf-opsawg-pcapng), with the interfaces' names and addresses.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::net::if_::if_indextoname;
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
+use pcap_file::{DataLink, PcapError};
+
+use super::{Interface, LiveError, Sniffer};
+use crate::cite::Time;
+use crate::packet::Frame;
+
+/// A capture file under way.
+pub struct Writer {
+    path: PathBuf,
+    file: PcapNgWriter<BufWriter<File>>,
+    link_type: u32,
+    filter: String,
+    /// Number in the file, by number in the kernel.
+    numbers: HashMap<u32, u32>,
+    last: Time,
+}
+
+impl Writer {
+    /// Begins a file for what `sniffer` lends.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path, sniffer: &Sniffer) -> Result<Writer, LiveError> {
+        let failed = |why: &dyn ToString| LiveError::Write { path: path.to_owned(), why: why.to_string() };
+        let file = File::create(path).map_err(|why| failed(&why))?;
+        let file = PcapNgWriter::new(BufWriter::new(file)).map_err(|why| failed(&why))?;
+        let (link_type, filter) = (sniffer.link_type(), sniffer.filter().to_owned());
+        let mut writer =
+            Writer { path: path.to_owned(), file, link_type, filter, numbers: HashMap::new(), last: Time(0) };
+        let seen = |interface: &&Interface| interface.name == sniffer.device() || writer.is_cooked();
+        let described: Vec<&Interface> = sniffer.interfaces().iter().filter(seen).collect();
+        for interface in described {
+            let index = if writer.is_cooked() { interface.index } else { 0 };
+            writer.describe(index, interface)?;
+        }
+        Ok(writer)
+    }
+
+    /// Keeps a frame.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&mut self, frame: &Frame<'_>) -> Result<(), LiveError> {
+        let interface_id = match self.numbers.get(&frame.interface) {
+            Some(&number) => number,
+            None => self.meet(frame.interface)?,
+        };
+        self.last = frame.at.time;
+        let block = EnhancedPacketBlock {
+            interface_id,
+            timestamp: Duration::from_nanos(self.last.0.max(0).cast_unsigned()),
+            original_len: frame.original_len,
+            data: Cow::Borrowed(frame.bytes),
+            options: Vec::new(),
+        };
+        let written = self.file.write_pcapng_block(block);
+        self.told(written)
+    }
+
+    /// Ends the file with how many packets the kernel dropped.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish(mut self, lost: u64) -> Result<(), LiveError> {
+        let statistics = InterfaceStatisticsBlock {
+            interface_id: 0,
+            timestamp: self.last.0.max(0).cast_unsigned().rotate_left(32),
+            options: vec![InterfaceStatisticsOption::IsbOsDrop(lost)],
+        };
+        let written = self.file.write_pcapng_block(statistics);
+        self.told(written)?;
+        let flushed = self.file.get_mut().flush().map(|()| 0).map_err(PcapError::IoError);
+        self.told(flushed)
+    }
+
+    fn is_cooked(&self) -> bool {
+        self.link_type == u32::from(DataLink::LINUX_SLL2)
+    }
+
+    /// An interface that came after the start.
+    fn meet(&mut self, index: u32) -> Result<u32, LiveError> {
+        let name = if_indextoname(index).map_or_else(|_| format!("if{index}"), |name| name.to_string_lossy().into());
+        self.describe(index, &Interface { index, name, addresses: Vec::new(), up: true })
+    }
+
+    fn describe(&mut self, index: u32, interface: &Interface) -> Result<u32, LiveError> {
+        let number = self.numbers.len() as u32;
+        self.numbers.insert(index, number);
+        let mut filter = vec![0];
+        filter.extend_from_slice(self.filter.as_bytes());
+        let mut options = vec![
+            InterfaceDescriptionOption::IfName(Cow::Borrowed(&interface.name)),
+            InterfaceDescriptionOption::IfTsResol(9),
+            InterfaceDescriptionOption::IfFilter(Cow::Owned(filter)),
+        ];
+        options.extend(interface.addresses.iter().map(|address| match address {
+            IpAddr::V4(ip) => InterfaceDescriptionOption::IfIpv4Addr(Cow::Owned([ip.octets(), [255; 4]].concat())),
+            IpAddr::V6(ip) => InterfaceDescriptionOption::IfIpv6Addr(Cow::Owned([&ip.octets()[..], &[128]].concat())),
+        }));
+        let block = InterfaceDescriptionBlock { linktype: DataLink::from(self.link_type), snaplen: 0, options };
+        let written = self.file.write_pcapng_block(block);
+        self.told(written)?;
+        Ok(number)
+    }
+
+    fn told(&self, written: Result<usize, PcapError>) -> Result<(), LiveError> {
+        written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: why.to_string() })
+    }
+}

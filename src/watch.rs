@@ -1,0 +1,313 @@
+//! Floor 6: from a live capture to judged sessions, while they happen.
+//!
+//! The same trackers and rules as in [`mod@crate::replay`]; here the clock advances the time. A transfer that failed is told as
+//! soon as its last reply is a second old, its session when it is over.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::capture::live::{self, LiveError, Sniffer, Writer};
+use crate::cite::{At, Time};
+use crate::legs::{Legs, legs_of};
+use crate::packet::Frame;
+use crate::replay::{Note, Summary};
+use crate::session::join::{Session, join, same_connection};
+use crate::session::place::Placing;
+use crate::session::tracker::{Config, Leg, Tracker};
+use crate::session::view::{Transfer, View};
+use crate::verdict::{Judgement, TapFacts, judge};
+
+/// What to watch, and for how long.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// What to capture.
+    pub capture: live::Options,
+    /// The server's passive range.
+    pub passive_range: Option<RangeInclusive<u16>>,
+    /// Where to keep what is captured.
+    pub write: Option<PathBuf>,
+    /// Ends after this time; never by itself if there is none.
+    pub duration: Option<Duration>,
+    /// Ends with the first failure.
+    pub until_failure: bool,
+}
+
+/// Takes what is found while it happens.
+pub trait Sink {
+    /// Why it cannot go on.
+    type Error;
+
+    /// The capture is running: what happens from now on is seen.
+    fn ready(&mut self, sniffer: &Sniffer) -> Result<(), Self::Error>;
+
+    /// Transfers of a session that goes on; the first `told` were told before.
+    fn so_far(&mut self, found: Found<'_>) -> Result<(), Self::Error>;
+
+    /// A session that is over; of its transfers the first `told` were told before.
+    fn settled(&mut self, found: Found<'_>) -> Result<(), Self::Error>;
+}
+
+/// A session, and what is to be said of it.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// The verdicts.
+    pub judgement: &'a Judgement,
+    /// What is known of the taps.
+    pub taps: &'a [TapFacts],
+    /// How many of its transfers were told before.
+    pub told: usize,
+}
+
+/// Between two looks at what is due, if no packet comes.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Frames taken before the next look at what is due.
+const AT_ONCE: usize = 4096;
+
+/// Late packets of a transfer are waited for this long after its last reply: an ICMP error or a RST comes within a round
+/// trip.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Watches until `stop` is set, or what `watch` says. What was captured until then is all told.
+///
+/// # Errors
+/// The capture cannot be opened, or the file not be written; or the sink's own error. A capture that breaks later ends with a
+/// note.
+pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
+    let mut sniffer = Sniffer::open(&watch.capture)?;
+    let mut writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
+    if let Err(error) = sink.ready(&sniffer) {
+        return Ok(Err(error));
+    }
+    let mut watcher = Watcher::new(watch, &sniffer);
+    let end = watch.duration.map(|duration| Instant::now() + duration);
+    let mut notes = Vec::new();
+    loop {
+        let over = stop.load(Ordering::Relaxed)
+            || end.is_some_and(|end| Instant::now() >= end)
+            || watch.until_failure && watcher.failed;
+        let before = now();
+        let took = match watcher.take(&mut sniffer, writer.as_mut()) {
+            Ok(took) => took,
+            Err(error @ LiveError::Write { .. }) => return Err(error),
+            Err(error) => {
+                notes.push(Note { text: error.to_string(), unreadable: true });
+                break;
+            }
+        };
+        if took < AT_ONCE {
+            watcher.advance(before);
+        }
+        if let Err(error) = watcher.tell(sink) {
+            return Ok(Err(error));
+        }
+        match (took < AT_ONCE, over) {
+            (true, true) => break,
+            (true, false) => wait(&sniffer),
+            (false, _) => {}
+        }
+    }
+    if let Some(writer) = writer {
+        writer.finish(sniffer.lost())?;
+    }
+    watcher.note_losses(&mut sniffer);
+    let told = watcher.finish(sink);
+    notes.extend(watcher.legs.undecoded().into_iter().map(|text| Note { text, unreadable: false }));
+    Ok(told.map(|()| Summary { taps: watcher.taps, notes }))
+}
+
+/// Waits for packets, for a signal or for the next look at what is due.
+fn wait(sniffer: &Sniffer) {
+    let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::ZERO);
+    // an error here is a signal, and that shows elsewhere
+    let _ = poll(&mut [PollFd::new(sniffer.as_fd(), PollFlags::POLLIN)], timeout);
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::default().plus(since)
+}
+
+/// A session by the tap that sees it and its number there.
+type Key = (usize, u64);
+
+/// What was told of a session that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    session: u64,
+    transfers: usize,
+}
+
+struct Watcher {
+    legs: Legs,
+    placings: Vec<Placing>,
+    taps: Vec<TapFacts>,
+    told: HashMap<Key, Told>,
+    sessions: u64,
+    frames: u32,
+    failed: bool,
+}
+
+impl Watcher {
+    fn new(watch: &Watch, sniffer: &Sniffer) -> Watcher {
+        let legs = legs_of(sniffer.link_type());
+        let device = sniffer.device().to_owned();
+        let facts = TapFacts {
+            name: device.clone(),
+            files: vec![device],
+            filter: Some(sniffer.filter().to_owned()),
+            ..TapFacts::default()
+        };
+        let config = Config {
+            control_ports: watch.capture.control_ports.clone(),
+            passive_range: watch.passive_range.clone(),
+            leg: Leg::Both,
+        };
+        Watcher {
+            placings: vec![Placing::Own(sniffer.own_addresses().into()); legs.len()],
+            taps: vec![facts; legs.len()],
+            legs: Legs::new(legs, &config),
+            told: HashMap::new(),
+            sessions: 0,
+            frames: 0,
+            failed: false,
+        }
+    }
+
+    /// Takes the frames that are there; returns how many.
+    fn take(&mut self, sniffer: &mut Sniffer, mut writer: Option<&mut Writer>) -> Result<usize, LiveError> {
+        for count in 0..AT_ONCE {
+            let Some(frame) = sniffer.read()? else { return Ok(count) };
+            self.frames = self.frames.wrapping_add(1);
+            let frame = Frame { at: At { frame: self.frames, ..frame.at }, ..frame };
+            if let Some(writer) = &mut writer {
+                writer.write(&frame)?;
+            }
+            self.legs.observe(&frame);
+        }
+        Ok(AT_ONCE)
+    }
+
+    fn advance(&mut self, now: Time) {
+        self.legs.trackers.iter_mut().for_each(|tracker| tracker.advance(now));
+    }
+
+    fn note_losses(&mut self, sniffer: &mut Sniffer) {
+        let lost = sniffer.lost();
+        self.taps.iter_mut().for_each(|tap| tap.lost = lost);
+    }
+
+    /// Tells what is due.
+    fn tell<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        for (tap, tracker) in self.taps.iter_mut().zip(&self.legs.trackers) {
+            tap.packets = self.legs.packets;
+            tap.census = tracker.census();
+        }
+        self.tell_transfers(sink)?;
+        self.tell_settled(sink)
+    }
+
+    /// Failed transfers of sessions that go on.
+    fn tell_transfers<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        let due = now();
+        for key in self.ripe_sessions(due) {
+            // the other leg of the same session may have been told in between
+            if let Some(views) = self.snapshot(key, due) {
+                for session in join(views, &self.placings) {
+                    self.tell_one(session, due, |found| sink.so_far(found))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ripe_sessions(&self, due: Time) -> Vec<Key> {
+        let legs = self.legs.trackers.iter().enumerate();
+        let views = legs.flat_map(|(leg, tracker)| tracker.under_way().map(move |view| (leg, view)));
+        views.filter(|(leg, view)| self.is_ripe(*leg, view, due)).map(|(leg, view)| (leg, view.number)).collect()
+    }
+
+    fn is_ripe(&self, leg: usize, view: &View, due: Time) -> bool {
+        ripe(view, due) > self.told.get(&(leg, view.number)).map_or(0, |told| told.transfers)
+    }
+
+    /// What every leg saw so far of the session that one of them knows by this number, if there is something to tell.
+    fn snapshot(&self, (leg, number): Key, due: Time) -> Option<Vec<Vec<Box<View>>>> {
+        let known = self.legs.trackers[leg].under_way().find(|view| view.number == number)?;
+        let same = |view: &&View| same_connection(&known.control, &view.control);
+        let seen = |tracker: &Tracker| tracker.under_way().find(same).map(|view| Box::new(view.clone()));
+        self.is_ripe(leg, known, due)
+            .then(|| self.legs.trackers.iter().map(|tracker| seen(tracker).into_iter().collect()).collect())
+    }
+
+    /// Sessions that are over. One that is over on one leg of this host is over on the other.
+    fn tell_settled<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        let mut views: Vec<Vec<Box<View>>> = self.legs.trackers.iter_mut().map(settled).collect();
+        for (leg, tracker) in self.legs.trackers.iter_mut().enumerate() {
+            let elsewhere = views.iter().enumerate().filter(|(other, _)| *other != leg).flat_map(|(_, views)| views);
+            elsewhere.for_each(|view| tracker.settle_twin(&view.control));
+            views[leg].extend(settled(tracker));
+        }
+        for session in join(views, &self.placings) {
+            let keys = keys(&session);
+            self.tell_one(session, now(), |found| sink.settled(found))?;
+            self.told.retain(|key, _| !keys.contains(key));
+        }
+        Ok(())
+    }
+
+    /// Judges a session and says what was not said before.
+    fn tell_one<E>(
+        &mut self,
+        mut session: Session,
+        due: Time,
+        say: impl FnOnce(Found<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let keys = keys(&session);
+        let known = keys.iter().find_map(|key| self.told.get(key)).copied();
+        let Told { session: number, transfers: told } = known.unwrap_or_else(|| {
+            self.sessions += 1;
+            Told { session: self.sessions, transfers: 0 }
+        });
+        session.number = number;
+        let judgement = judge(&session, &self.taps);
+        self.failed |= judgement.has_failure();
+        say(Found { session: &session, judgement: &judgement, taps: &self.taps, told })?;
+        let views = session.sights.iter().filter_map(|sight| sight.view.as_ref());
+        let transfers = views.map(|view| ripe(view, due)).fold(told, usize::max);
+        self.told.extend(keys.into_iter().map(|key| (key, Told { session: number, transfers })));
+        Ok(())
+    }
+
+    /// The end: all that is under way is told as far as it came.
+    fn finish<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        self.legs.trackers.iter_mut().for_each(|tracker| tracker.finish());
+        self.tell_settled(sink)
+    }
+}
+
+/// By what the taps know a session.
+fn keys(session: &Session) -> Vec<Key> {
+    session.sights.iter().filter_map(|sight| Some((sight.tap, sight.view.as_ref()?.number))).collect()
+}
+
+fn settled(tracker: &mut Tracker) -> Vec<Box<View>> {
+    std::iter::from_fn(|| tracker.poll()).collect()
+}
+
+/// How many of the session's transfers can be told: up to the last one that was refused [`GRACE`] ago.
+fn ripe(view: &View, due: Time) -> usize {
+    let is_over = |transfer: &Transfer| {
+        let reply = transfer.reply.filter(|_| transfer.code >= 400).and_then(|reply| view.event(reply));
+        reply.is_some_and(|reply| { reply.at }.time.plus(GRACE) <= due)
+    };
+    view.transfers.iter().rposition(is_over).map_or(0, |last| last + 1)
+}
