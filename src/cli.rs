@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::capture::file::{FileError, expand};
 use crate::capture::filter::Filter;
 use crate::line::Place;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use crate::netfilter::table::Traced;
 use crate::replay::{Capture, Replay};
 use crate::report;
 
@@ -34,6 +36,30 @@ pub enum Command {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
         rule: Option<String>,
     },
+    /// Keep the rights that the main process gives up
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
+}
+
+/// What `keeper` takes.
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[derive(Debug, Args)]
+pub struct KeeperArgs {
+    /// Ports of control connections
+    #[arg(long, value_name = "PORT", value_delimiter = ',', required = true)]
+    pub control_port: Vec<u16>,
+    /// The server's passive range
+    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
+    pub passive_range: Option<RangeInclusive<u16>>,
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl KeeperArgs {
+    /// Whose packets to trace.
+    pub fn traced(self) -> Traced {
+        Traced { control_ports: self.control_port, passive_range: self.passive_range }
+    }
 }
 
 /// What `replay` takes.

@@ -11,7 +11,7 @@
 //! 5  capture          report       packets in | words out                         flate2, ruzstd, glob | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
-//! 2  tcp    ftp                    connections and streams | commands and replies
+//! 2  tcp  ftp  netfilter           connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
 //! 0  line   cite   few   count     taps and stretches | time and frame | a short list | counts in words
 //! ```
@@ -32,6 +32,7 @@ mod count;
 pub mod few;
 pub mod ftp;
 pub mod line;
+pub mod netfilter;
 pub mod packet;
 pub mod replay;
 pub mod report;

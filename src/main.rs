@@ -4,6 +4,10 @@ use std::io::{self, BufWriter, ErrorKind, StdoutLock};
 use std::process::ExitCode;
 
 use clap::Parser;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use ftpwhy::capture::live::keeper::keep;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use ftpwhy::cli::KeeperArgs;
 use ftpwhy::cli::{Cli, Command, ReplayArgs};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
 use ftpwhy::report::{Format, Progress, Reporter, Totals, complaints, explain};
@@ -21,6 +25,8 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Replay(args) => run_replay(&args),
         Command::Explain { rule } => run_explain(rule.as_deref()),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Keeper(args) => run_keeper(args),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         eprintln!("ftpwhy: {error}");
@@ -30,6 +36,12 @@ fn main() -> ExitCode {
 
 fn run_explain(rule: Option<&str>) -> Result<u8, Box<dyn std::error::Error>> {
     print!("{}", explain(rule)?);
+    Ok(HEALTHY)
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn run_keeper(args: KeeperArgs) -> Result<u8, Box<dyn std::error::Error>> {
+    keep(&args.traced(), io::stdin().lock(), io::stdout().lock())?;
     Ok(HEALTHY)
 }
 

@@ -2,3 +2,5 @@
 
 pub mod file;
 pub mod filter;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;

@@ -1,0 +1,4 @@
+//! Captures as they happen, on Linux.
+
+pub mod keeper;
+pub mod tracer;
