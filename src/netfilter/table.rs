@@ -86,6 +86,8 @@ impl Version {
     /// Marks what passes between them, either way.
     fn follow(&self) -> String {
         let Version { set, header, .. } = self;
-        format!("{header} saddr . {header} daddr @{set} goto follow; {header} daddr . {header} saddr @{set} goto follow; ")
+        format!(
+            "{header} saddr . {header} daddr @{set} goto follow; {header} daddr . {header} saddr @{set} goto follow; "
+        )
     }
 }
