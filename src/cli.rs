@@ -3,19 +3,21 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::capture::file::{FileError, expand};
 use crate::capture::filter::Filter;
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 use crate::capture::live;
 use crate::line::Place;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use crate::netfilter::table::Traced;
 use crate::replay::{Capture, Replay};
 use crate::report;
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 use crate::watch::Watch;
 
 /// Says whose firewall dropped an FTP transfer, how we know, and what to do.
@@ -38,15 +40,15 @@ pub enum Command {
     /// Capture on this host and say what becomes of every FTP transfer while it happens
     ///
     /// Ends with Ctrl-C; then the exit status is that of replay.
-    #[cfg(feature = "live")]
+    #[cfg(all(feature = "live", target_os = "linux"))]
     Watch(WatchArgs),
     /// Capture while a command runs, and say what became of its FTP transfers
     ///
     /// Under sudo the command runs as the user who called it. The exit status is that of replay, not the command's.
-    #[cfg(feature = "live")]
+    #[cfg(all(feature = "live", target_os = "linux"))]
     Run(RunArgs),
     /// List what can be captured on, and where this host stands
-    #[cfg(feature = "live")]
+    #[cfg(all(feature = "live", target_os = "linux"))]
     Interfaces {
         /// Also tell by which address and interface this host speaks to PEER
         peer: Option<IpAddr>,
@@ -56,6 +58,30 @@ pub enum Command {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
         rule: Option<String>,
     },
+    /// Keep the rights that the main process gives up
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
+}
+
+/// What `keeper` takes.
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[derive(Debug, Args)]
+pub struct KeeperArgs {
+    /// Ports of control connections
+    #[arg(long, value_name = "PORT", value_delimiter = ',', required = true)]
+    pub control_port: Vec<u16>,
+    /// The server's passive range
+    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
+    pub passive_range: Option<RangeInclusive<u16>>,
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl KeeperArgs {
+    /// Whose packets to trace.
+    pub fn traced(self) -> Traced {
+        Traced { control_ports: self.control_port, passive_range: self.passive_range }
+    }
 }
 
 /// What `replay` takes.
@@ -125,7 +151,7 @@ pub struct ShowArgs {
 }
 
 /// What a live capture takes.
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 #[derive(Debug, Args)]
 pub struct CaptureArgs {
     /// Capture on this interface only; repeatable (all, if none is given, `lo` included, where alone a rejected OUTPUT shows)
@@ -146,7 +172,7 @@ pub struct CaptureArgs {
 }
 
 /// What `watch` takes.
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// What to capture.
@@ -167,7 +193,7 @@ pub struct WatchArgs {
 }
 
 /// What `run` takes.
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// What to capture.
@@ -257,7 +283,7 @@ impl SessionArgs {
     }
 }
 
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 impl CaptureArgs {
     fn watch(&self, sessions: &SessionArgs) -> Watch {
         let capture = live::Options {
@@ -272,7 +298,7 @@ impl CaptureArgs {
     }
 }
 
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 impl WatchArgs {
     /// What to watch.
     pub fn watch(&self) -> Watch {
@@ -281,7 +307,7 @@ impl WatchArgs {
     }
 }
 
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 impl RunArgs {
     /// What to watch while the command runs.
     pub fn watch(&self) -> Watch {

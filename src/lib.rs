@@ -11,7 +11,7 @@
 //! 5  capture          report       packets in | words out                         pcap, flate2, ruzstd | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
-//! 2  tcp    ftp                    connections and streams | commands and replies
+//! 2  tcp  ftp  netfilter           connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
 //! 0  line   cite   few   count     taps and stretches | time and frame | a short list | counts in words
 //! ```
@@ -33,11 +33,12 @@ pub mod few;
 pub mod ftp;
 mod legs;
 pub mod line;
+pub mod netfilter;
 pub mod packet;
 pub mod replay;
 pub mod report;
 pub mod session;
 pub mod tcp;
 pub mod verdict;
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 pub mod watch;

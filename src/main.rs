@@ -4,6 +4,10 @@ use std::io::{self, BufWriter, ErrorKind, StdoutLock};
 use std::process::ExitCode;
 
 use clap::Parser;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use ftpwhy::capture::live::keeper::keep;
+#[cfg(all(feature = "live", target_os = "linux"))]
+use ftpwhy::cli::KeeperArgs;
 use ftpwhy::cli::{Cli, Command, ReplayArgs};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
 use ftpwhy::report::{Format, Options, Progress, Reporter, Totals, complaints, explain};
@@ -21,12 +25,14 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Replay(args) => run_replay(&args),
         Command::Explain { rule } => run_explain(rule.as_deref()),
-        #[cfg(feature = "live")]
+        #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Watch(args) => live::watch(&args),
-        #[cfg(feature = "live")]
+        #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Run(args) => live::run(&args),
-        #[cfg(feature = "live")]
+        #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Interfaces { peer } => live::interfaces(peer),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Keeper(args) => run_keeper(args),
     };
     ExitCode::from(status.unwrap_or_else(|error| {
         eprintln!("ftpwhy: {error}");
@@ -36,6 +42,12 @@ fn main() -> ExitCode {
 
 fn run_explain(rule: Option<&str>) -> Result<u8, Box<dyn std::error::Error>> {
     print!("{}", explain(rule)?);
+    Ok(HEALTHY)
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+fn run_keeper(args: KeeperArgs) -> Result<u8, Box<dyn std::error::Error>> {
+    keep(&args.traced(), io::stdin().lock(), io::stdout().lock())?;
     Ok(HEALTHY)
 }
 
@@ -98,7 +110,7 @@ impl Output<'_> {
     }
 }
 
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 mod live {
     //! Live captures: until Ctrl-C, or around a command.
 

@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::capture::live::{self, LiveError, Sniffer, Writer};
 use crate::cite::{At, Time};
@@ -126,9 +125,9 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
 
 /// Waits for packets, for a signal or for the next look at what is due.
 fn wait(sniffer: &Sniffer) {
-    let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::ZERO);
+    let timeout = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
     // an error here is a signal, and that shows elsewhere
-    let _ = poll(&mut [PollFd::new(sniffer.as_fd(), PollFlags::POLLIN)], timeout);
+    let _ = poll(&mut [PollFd::new(sniffer, PollFlags::IN)], Some(&timeout));
 }
 
 fn now() -> Time {

@@ -2,5 +2,5 @@
 
 pub mod file;
 pub mod filter;
-#[cfg(feature = "live")]
+#[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;

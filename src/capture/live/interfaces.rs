@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use nix::net::if_::if_nametoindex;
 use pcap::Device;
+use rustix::net::netdevice::name_to_index;
 
 use super::LiveError;
 
@@ -27,14 +27,17 @@ pub struct Interface {
 /// libpcap cannot list them.
 pub fn interfaces() -> Result<Vec<Interface>, LiveError> {
     let devices = Device::list().map_err(LiveError::List)?;
-    let mut interfaces: Vec<Interface> = devices.into_iter().map(interface).filter(|it| it.index > 0).collect();
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(LiveError::Socket)?;
+    let mut interfaces: Vec<Interface> =
+        devices.into_iter().map(|device| interface(&socket, device)).filter(|it| it.index > 0).collect();
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
 }
 
-fn interface(device: Device) -> Interface {
+/// `socket` is any: it only leads to the kernel.
+fn interface(socket: &UdpSocket, device: Device) -> Interface {
     Interface {
-        index: if_nametoindex(device.name.as_str()).unwrap_or(0),
+        index: name_to_index(socket, &device.name).unwrap_or(0),
         addresses: device.addresses.iter().map(|address| address.addr).collect(),
         up: device.flags.is_up(),
         name: device.name,

@@ -5,7 +5,9 @@
 //! (LINUX_SLL2) tell interface and direction.
 
 mod interfaces;
+pub mod keeper;
 mod sniffer;
+pub mod tracer;
 mod writer;
 
 use std::path::PathBuf;
@@ -22,6 +24,9 @@ pub enum LiveError {
     /// The interfaces are unknown.
     #[error("cannot list the interfaces: {0}")]
     List(#[source] pcap::Error),
+    /// The kernel gives no socket.
+    #[error("cannot open a socket: {0}")]
+    Socket(#[source] std::io::Error),
     /// There is no such interface.
     #[error("no interface is called '{name}'; there are {known}")]
     NoInterface {

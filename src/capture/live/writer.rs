@@ -8,14 +8,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::net::if_::if_indextoname;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
 use pcap_file::{DataLink, PcapError};
 
-use super::{Interface, LiveError, Sniffer};
+use super::{Interface, LiveError, Sniffer, interfaces};
 use crate::cite::Time;
 use crate::packet::Frame;
 
@@ -94,7 +93,8 @@ impl Writer {
 
     /// An interface that came after the start.
     fn meet(&mut self, index: u32) -> Result<u32, LiveError> {
-        let name = if_indextoname(index).map_or_else(|_| format!("if{index}"), |name| name.to_string_lossy().into());
+        let known = interfaces()?.into_iter().find(|interface| interface.index == index);
+        let name = known.map_or_else(|| format!("if{index}"), |interface| interface.name);
         self.describe(index, &Interface { index, name, addresses: Vec::new(), up: true })
     }
 

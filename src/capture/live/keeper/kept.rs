@@ -1,0 +1,185 @@
+//! The helper's side: programs that it runs, settings that it changes and changes back.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{DONE, REFUSED, REQUESTS, Request};
+use crate::netfilter::table::{Traced, trace_table};
+
+/// Where programs are taken from: with rights, never from where the user says.
+const FOLDERS: [&str; 5] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin"];
+/// Longest answer in bytes: a ruleset of a hundred thousand rules has less.
+const ANSWER: u64 = 64 << 20;
+/// Which logger writes the TRACE lines of IPv4 and IPv6 (`NFPROTO_*`).
+const LOGGERS: [&str; 2] = ["/proc/sys/net/netfilter/nf_log/2", "/proc/sys/net/netfilter/nf_log/10"];
+/// The logger that hands them to programs.
+const NFLOG: &str = "nfnetlink_log";
+
+/// Answers requests until there are none left, then undoes what was done.
+///
+/// # Errors
+/// The answers cannot be written, or the requests not read: the main process is gone. All is undone then as well.
+pub fn keep(traced: &Traced, requests: impl BufRead, mut answers: impl Write) -> io::Result<()> {
+    let mut held = Held { traced, table: None, loggers: Vec::new() };
+    for byte in requests.bytes() {
+        let byte = byte?;
+        let request = REQUESTS.iter().find(|row| row.1 == byte).map(|row| row.0);
+        let answer = request.ok_or_else(|| format!("{byte} is no request")).and_then(|request| held.answer(request));
+        let (status, text) = match &answer {
+            Ok(text) => (DONE, text),
+            Err(why) => (REFUSED, why),
+        };
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let text = &text.as_bytes()[..text.len().min(u32::MAX as usize)];
+        answers.write_all(&[&[status][..], &length, text].concat())?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+/// What is undone when it is dropped.
+struct Held<'a> {
+    traced: &'a Traced,
+    table: Option<Table>,
+    loggers: Vec<Logger>,
+}
+
+impl Held<'_> {
+    fn answer(&mut self, request: Request) -> Result<String, String> {
+        const HANDLES: &str = "the rules of nftables, their handles and counters";
+        const WORDS: &str = "the rules in the words of iptables";
+        const OLDER: &str = "the rules of the older iptables";
+        match request {
+            Request::Trace => self.trace().map(|()| String::new()),
+            Request::Log => self.log().map(|()| String::new()),
+            Request::Nft => output("nft", "nftables", &["-t", "-a", "list", "ruleset"], HANDLES),
+            Request::IptablesNft => output("iptables-nft-save", "iptables", &["-c"], WORDS),
+            Request::Ip6tablesNft => output("ip6tables-nft-save", "iptables", &["-c"], WORDS),
+            Request::IptablesLegacy if has_tables("ip_tables_names") => {
+                output("iptables-legacy-save", "iptables", &["-c"], OLDER)
+            }
+            Request::Ip6tablesLegacy if has_tables("ip6_tables_names") => {
+                output("ip6tables-legacy-save", "iptables", &["-c"], OLDER)
+            }
+            Request::IptablesLegacy | Request::Ip6tablesLegacy => Ok(String::new()),
+        }
+    }
+
+    fn trace(&mut self) -> Result<(), String> {
+        if self.table.is_none() {
+            self.table = Some(Table::load(self.traced)?);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self) -> Result<(), String> {
+        if self.loggers.is_empty() {
+            self.loggers = LOGGERS.into_iter().map(Logger::set).collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the kernel has tables of the older iptables; to ask the program would load the kernel's modules.
+fn has_tables(names: &str) -> bool {
+    fs::read(Path::new("/proc/net").join(names)).is_ok_and(|names| !names.is_empty())
+}
+
+/// The program in one of the [`FOLDERS`].
+fn program(name: &str, package: &str, told: &str) -> Result<Command, String> {
+    let paths = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+    let path: Option<PathBuf> = paths.into_iter().find(|path| path.exists());
+    let mut command =
+        Command::new(path.ok_or_else(|| format!("{name} is missing (package {package}): it would tell {told}"))?);
+    command.env_clear().env("LC_ALL", "C");
+    Ok(command)
+}
+
+/// What a program prints.
+fn output(name: &str, package: &str, arguments: &[&str], told: &str) -> Result<String, String> {
+    let fail = |why: String| format!("{name} fails: {why}; it would tell {told}");
+    let mut command = program(name, package, told)?;
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = command.output().map_err(|error| fail(error.to_string()))?;
+    match (ended.status.success(), ended.stdout.len() as u64 <= ANSWER) {
+        (true, true) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        (true, false) => Err(fail(format!("it lists more than {ANSWER} bytes"))),
+        (false, _) => Err(fail(String::from_utf8_lossy(&ended.stderr).trim().to_owned())),
+    }
+}
+
+/// nft(8) that holds the table of the trace: the table is its own, and ends with it.
+struct Table {
+    nft: Child,
+}
+
+impl Table {
+    fn load(traced: &Traced) -> Result<Table, String> {
+        const TOLD: &str = "which rule drops a packet";
+        let fail = |error: io::Error| format!("nft fails: {error}; it would tell {TOLD}");
+        let name = format!("ftpwhy_{}", std::process::id());
+        let (printed, printer) = io::pipe().map_err(fail)?;
+        let twin = printer.try_clone().map_err(fail)?;
+        let mut command = program("nft", "nftables", TOLD)?;
+        let spawned = command.args(["-a", "-i"]).stdin(Stdio::piped()).stdout(printer).stderr(twin).spawn();
+        drop(command); // it holds the writing end, which would keep `printed` open
+        let mut table = Table { nft: spawned.map_err(fail)? };
+        let input = format!("{}\nlist table inet {name}\n", trace_table(&name, traced));
+        table
+            .nft
+            .stdin
+            .as_mut()
+            .ok_or(io::ErrorKind::BrokenPipe.into())
+            .and_then(|stdin| stdin.write_all(input.as_bytes()))
+            .map_err(fail)?;
+        is_listed(printed)
+            .map_err(|why| format!("nft cannot load the rules that trace: {why}; they would tell {TOLD}"))?;
+        Ok(table)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let _ = self.nft.kill();
+        let _ = self.nft.wait();
+    }
+}
+
+/// Waits until nft lists the table in full, or says what is wrong.
+fn is_listed(printed: PipeReader) -> Result<(), String> {
+    for line in BufReader::new(printed).lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        if line == "}" {
+            return Ok(());
+        }
+        if let Some((_, why)) = line.split_once("Error: ") {
+            return Err(why.to_owned());
+        }
+    }
+    Err("it has ended".to_owned())
+}
+
+/// A setting with what it was before.
+struct Logger {
+    path: &'static str,
+    before: String,
+}
+
+impl Logger {
+    fn set(path: &'static str) -> Result<Logger, String> {
+        let fail = |error| {
+            format!("{path} cannot be set to {NFLOG}: {error}; the older iptables would tell which rule drops a packet")
+        };
+        let before = fs::read_to_string(path).map_err(fail)?.trim_end().to_owned();
+        fs::write(path, NFLOG).map_err(fail)?;
+        Ok(Logger { path, before })
+    }
+}
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        let _ = fs::write(self.path, &self.before);
+    }
+}

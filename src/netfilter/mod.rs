@@ -1,0 +1,182 @@
+//! Floor 2: what Linux netfilter says about itself, read and put together.
+//!
+//! [`trace`] reads which rule dropped a packet, [`ruleset`] knows the text and the position of every rule, [`table`]
+//! writes the rules that ask for the trace, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
+//! iptables(8) and `linux/netfilter/nf_tables.h`; read nft(8), "CHAINS" and "MONITOR" first.
+
+use std::fmt;
+
+use crate::cite::Time;
+use crate::packet::{Endpoint, Flags};
+
+pub mod netlink;
+pub mod ruleset;
+pub mod table;
+pub mod trace;
+
+/// The program that loaded a rule, and that changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// nft(8).
+    Nft,
+    /// iptables(8) or ip6tables(8) that write nf_tables rules.
+    IptablesNft,
+    /// iptables(8) or ip6tables(8) of the older kind, with tables of their own in the kernel.
+    IptablesLegacy,
+}
+
+/// The family of a table (nft(8), "ADDRESS FAMILIES").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    Ip,
+    /// IPv6.
+    Ip6,
+    /// IPv4 and IPv6.
+    Inet,
+    /// ARP.
+    Arp,
+    /// Frames that a bridge handles.
+    Bridge,
+    /// Frames of one network device.
+    Netdev,
+}
+
+/// All families, each with its name and its number (`NFPROTO_*` in `linux/netfilter.h`).
+const FAMILIES: [(Family, &str, u8); 6] = [
+    (Family::Inet, "inet", 1),
+    (Family::Ip, "ip", 2),
+    (Family::Arp, "arp", 3),
+    (Family::Netdev, "netdev", 5),
+    (Family::Bridge, "bridge", 7),
+    (Family::Ip6, "ip6", 10),
+];
+
+impl Family {
+    /// The family with this `NFPROTO_*` number.
+    pub fn of_number(number: u8) -> Option<Family> {
+        FAMILIES.iter().find(|row| row.2 == number).map(|row| row.0)
+    }
+
+    /// The family with this name in nft(8).
+    pub fn of_name(name: &str) -> Option<Family> {
+        FAMILIES.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FAMILIES.iter().find(|row| row.0 == *self).map_or("", |row| row.1))
+    }
+}
+
+/// Where on its way through the host a packet meets a base chain (nft(8), "ADDRESS FAMILIES").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// As it comes from the device.
+    Ingress,
+    /// Before the routing decision.
+    Prerouting,
+    /// On its way to a program of this host.
+    Input,
+    /// On its way through this host.
+    Forward,
+    /// As a program of this host sends it.
+    Output,
+    /// Before it leaves.
+    Postrouting,
+    /// As it goes to the device.
+    Egress,
+}
+
+/// All hooks with their names in nft(8).
+const HOOKS: [(Hook, &str); 7] = [
+    (Hook::Ingress, "ingress"),
+    (Hook::Prerouting, "prerouting"),
+    (Hook::Input, "input"),
+    (Hook::Forward, "forward"),
+    (Hook::Output, "output"),
+    (Hook::Postrouting, "postrouting"),
+    (Hook::Egress, "egress"),
+];
+
+impl Hook {
+    /// The hook with this name in nft(8), or of the built-in chain of iptables(8) with this name.
+    pub fn of_name(name: &str) -> Option<Hook> {
+        HOOKS.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HOOKS.iter().find(|row| row.0 == *self).map_or("", |row| row.1))
+    }
+}
+
+/// A rule, or the policy of a base chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The program to change it with.
+    pub tool: Tool,
+    /// Family of its table.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its chain.
+    pub chain: String,
+    /// The chain through which the packet came in: `chain` itself unless that one was jumped to.
+    pub base_chain: String,
+    /// The hook of the base chain, where a ruleset tells.
+    pub hook: Option<Hook>,
+    /// Handle in nf_tables; none for a policy and for the older iptables.
+    pub handle: Option<u64>,
+    /// Position in its chain, from 1, as `iptables -I CHAIN N` counts; none for a policy, and where no ruleset tells.
+    pub position: Option<u32>,
+    /// As its tool lists it, without the values of counters; empty where no ruleset tells. A policy reads `policy drop`,
+    /// or `-P INPUT DROP`.
+    pub text: String,
+}
+
+impl Rule {
+    /// Whether it answers the packet that it drops (`reject`, `-j REJECT`).
+    pub fn rejects(&self) -> bool {
+        let is_reject = |word: &str| word == "reject" || word == "REJECT";
+        ruleset::words(&self.text).any(is_reject)
+    }
+}
+
+/// What says that a rule dropped a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Witness {
+    /// The kernel's trace of this very packet.
+    Trace,
+    /// The rule's counter, which moved meanwhile.
+    Counter,
+    /// The rules as they stand, which would drop it.
+    Ruleset,
+}
+
+/// A TCP segment that this host's netfilter dropped. A rule that rejects drops, too, whatever it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// When it was known here.
+    pub time: Time,
+    /// Sender as it came to this host, before any translation.
+    pub source: Endpoint,
+    /// Receiver as it came to this host, before any translation.
+    pub destination: Endpoint,
+    /// Sender and receiver as they were when it was dropped, if an address or a port was translated on the way.
+    pub translated: Option<(Endpoint, Endpoint)>,
+    /// Control bits.
+    pub flags: Flags,
+    /// Sequence number.
+    pub seq: u32,
+    /// Index of the interface through which it came in.
+    pub inbound: Option<u32>,
+    /// Index of the interface through which it was to leave.
+    pub outbound: Option<u32>,
+    /// What dropped it.
+    pub rule: Rule,
+    /// How that is known.
+    pub from: Witness,
+}

@@ -1,0 +1,185 @@
+//! From what nft(8), iptables-save(8) and their twins list to tables, chains and rules.
+//!
+//! Read first: nft(8), "RULESET" and "CHAINS"; iptables-save(8). nft lists the rules that iptables-nft(8) made as well,
+//! with their handles but not in their words (comments are lost): those come from `iptables-nft-save -c`, by position.
+
+use super::{Family, Hook, Rule, Tool};
+
+mod listing;
+
+/// All that the tools list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// The tables in the order of the lists.
+    pub tables: Vec<Table>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its family.
+    pub family: Family,
+    /// Its name, unique in its family.
+    pub name: String,
+    /// Its chains.
+    pub chains: Vec<Chain>,
+}
+
+/// A chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name, unique in its table.
+    pub name: String,
+    /// The hook of a base chain.
+    pub hook: Option<Hook>,
+    /// The priority of a base chain; lower comes first.
+    pub priority: Option<i32>,
+    /// Whether a base chain drops what comes to its end.
+    pub drops: bool,
+    /// Its rules in order.
+    pub rules: Vec<Listed>,
+}
+
+/// A rule as it is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Its handle in nf_tables.
+    pub handle: Option<u64>,
+    /// Its text without the values of counters: an nft rule, or `-A CHAIN ...`.
+    pub text: String,
+    /// Packets that it counted, if it counts.
+    pub packets: Option<u64>,
+}
+
+impl Ruleset {
+    /// Adds what `nft -a list ruleset` printed.
+    pub fn add_nft(&mut self, text: &str) {
+        self.tables.extend(listing::nft(text));
+    }
+
+    /// Adds what `iptables-save -c` or `ip6tables-save -c` printed. `family` is [`Family::Ip`] or [`Family::Ip6`].
+    ///
+    /// Rules of iptables-nft that nft lists already get the text of iptables; so add what nft lists first.
+    pub fn add_iptables_save(&mut self, text: &str, family: Family, tool: Tool) {
+        for table in listing::iptables_save(text, family, tool) {
+            let is_same = |listed: &&mut Table| {
+                tool == Tool::IptablesNft && (listed.family, listed.name.as_str()) == (family, &table.name)
+            };
+            match self.tables.iter_mut().find(is_same) {
+                Some(listed) => listed.put_into_words(&table),
+                None => self.tables.push(table),
+            }
+        }
+    }
+
+    /// A rule of nf_tables that is known by family, table, chain and handle, or the policy of a chain, with all that the
+    /// lists tell of it. None if there is no such rule, as when it was added after they were made.
+    pub fn resolve(&self, rule: &Rule) -> Option<Rule> {
+        let is_it = |table: &&Table| {
+            table.tool != Tool::IptablesLegacy && (table.family, &table.name) == (rule.family, &rule.table)
+        };
+        let table = self.tables.iter().find(is_it)?;
+        let Some(handle) = rule.handle else { return table.policy(&rule.chain) };
+        let position = table.chain(&rule.chain)?.rules.iter().position(|listed| listed.handle == Some(handle))?;
+        let found = table.rule(&rule.chain, position)?;
+        let hook = table.chain(&rule.base_chain).and_then(|chain| chain.hook);
+        Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
+    }
+
+    /// The rule that a TRACE line of the older iptables names, as `TRACE: filter:INPUT:rule:2 `, if that rule or policy
+    /// drops. Nothing tells through which base chain a packet came to another chain.
+    pub fn of_trace_line(&self, family: Family, line: &str) -> Option<Rule> {
+        let mut parts = line.strip_prefix("TRACE: ")?.trim_end().rsplitn(4, ':');
+        let (number, kind, chain) = (parts.next()?.parse::<usize>().ok()?, parts.next()?, parts.next()?);
+        let name = parts.next()?;
+        let is_it = |table: &&Table| (table.tool, table.family, &*table.name) == (Tool::IptablesLegacy, family, name);
+        let table = self.tables.iter().find(is_it)?;
+        match kind {
+            "policy" => table.policy(chain).filter(|_| table.chain(chain).is_some_and(|chain| chain.drops)),
+            "rule" => table.rule(chain, number.checked_sub(1)?).filter(|rule| drops(&rule.text)),
+            _ => None,
+        }
+    }
+}
+
+impl Table {
+    /// The chain with this name.
+    pub fn chain(&self, name: &str) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The rule at an index of a chain.
+    fn rule(&self, chain: &str, index: usize) -> Option<Rule> {
+        let chain = self.chain(chain)?;
+        let listed = chain.rules.get(index)?;
+        let position = u32::try_from(index + 1).ok();
+        Some(Rule { handle: listed.handle, position, text: listed.text.clone(), ..self.bare(chain) })
+    }
+
+    /// The policy of a base chain.
+    fn policy(&self, chain: &str) -> Option<Rule> {
+        let chain = self.chain(chain).filter(|chain| chain.hook.is_some())?;
+        let text = match (self.tool, chain.drops) {
+            (Tool::Nft, true) => "policy drop".to_owned(),
+            (Tool::Nft, false) => "policy accept".to_owned(),
+            (_, drops) => format!("-P {} {}", chain.name, if drops { "DROP" } else { "ACCEPT" }),
+        };
+        Some(Rule { text, ..self.bare(chain) })
+    }
+
+    fn bare(&self, chain: &Chain) -> Rule {
+        Rule {
+            tool: self.tool,
+            family: self.family,
+            table: self.name.clone(),
+            chain: chain.name.clone(),
+            base_chain: chain.name.clone(),
+            hook: chain.hook,
+            handle: None,
+            position: None,
+            text: String::new(),
+        }
+    }
+
+    /// Takes the words of iptables-nft for the rules of each chain that both list in full.
+    fn put_into_words(&mut self, other: &Table) {
+        self.tool = other.tool;
+        for chain in &mut self.chains {
+            let same = other.chain(&chain.name).filter(|other| other.rules.len() == chain.rules.len());
+            for (rule, other) in chain.rules.iter_mut().zip(same.iter().flat_map(|same| &same.rules)) {
+                rule.text.clone_from(&other.text);
+            }
+        }
+    }
+}
+
+/// Whether the target of a rule of iptables drops the packet.
+fn drops(rule: &str) -> bool {
+    let mut words = words(rule).skip_while(|&word| word != "-j");
+    matches!(words.nth(1), Some("DROP" | "REJECT"))
+}
+
+/// The words of a rule outside of quotes.
+pub(super) fn words(rule: &str) -> impl Iterator<Item = &str> {
+    outside_quotes(rule).flat_map(str::split_ascii_whitespace)
+}
+
+/// The parts of a line outside of quotes. iptables-save(8) writes a quote within quotes as `\"`.
+fn outside_quotes(line: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    let mut quotes = line.split(move |c| {
+        let is_quote = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_quote
+    });
+    std::iter::from_fn(move || {
+        let outside = quotes.next();
+        quotes.next();
+        outside
+    })
+}
+
+#[cfg(test)]
+mod tests;

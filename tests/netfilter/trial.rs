@@ -1,0 +1,161 @@
+//! Makes a case happen, once without and once with the trace.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ftpwhy::capture::live::keeper::{Keeper, Request};
+use ftpwhy::capture::live::tracer::Tracer;
+use ftpwhy::cite::Time;
+use ftpwhy::netfilter::table::Traced;
+use ftpwhy::netfilter::{Dropped, Family, Hook, Rule, Tool, Witness};
+use ftpwhy::packet::Flags;
+
+use crate::cases::{By, Case, DATA};
+use crate::host::Fallible;
+use crate::world::World;
+
+/// How long the kernel may take to tell.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whose packets the tests trace.
+pub(crate) fn traced() -> Traced {
+    Traced { control_ports: vec![21, 990], passive_range: None }
+}
+
+/// The helper process.
+pub(crate) fn keeper() -> Fallible<Keeper> {
+    Keeper::start(Path::new(env!("CARGO_BIN_EXE_ftpwhy")), &traced()).map_err(|error| format!("keeper: {error}"))
+}
+
+pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
+    load(world, case.rules)?;
+    attempt(world, case)?;
+    let untraced = counters(world)?;
+
+    load(world, case.rules)?;
+    let fail = |error: &dyn std::fmt::Display| error.to_string();
+    let mut tracer = Tracer::open().map_err(|error| fail(&error))?;
+    let mut keeper = keeper()?;
+    keeper.ask(Request::Trace).map_err(|error| fail(&error))?;
+    let (ruleset, absent) = keeper.ruleset().map_err(|error| fail(&error))?;
+    attempt(world, case)?;
+    let counted = counters(world)?;
+    let dropped = listen(&mut tracer, case)?;
+    let expected = expected(world, &case.by)?;
+    drop(keeper);
+
+    let resolved = ruleset.resolve(&dropped.rule).ok_or_else(|| format!("unknown: {:?}", dropped.rule))?;
+    same("the rule", &without_semicolons(resolved), &expected)?;
+    same("the witness", &dropped.from, &Witness::Trace)?;
+    same("translated", &dropped.translated.is_some(), &case.translated)?;
+    same("absent lists", &absent, &Vec::new())?;
+    same("overruns", &(tracer.overruns(), tracer.trace().unreadable(), tracer.trace().unknown()), &(0, 0, 0))?;
+    // Segments of an established connection are repeated at times of their own.
+    if !case.flags.contains(Flags::PSH) {
+        same("counters", &counted, &untraced)?;
+    }
+    let left = world.here("nft list tables")?;
+    if left.contains("ftpwhy") { Err(format!("left behind: {left}")) } else { Ok(()) }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should_be: &T) -> Fallible<()> {
+    if is == should_be { Ok(()) } else { Err(format!("{what}: {is:#?}\n  should be: {should_be:#?}")) }
+}
+
+/// Loads rules in place of all others.
+fn load(world: &World, rules: &str) -> Fallible<()> {
+    let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}");
+    let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules.clone() };
+    world.here(&format!("nft flush ruleset\n{script}")).map(drop)
+}
+
+/// A control connection that teaches the kernel whom to follow, then the data connection.
+fn attempt(world: &World, case: &Case) -> Fallible<()> {
+    let _listener = TcpListener::bind(("::", DATA)).map_err(|error| format!("port {DATA}: {error}"))?;
+    world.connect(case.control, case.v6, 21)?;
+    world.connect(case.data, case.v6, DATA)
+}
+
+/// All rules with their counters, but for those that trace.
+fn counters(world: &World) -> Fallible<String> {
+    let list = world.here("nft list ruleset 2>/dev/null")?;
+    let mut is_ours = false;
+    let others = list.lines().filter(|line| {
+        if line.starts_with("table ") {
+            is_ours = line.contains("ftpwhy_");
+        }
+        !is_ours
+    });
+    Ok(others.collect::<Vec<_>>().join("\n"))
+}
+
+/// The segment that the trace says was dropped; the first of several.
+fn listen(tracer: &mut Tracer, case: &Case) -> Fallible<Dropped> {
+    let mut dropped = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        tracer.read(Time(1), &mut dropped).map_err(|error| format!("trace: {error}"))?;
+        let is_it = |dropped: &&Dropped| {
+            let port =
+                if case.flags == Flags::SYN | Flags::ACK { dropped.source.port } else { dropped.destination.port };
+            (port, dropped.flags) == (DATA, case.flags) && dropped.source.ip.is_ipv6() == case.v6
+        };
+        if let Some(dropped) = dropped.iter().find(is_it) {
+            return Ok(dropped.clone());
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Err(format!("nothing is dropped, but: {dropped:#?}"))
+}
+
+/// The rule as the tools list it.
+fn expected(world: &World, by: &By) -> Fallible<Rule> {
+    let By { tool, family, table, chain, base_chain, position } = *by;
+    let base = world.here(&format!("nft list chain {family} {table} {base_chain}"))?;
+    let hook = base.split_once(" hook ").and_then(|(_, rest)| Hook::of_name(rest.split(' ').next()?));
+    let listed = position.map(|position| nft_rule(world, by, position)).transpose()?;
+    let text = match (&listed, tool) {
+        (Some((text, _)), Tool::Nft) => text.clone(),
+        (None, Tool::Nft) => "policy drop".to_owned(),
+        (_, _) => {
+            let tool = if family == Family::Ip6 { "ip6tables-nft" } else { "iptables-nft" };
+            // The first line is the chain itself, with its policy if it has one.
+            let list = world.here(&format!("{tool} -t {table} -S {chain}"))?;
+            list.lines().nth(position.unwrap_or(0)).unwrap_or_default().to_owned()
+        }
+    };
+    Ok(Rule {
+        tool,
+        family,
+        table: table.to_owned(),
+        chain: chain.to_owned(),
+        base_chain: base_chain.to_owned(),
+        hook,
+        handle: listed.map(|rule| rule.1),
+        position: position.map(|position| position as u32),
+        text,
+    })
+}
+
+/// Text and handle of the rule at a position.
+fn nft_rule(world: &World, by: &By, position: usize) -> Fallible<(String, u64)> {
+    let list = world.here(&format!("nft -s -a list chain {} {} {}", by.family, by.table, by.chain))?;
+    let lines = list.lines().filter(|line| line.starts_with("\t\t") && !line.starts_with("\t\ttype "));
+    let mut rules = vec![(String::new(), 0)];
+    for line in lines {
+        let (text, handle) = line.rsplit_once(" # handle ").unwrap_or((line, "0"));
+        let handle = handle.parse().map_err(|_| format!("no handle: {line}"))?;
+        match rules.last_mut() {
+            Some(rule) if rule.1 == 0 && !rule.0.is_empty() => *rule = (format!("{} {}", rule.0, text.trim()), handle),
+            _ => rules.push((text.trim().to_owned(), handle)),
+        }
+    }
+    rules.get(position).cloned().ok_or_else(|| format!("no rule {position}: {list}"))
+}
+
+/// nft lists the rules of a block on lines of their own; on one line there are semicolons between them.
+fn without_semicolons(rule: Rule) -> Rule {
+    Rule { text: rule.text.replace("; ", " "), ..rule }
+}
