@@ -1,4 +1,5 @@
 //! Captures as they happen, on Linux.
 
 pub mod keeper;
+pub mod nflog;
 pub mod tracer;
