@@ -74,16 +74,24 @@ impl Ruleset {
         }
     }
 
-    /// A rule of nf_tables that is known by family, table, chain and handle, or the policy of a chain, with all that the
-    /// lists tell of it. None if there is no such rule, as when it was added after they were made.
+    /// A rule that is known by table, chain and handle, one of the older iptables by position, or the policy of a chain, with
+    /// all that the lists tell of it. None if there is no such rule, as when it was added after they were made.
+    ///
+    /// Handles and positions are given anew when a table is loaded anew. Only what lists of before and after the packet
+    /// resolve to the same is certain to be the rule that dropped it.
     pub fn resolve(&self, rule: &Rule) -> Option<Rule> {
+        let is_legacy = |tool| tool == Tool::IptablesLegacy;
         let is_it = |table: &&Table| {
-            table.tool != Tool::IptablesLegacy && (table.family, &table.name) == (rule.family, &rule.table)
+            (is_legacy(table.tool), table.family, &table.name) == (is_legacy(rule.tool), rule.family, &rule.table)
         };
         let table = self.tables.iter().find(is_it)?;
-        let Some(handle) = rule.handle else { return table.policy(&rule.chain) };
-        let position = table.chain(&rule.chain)?.rules.iter().position(|listed| listed.handle == Some(handle))?;
-        let found = table.rule(&rule.chain, position)?;
+        let rules = &table.chain(&rule.chain)?.rules;
+        let index = match (rule.handle, rule.position) {
+            (Some(handle), _) => rules.iter().position(|listed| listed.handle == Some(handle))?,
+            (None, Some(position)) => usize::try_from(position.checked_sub(1)?).ok()?,
+            (None, None) => return table.policy(&rule.chain),
+        };
+        let found = table.rule(&rule.chain, index)?;
         let hook = table.chain(&rule.base_chain).and_then(|chain| chain.hook);
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
     }

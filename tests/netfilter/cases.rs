@@ -12,8 +12,8 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// A table for nft(8), or commands.
     pub(crate) rules: &'static str,
-    /// Who opens the control connection with whom.
-    pub(crate) control: (End, End),
+    /// Who opens the control connection with whom. If nobody does, all that is known is the passive range.
+    pub(crate) control: Option<(End, End)>,
     /// Who opens the data connection with whom.
     pub(crate) data: (End, End),
     pub(crate) v6: bool,
@@ -54,7 +54,7 @@ const fn legacy(chain: &'static str, position: Option<usize>) -> By {
 
 const fn case(name: &'static str, rules: &'static str, data: (End, End), by: By) -> Case {
     let control = (Client, if matches!(data, (Server, _) | (_, Server)) { Server } else { Here });
-    Case { name, rules, control, data, v6: false, flags: Flags::SYN, translated: false, by }
+    Case { name, rules, control: Some(control), data, v6: false, flags: Flags::SYN, translated: false, by }
 }
 
 const fn v6(case: Case) -> Case {
@@ -190,7 +190,7 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Here),
         nft("forward", Some(1)),
     ) },
-    Case { control: (Client, Server), ..case(
+    Case { control: Some((Client, Server)), ..case(
         "nft-postrouting-snat",
         "table ip nat { chain post { type nat hook postrouting priority 100; policy accept;
          oifname server counter masquerade; } }
@@ -307,4 +307,14 @@ END",
         (Client, Here),
         nft("input", Some(1)),
     ),
+    Case {
+        control: None,
+        ..case(
+            "passive-range",
+            "table inet filter { chain input { type filter hook input priority 0; policy accept;
+             tcp dport 50021 counter drop; } }",
+            (Client, Here),
+            nft("input", Some(1)),
+        )
+    },
 ];

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,14 +22,10 @@ use crate::world::World;
 /// How long the kernel may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whose packets the tests trace.
-pub(crate) fn traced() -> Traced {
-    Traced { control_ports: vec![21, 990], passive_range: None }
-}
-
 /// The helper process.
-pub(crate) fn keeper() -> Fallible<Keeper> {
-    Keeper::start(Path::new(env!("CARGO_BIN_EXE_ftpwhy")), &traced()).map_err(|error| format!("keeper: {error}"))
+pub(crate) fn keeper(passive_range: Option<RangeInclusive<u16>>) -> Fallible<Keeper> {
+    let traced = Traced { control_ports: vec![21, 990], passive_range };
+    Keeper::start(Path::new(env!("CARGO_BIN_EXE_ftpwhy")), &traced).map_err(|error| format!("keeper: {error}"))
 }
 
 pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
@@ -39,7 +36,7 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
     load(world, case.rules)?;
     let fail = |error: &dyn std::fmt::Display| error.to_string();
     let mut tracer = Tracer::open().map_err(|error| fail(&error))?;
-    let mut keeper = keeper()?;
+    let mut keeper = keeper(case.control.is_none().then_some(DATA..=DATA + 9))?;
     let mut lines = Nflog::open().map_err(|error| fail(&error))?;
     keeper.ask(Request::Log).map_err(|error| fail(&error))?;
     keeper.ask(Request::Trace).map_err(|error| fail(&error))?;
@@ -51,12 +48,14 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
         _ => tracer.read(Time(1), dropped),
     })?;
     let expected = expected(world, &case.by)?;
+    let (later, _) = keeper.ruleset().map_err(|error| fail(&error))?;
     drop(keeper);
 
     let resolved = match case.by.tool {
         Tool::IptablesLegacy => dropped.rule,
         _ => ruleset.resolve(&dropped.rule).ok_or_else(|| format!("unknown: {:?}", dropped.rule))?,
     };
+    same("resolved later", &later.resolve(&resolved), &Some(resolved.clone()))?;
     same("the rule", &without_semicolons(resolved), &expected)?;
     same("the witness", &dropped.from, &Witness::Trace)?;
     same("translated", &dropped.translated.is_some(), &case.translated)?;
@@ -81,14 +80,16 @@ const CLEAR: &str = "nft flush ruleset; for tool in iptables-legacy ip6tables-le
 /// Loads rules in place of all others.
 fn load(world: &World, rules: &str) -> Fallible<()> {
     let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}");
-    let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules.clone() };
+    let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules };
     world.here(&format!("{CLEAR}\n{script}")).map(drop)
 }
 
 /// A control connection that teaches the kernel whom to follow, then the data connection.
 fn attempt(world: &World, case: &Case) -> Fallible<()> {
     let _listener = TcpListener::bind(("::", DATA)).map_err(|error| format!("port {DATA}: {error}"))?;
-    world.connect(case.control, case.v6, 21)?;
+    if let Some(control) = case.control {
+        world.connect(control, case.v6, 21)?;
+    }
     world.connect(case.data, case.v6, DATA)
 }
 

@@ -173,6 +173,9 @@ fn a_trace_line_of_the_older_iptables_names_a_rule_or_a_policy() {
     ] {
         assert_eq!(told(line), None, "{line}");
     }
+    let rule = ruleset.of_trace_line(Family::Ip, "TRACE: filter:FTP:rule:1 ").unwrap();
+    assert_eq!(ruleset.resolve(&rule), Some(rule.clone()));
+    assert_eq!(ruleset.resolve(&Rule { position: Some(2), ..rule }), None);
     assert_eq!(ruleset.of_trace_line(Family::Ip6, "TRACE: filter:FTP:rule:1 "), None);
 }
 
