@@ -203,3 +203,29 @@ impl Drop for Logger {
         let _ = fs::write(self.path, &self.before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(requests: &[u8]) -> Vec<u8> {
+        let mut answers = Vec::new();
+        let traced = Traced { control_ports: vec![21], passive_range: None };
+        keep(&traced, requests, &mut answers).expect("a list takes all");
+        answers
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        assert_eq!(answers(b"z"), b"\x01\0\0\0\x11122 is no request");
+        assert_eq!(answers(b""), b"");
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_its_package_and_what_it_would_tell() {
+        let missing = output("no-such-program", "nftables", &[], "the rules").expect_err("there is none");
+        assert_eq!(missing, "no-such-program is missing (package nftables): it would tell the rules");
+        let failed = output("false", "coreutils", &[], "the rules").expect_err("it fails");
+        assert!(failed.starts_with("false fails: ") && failed.ends_with("; it would tell the rules"), "{failed}");
+    }
+}
