@@ -1,6 +1,6 @@
 //! Floor 2: what Linux netfilter says about itself, read and put together.
 //!
-//! [`trace`] reads which rule dropped a packet, [`ruleset`] knows the text and the position of every rule, [`table`]
+//! [`trace`] reads which rule dropped a packet, [`log`] the same of the older iptables, [`ruleset`] knows the text and the position of every rule, [`table`]
 //! writes the rules that ask for the trace, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
 //! iptables(8) and `linux/netfilter/nf_tables.h`; read nft(8), "CHAINS" and "MONITOR" first.
 
@@ -9,6 +9,8 @@ use std::fmt;
 use crate::cite::Time;
 use crate::packet::{Endpoint, Flags};
 
+mod headers;
+pub mod log;
 pub mod netlink;
 pub mod ruleset;
 pub mod table;
@@ -161,9 +163,9 @@ pub enum Witness {
 pub struct Dropped {
     /// When it was known here.
     pub time: Time,
-    /// Sender as it came to this host, before any translation.
+    /// Sender as it came to this host, before any translation; of the older iptables: as it was when it was dropped.
     pub source: Endpoint,
-    /// Receiver as it came to this host, before any translation.
+    /// Receiver, likewise.
     pub destination: Endpoint,
     /// Sender and receiver as they were when it was dropped, if an address or a port was translated on the way.
     pub translated: Option<(Endpoint, Endpoint)>,

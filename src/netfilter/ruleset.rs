@@ -74,18 +74,45 @@ impl Ruleset {
         }
     }
 
-    /// A rule of nf_tables that is known by family, table, chain and handle, or the policy of a chain, with all that the
-    /// lists tell of it. None if there is no such rule, as when it was added after they were made.
+    /// A rule that is known by table, chain and handle, one of the older iptables by position, or the policy of a chain, with
+    /// all that the lists tell of it. None if there is no such rule, as when it was added after they were made.
+    ///
+    /// Handles and positions are given anew when a table is loaded anew. Only what lists of before and after the packet
+    /// resolve to the same is certain to be the rule that dropped it.
     pub fn resolve(&self, rule: &Rule) -> Option<Rule> {
+        let is_legacy = |tool| tool == Tool::IptablesLegacy;
         let is_it = |table: &&Table| {
-            table.tool != Tool::IptablesLegacy && (table.family, &table.name) == (rule.family, &rule.table)
+            (is_legacy(table.tool), table.family, &table.name) == (is_legacy(rule.tool), rule.family, &rule.table)
         };
         let table = self.tables.iter().find(is_it)?;
-        let Some(handle) = rule.handle else { return table.policy(&rule.chain) };
-        let position = table.chain(&rule.chain)?.rules.iter().position(|listed| listed.handle == Some(handle))?;
-        let found = table.rule(&rule.chain, position)?;
+        let rules = &table.chain(&rule.chain)?.rules;
+        let index = match (rule.handle, rule.position) {
+            (Some(handle), _) => rules.iter().position(|listed| listed.handle == Some(handle))?,
+            (None, Some(position)) => usize::try_from(position.checked_sub(1)?).ok()?,
+            (None, None) => return table.policy(&rule.chain),
+        };
+        let found = table.rule(&rule.chain, index)?;
         let hook = table.chain(&rule.base_chain).and_then(|chain| chain.hook);
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
+    }
+
+    /// The rules that drop and that counted packets since `earlier`, each with how many. A rule that counts nothing is never
+    /// among them, nor a policy.
+    pub fn counted_since(&self, earlier: &Ruleset) -> Vec<(Rule, u64)> {
+        let mut counted = Vec::new();
+        for table in &self.tables {
+            let is_same =
+                |other: &&Table| (other.tool, other.family, &other.name) == (table.tool, table.family, &table.name);
+            let before = earlier.tables.iter().find(is_same);
+            for chain in &table.chains {
+                let before = before.and_then(|table| table.chain(&chain.name)).map_or(&[][..], |chain| &chain.rules);
+                for (index, listed) in chain.rules.iter().enumerate().filter(|(_, listed)| drops(&listed.text)) {
+                    let more = listed.packets.unwrap_or(0).saturating_sub(listed.counted_before(before, index));
+                    counted.extend(table.rule(&chain.name, index).filter(|_| more > 0).map(|rule| (rule, more)));
+                }
+            }
+        }
+        counted
     }
 
     /// The rule that a TRACE line of the older iptables names, as `TRACE: filter:INPUT:rule:2 `, if that rule or policy
@@ -155,10 +182,24 @@ impl Table {
     }
 }
 
-/// Whether the target of a rule of iptables drops the packet.
+impl Listed {
+    /// What it had counted in an earlier list of its chain: found by its handle, or by its index where it has none.
+    fn counted_before(&self, earlier: &[Listed], index: usize) -> u64 {
+        let same = match self.handle {
+            Some(_) => earlier.iter().find(|listed| listed.handle == self.handle),
+            None => earlier.get(index).filter(|listed| listed.text == self.text),
+        };
+        same.and_then(|listed| listed.packets).unwrap_or(0)
+    }
+}
+
+/// Whether a rule drops every packet that it matches.
 fn drops(rule: &str) -> bool {
-    let mut words = words(rule).skip_while(|&word| word != "-j");
-    matches!(words.nth(1), Some("DROP" | "REJECT"))
+    let target = || words(rule).skip_while(|&word| word != "-j").nth(1);
+    match rule.starts_with("-A ") {
+        true => matches!(target(), Some("DROP" | "REJECT")),
+        false => words(rule).any(|word| word == "drop" || word == "reject"),
+    }
 }
 
 /// The words of a rule outside of quotes.

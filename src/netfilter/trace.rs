@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::mem;
 
+use super::headers::Headers;
 use super::netlink::{Message, attributes, long_number, messages, number, string};
 use super::{Dropped, Family, Rule, Tool, Witness};
-use crate::cite::{At, Time};
-use crate::packet::{Decoder, Endpoint, Flags, Frame, Packet};
+use crate::cite::Time;
 
 /// `NFNL_SUBSYS_NFTABLES`, `NFT_MSG_TRACE`.
 const TRACE: u16 = 10 << 8 | 17;
@@ -40,9 +40,6 @@ const DROP: u32 = 0;
 /// Traced packets that are remembered: two generations of this many, a few hundred bytes each. A packet is through in
 /// microseconds unless a program has it queued; tracing is limited to some thousand packets a second.
 const GENERATION: usize = 4096;
-
-/// Link type of a packet that begins with its IP header (`LINKTYPE_RAW`).
-const RAW_IP: u32 = 101;
 
 /// One record, as it stands in a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,27 +84,12 @@ impl<'a> Record<'a> {
         id.filter(|_| is_named).map(|id| Record { id, ..record })
     }
 
-    /// The segment whose headers it carries.
+    /// The segment whose headers it carries. The kernel gives no more than 40 bytes of the IP header: not all of an IPv4
+    /// header with many options.
     fn segment(&self) -> Option<Headers> {
-        let is_whole = match *self.network_header.first()? >> 4 {
-            4 => usize::from(self.network_header[0] & 15) * 4 == self.network_header.len(),
-            _ => true,
-        };
-        let bytes = [self.network_header, self.transport_header].concat();
-        let frame = Frame {
-            at: At::default(),
-            link_type: RAW_IP,
-            interface: 0,
-            direction: None,
-            bytes: &bytes,
-            original_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        };
-        match Decoder::new().decode(&frame) {
-            Packet::Segment(segment) if is_whole => {
-                Some(Headers { ends: (segment.source, segment.destination), flags: segment.flags, seq: segment.seq })
-            }
-            _ => None,
-        }
+        let first = *self.network_header.first()?;
+        let is_cut = first >> 4 == 4 && usize::from(first & 15) * 4 != self.network_header.len();
+        if is_cut { None } else { Headers::read(&[self.network_header, self.transport_header].concat()) }
     }
 
     fn is_drop(&self) -> bool {
@@ -122,14 +104,6 @@ fn verdict(nested: &[u8]) -> (Option<u32>, Option<&str>) {
         VERDICT_CHAIN => (code, string(value)),
         _ => (code, chain),
     })
-}
-
-/// What the headers of a segment tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Headers {
-    ends: (Endpoint, Endpoint),
-    flags: Flags,
-    seq: u32,
 }
 
 /// A packet on its way through the chains.
@@ -175,7 +149,7 @@ impl Trace {
         self.unreadable
     }
 
-    /// How many drops are not told since the packet's headers were never seen, or forgotten.
+    /// How many drops are not told: those of packets that are no TCP segments, and those whose headers were not seen.
     pub fn unknown(&self) -> u64 {
         self.unknown
     }

@@ -12,8 +12,8 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// A table for nft(8), or commands.
     pub(crate) rules: &'static str,
-    /// Who opens the control connection with whom.
-    pub(crate) control: (End, End),
+    /// Who opens the control connection with whom. If nobody does, all that is known is the passive range.
+    pub(crate) control: Option<(End, End)>,
     /// Who opens the data connection with whom.
     pub(crate) data: (End, End),
     pub(crate) v6: bool,
@@ -48,9 +48,13 @@ const fn ip6tables(chain: &'static str, position: Option<usize>) -> By {
     By { family: Family::Ip6, ..iptables(chain, position) }
 }
 
+const fn legacy(chain: &'static str, position: Option<usize>) -> By {
+    By { tool: Tool::IptablesLegacy, ..iptables(chain, position) }
+}
+
 const fn case(name: &'static str, rules: &'static str, data: (End, End), by: By) -> Case {
     let control = (Client, if matches!(data, (Server, _) | (_, Server)) { Server } else { Here });
-    Case { name, rules, control, data, v6: false, flags: Flags::SYN, translated: false, by }
+    Case { name, rules, control: Some(control), data, v6: false, flags: Flags::SYN, translated: false, by }
 }
 
 const fn v6(case: Case) -> Case {
@@ -186,7 +190,7 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Here),
         nft("forward", Some(1)),
     ) },
-    Case { control: (Client, Server), ..case(
+    Case { control: Some((Client, Server)), ..case(
         "nft-postrouting-snat",
         "table ip nat { chain post { type nat hook postrouting priority 100; policy accept;
          oifname server counter masquerade; } }
@@ -259,4 +263,58 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Server),
         ip6tables("FORWARD", None),
     )),
+    case(
+        "legacy-input-drop",
+        "iptables-legacy -A INPUT -p tcp --dport 21 -j ACCEPT
+         iptables-legacy -A INPUT -p tcp --dport 50021 -m comment --comment 'no -j \"ACCEPT\"' -j DROP",
+        (Client, Here),
+        legacy("INPUT", Some(2)),
+    ),
+    case(
+        "legacy-user-chain",
+        "iptables-legacy -N FTP; iptables-legacy -A FTP -p tcp --dport 21 -j RETURN
+         iptables-legacy -A FTP -p tcp --dport 50021 -j REJECT; iptables-legacy -A FORWARD -j FTP",
+        (Client, Server),
+        By { base_chain: "FORWARD", ..legacy("FTP", Some(2)) },
+    ),
+    case(
+        "legacy-output-policy",
+        "iptables-legacy -P OUTPUT DROP; iptables-legacy -A OUTPUT -p tcp --dport 21 -j ACCEPT
+         iptables-legacy -A OUTPUT -p tcp --sport 21 -j ACCEPT",
+        (Here, Client),
+        legacy("OUTPUT", None),
+    ),
+    case(
+        "legacy-raw-prerouting",
+        "iptables-legacy -t raw -A PREROUTING -p tcp --dport 50021 -j DROP",
+        (Client, Here),
+        By { table: "raw", ..legacy("PREROUTING", Some(1)) },
+    ),
+    v6(case(
+        "ip6-legacy-forward-reject",
+        "ip6tables-legacy -A FORWARD -p tcp --dport 21 -j ACCEPT
+         ip6tables-legacy -A FORWARD -p tcp --dport 50021 -j REJECT --reject-with tcp-reset",
+        (Client, Server),
+        By { family: Family::Ip6, ..legacy("FORWARD", Some(2)) },
+    )),
+    case(
+        "nft-behind-legacy",
+        "iptables-legacy -A INPUT -p tcp --dport 50021 -j ACCEPT
+         nft -f - <<'END'
+         table inet filter { chain input { type filter hook input priority 10; policy accept;
+         tcp dport 50021 counter drop; } }
+END",
+        (Client, Here),
+        nft("input", Some(1)),
+    ),
+    Case {
+        control: None,
+        ..case(
+            "passive-range",
+            "table inet filter { chain input { type filter hook input priority 0; policy accept;
+             tcp dport 50021 counter drop; } }",
+            (Client, Here),
+            nft("input", Some(1)),
+        )
+    },
 ];

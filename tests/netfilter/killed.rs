@@ -24,7 +24,7 @@ const PROCESSES: &str = "ps -eo stat,comm,args | grep -E '^[^Z]\\S* +(nft|ftpwhy
 
 /// Has the helper do all that must be undone, says so, and waits to be killed.
 pub(crate) fn main_process() -> ExitCode {
-    let asked = keeper().map(|mut keeper| {
+    let asked = keeper(None).map(|mut keeper| {
         let asked = keeper.ask(Request::Trace).and_then(|_| keeper.ask(Request::Log));
         println!("{}", asked.map_or_else(|error| error.to_string(), |_| "ready".to_owned()));
         sleep(Duration::from_secs(60));

@@ -69,18 +69,20 @@ fn run(filters: &[String]) -> bool {
             return false;
         }
     };
-    let mut results = Vec::new();
-    for case in cases::CASES.iter().filter(|case| wants(case.name)) {
-        results.push((case.name, trial::run(&world, case)));
+    let checks = cases::CASES.iter().map(|case| (case.name, Some(case))).chain([("killed", None)]);
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in checks.filter(|(name, _)| wants(name)) {
+        match case.map_or_else(|| killed::check(&world), |case| trial::run(&world, case)) {
+            Ok(()) => {
+                passed += 1;
+                println!("{name} ... ok");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("{name} ... FAILED\n{error}\n");
+            }
+        }
     }
-    if wants("killed") {
-        results.push(("killed", killed::check(&world)));
-    }
-    for (name, result) in &results {
-        println!("{name} ... {}", result.as_ref().map_or("FAILED", |()| "ok"));
-        result.as_ref().err().into_iter().for_each(|error| println!("{error}\n"));
-    }
-    let passed = results.iter().filter(|(_, result)| result.is_ok()).count();
-    println!("netfilter: {passed} passed, {} failed", results.len() - passed);
-    passed == results.len()
+    println!("netfilter: {passed} passed, {failed} failed");
+    failed == 0
 }

@@ -1,11 +1,14 @@
 //! Makes a case happen, once without and once with the trace.
 
+use std::io;
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ftpwhy::capture::live::keeper::{Keeper, Request};
+use ftpwhy::capture::live::nflog::Nflog;
 use ftpwhy::capture::live::tracer::Tracer;
 use ftpwhy::cite::Time;
 use ftpwhy::netfilter::table::Traced;
@@ -19,14 +22,10 @@ use crate::world::World;
 /// How long the kernel may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whose packets the tests trace.
-pub(crate) fn traced() -> Traced {
-    Traced { control_ports: vec![21, 990], passive_range: None }
-}
-
 /// The helper process.
-pub(crate) fn keeper() -> Fallible<Keeper> {
-    Keeper::start(Path::new(env!("CARGO_BIN_EXE_ftpwhy")), &traced()).map_err(|error| format!("keeper: {error}"))
+pub(crate) fn keeper(passive_range: Option<RangeInclusive<u16>>) -> Fallible<Keeper> {
+    let traced = Traced { control_ports: vec![21, 990], passive_range };
+    Keeper::start(Path::new(env!("CARGO_BIN_EXE_ftpwhy")), &traced).map_err(|error| format!("keeper: {error}"))
 }
 
 pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
@@ -37,16 +36,26 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
     load(world, case.rules)?;
     let fail = |error: &dyn std::fmt::Display| error.to_string();
     let mut tracer = Tracer::open().map_err(|error| fail(&error))?;
-    let mut keeper = keeper()?;
+    let mut keeper = keeper(case.control.is_none().then_some(DATA..=DATA + 9))?;
+    let mut lines = Nflog::open().map_err(|error| fail(&error))?;
+    keeper.ask(Request::Log).map_err(|error| fail(&error))?;
     keeper.ask(Request::Trace).map_err(|error| fail(&error))?;
     let (ruleset, absent) = keeper.ruleset().map_err(|error| fail(&error))?;
     attempt(world, case)?;
     let counted = counters(world)?;
-    let dropped = listen(&mut tracer, case)?;
+    let dropped = listen(case, |dropped| match case.by.tool {
+        Tool::IptablesLegacy => lines.read(Time(1), &ruleset, dropped),
+        _ => tracer.read(Time(1), dropped),
+    })?;
     let expected = expected(world, &case.by)?;
+    let (later, _) = keeper.ruleset().map_err(|error| fail(&error))?;
     drop(keeper);
 
-    let resolved = ruleset.resolve(&dropped.rule).ok_or_else(|| format!("unknown: {:?}", dropped.rule))?;
+    let resolved = match case.by.tool {
+        Tool::IptablesLegacy => dropped.rule,
+        _ => ruleset.resolve(&dropped.rule).ok_or_else(|| format!("unknown: {:?}", dropped.rule))?,
+    };
+    same("resolved later", &later.resolve(&resolved), &Some(resolved.clone()))?;
     same("the rule", &without_semicolons(resolved), &expected)?;
     same("the witness", &dropped.from, &Witness::Trace)?;
     same("translated", &dropped.translated.is_some(), &case.translated)?;
@@ -64,17 +73,23 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should_be: &T) -> Fa
     if is == should_be { Ok(()) } else { Err(format!("{what}: {is:#?}\n  should be: {should_be:#?}")) }
 }
 
+/// Leaves no rule.
+const CLEAR: &str = "nft flush ruleset; for tool in iptables-legacy ip6tables-legacy; do for table in filter raw; do \
+                     $tool -t $table -F; $tool -t $table -X; done; $tool -P OUTPUT ACCEPT; done";
+
 /// Loads rules in place of all others.
 fn load(world: &World, rules: &str) -> Fallible<()> {
     let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}");
-    let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules.clone() };
-    world.here(&format!("nft flush ruleset\n{script}")).map(drop)
+    let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules };
+    world.here(&format!("{CLEAR}\n{script}")).map(drop)
 }
 
 /// A control connection that teaches the kernel whom to follow, then the data connection.
 fn attempt(world: &World, case: &Case) -> Fallible<()> {
     let _listener = TcpListener::bind(("::", DATA)).map_err(|error| format!("port {DATA}: {error}"))?;
-    world.connect(case.control, case.v6, 21)?;
+    if let Some(control) = case.control {
+        world.connect(control, case.v6, 21)?;
+    }
     world.connect(case.data, case.v6, DATA)
 }
 
@@ -88,15 +103,16 @@ fn counters(world: &World) -> Fallible<String> {
         }
         !is_ours
     });
-    Ok(others.collect::<Vec<_>>().join("\n"))
+    let legacy = world.here("{ iptables-legacy-save -c; ip6tables-legacy-save -c; } | grep '^\\[' || true")?;
+    Ok(others.collect::<Vec<_>>().join("\n") + &legacy)
 }
 
 /// The segment that the trace says was dropped; the first of several.
-fn listen(tracer: &mut Tracer, case: &Case) -> Fallible<Dropped> {
+fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>) -> Fallible<Dropped> {
     let mut dropped = Vec::new();
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        tracer.read(Time(1), &mut dropped).map_err(|error| format!("trace: {error}"))?;
+        read(&mut dropped).map_err(|error| format!("trace: {error}"))?;
         let is_it = |dropped: &&Dropped| {
             let port =
                 if case.flags == Flags::SYN | Flags::ACK { dropped.source.port } else { dropped.destination.port };
@@ -113,16 +129,22 @@ fn listen(tracer: &mut Tracer, case: &Case) -> Fallible<Dropped> {
 /// The rule as the tools list it.
 fn expected(world: &World, by: &By) -> Fallible<Rule> {
     let By { tool, family, table, chain, base_chain, position } = *by;
-    let base = world.here(&format!("nft list chain {family} {table} {base_chain}"))?;
-    let hook = base.split_once(" hook ").and_then(|(_, rest)| Hook::of_name(rest.split(' ').next()?));
-    let listed = position.map(|position| nft_rule(world, by, position)).transpose()?;
+    let (hook, listed) = match tool {
+        Tool::IptablesLegacy => (Hook::of_name(base_chain), None),
+        _ => {
+            let base = world.here(&format!("nft list chain {family} {table} {base_chain}"))?;
+            let hook = base.split_once(" hook ").and_then(|(_, rest)| Hook::of_name(rest.split(' ').next()?));
+            (hook, position.map(|position| nft_rule(world, by, position)).transpose()?)
+        }
+    };
     let text = match (&listed, tool) {
         (Some((text, _)), Tool::Nft) => text.clone(),
         (None, Tool::Nft) => "policy drop".to_owned(),
         (_, _) => {
-            let tool = if family == Family::Ip6 { "ip6tables-nft" } else { "iptables-nft" };
+            let program = if family == Family::Ip6 { "ip6tables" } else { "iptables" };
+            let kind = if tool == Tool::IptablesLegacy { "legacy" } else { "nft" };
             // The first line is the chain itself, with its policy if it has one.
-            let list = world.here(&format!("{tool} -t {table} -S {chain}"))?;
+            let list = world.here(&format!("{program}-{kind} -t {table} -S {chain}"))?;
             list.lines().nth(position.unwrap_or(0)).unwrap_or_default().to_owned()
         }
     };

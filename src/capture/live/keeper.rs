@@ -78,7 +78,8 @@ pub struct Keeper {
 impl Keeper {
     /// Starts it: `program`, which is this one, with the hidden subcommand `keeper`.
     ///
-    /// It gets a process group of its own, so that an interrupt from the terminal ends the main process only.
+    /// It gets a process group of its own, so that an interrupt from the terminal ends the main process only. A signal that
+    /// is sent to the helper itself ends it at once: the table of the trace goes with it, but the logger stays as it is.
     ///
     /// # Errors
     /// The program cannot be run.

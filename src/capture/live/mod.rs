@@ -6,6 +6,7 @@
 
 mod interfaces;
 pub mod keeper;
+pub mod nflog;
 mod sniffer;
 pub mod tracer;
 mod writer;

@@ -36,11 +36,7 @@ impl Tracer {
     /// # Errors
     /// The kernel has no nf_tables, or the process lacks `CAP_NET_ADMIN`.
     pub fn open() -> io::Result<Tracer> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))?;
-        // Where the right to exceed the system's limit lacks, binding fails, too.
-        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
-        bind(&socket, &SocketAddrNetlink::new(0, NFTRACE))?;
+        let socket = netlink_socket(NFTRACE)?;
         Ok(Tracer { socket, trace: Trace::new(), overruns: 0 })
     }
 
@@ -71,6 +67,16 @@ impl Tracer {
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
+}
+
+/// A socket for netfilter's messages that does not block, with a mask of groups to hear.
+pub(super) fn netlink_socket(groups: u32) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))?;
+    // Where the right to exceed the system's limit lacks, binding or the first request fails, too.
+    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
 }
 
 /// Readable when there are messages.

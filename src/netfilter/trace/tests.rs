@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::packet::Flags;
 
 /// Records of Linux 6.18 about one SYN to `127.0.0.1:21` with the rules `tcp dport 21 jump ftp` (handle 3) in chain input
 /// and `ip saddr 127.0.0.1 counter drop` (handle 4) in chain ftp, from the rule that asked for the trace on.

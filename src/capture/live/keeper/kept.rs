@@ -5,6 +5,10 @@ use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
+
 use super::{DONE, REFUSED, REQUESTS, Request};
 use crate::netfilter::table::{Traced, trace_table};
 
@@ -22,6 +26,7 @@ const NFLOG: &str = "nfnetlink_log";
 /// # Errors
 /// The answers cannot be written, or the requests not read: the main process is gone. All is undone then as well.
 pub fn keep(traced: &Traced, requests: impl BufRead, mut answers: impl Write) -> io::Result<()> {
+    hand_on_rights();
     let mut held = Held { traced, table: None, loggers: Vec::new() };
     for byte in requests.bytes() {
         let byte = byte?;
@@ -57,10 +62,10 @@ impl Held<'_> {
             Request::Nft => output("nft", "nftables", &["-t", "-a", "list", "ruleset"], HANDLES),
             Request::IptablesNft => output("iptables-nft-save", "iptables", &["-c"], WORDS),
             Request::Ip6tablesNft => output("ip6tables-nft-save", "iptables", &["-c"], WORDS),
-            Request::IptablesLegacy if has_tables("ip_tables_names") => {
+            Request::IptablesLegacy if has_tables("ip_tables_names")? => {
                 output("iptables-legacy-save", "iptables", &["-c"], OLDER)
             }
-            Request::Ip6tablesLegacy if has_tables("ip6_tables_names") => {
+            Request::Ip6tablesLegacy if has_tables("ip6_tables_names")? => {
                 output("ip6tables-legacy-save", "iptables", &["-c"], OLDER)
             }
             Request::IptablesLegacy | Request::Ip6tablesLegacy => Ok(String::new()),
@@ -83,8 +88,23 @@ impl Held<'_> {
 }
 
 /// Whether the kernel has tables of the older iptables; to ask the program would load the kernel's modules.
-fn has_tables(names: &str) -> bool {
-    fs::read(Path::new("/proc/net").join(names)).is_ok_and(|names| !names.is_empty())
+fn has_tables(names: &str) -> Result<bool, String> {
+    let path = Path::new("/proc/net").join(names);
+    match fs::read(&path) {
+        Ok(names) => Ok(!names.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}; it would tell whether the older iptables has rules", path.display())),
+    }
+}
+
+/// Lets the programs that this one runs have `CAP_NET_ADMIN`, if it has it from its own file rather than from root. Where it
+/// lacks, they say so.
+fn hand_on_rights() {
+    let handed_on = capabilities(None).and_then(|sets| {
+        let inheritable = sets.inheritable | (sets.permitted & CapabilitySet::NET_ADMIN);
+        set_capabilities(None, CapabilitySets { inheritable, ..sets })
+    });
+    let _ = handed_on.and_then(|()| configure_capability_in_ambient_set(CapabilitySet::NET_ADMIN, true));
 }
 
 /// The program in one of the [`FOLDERS`].
@@ -181,5 +201,31 @@ impl Logger {
 impl Drop for Logger {
     fn drop(&mut self) {
         let _ = fs::write(self.path, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(requests: &[u8]) -> Vec<u8> {
+        let mut answers = Vec::new();
+        let traced = Traced { control_ports: vec![21], passive_range: None };
+        keep(&traced, requests, &mut answers).expect("a list takes all");
+        answers
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        assert_eq!(answers(b"z"), b"\x01\0\0\0\x11122 is no request");
+        assert_eq!(answers(b""), b"");
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_its_package_and_what_it_would_tell() {
+        let missing = output("no-such-program", "nftables", &[], "the rules").expect_err("there is none");
+        assert_eq!(missing, "no-such-program is missing (package nftables): it would tell the rules");
+        let failed = output("false", "coreutils", &[], "the rules").expect_err("it fails");
+        assert!(failed.starts_with("false fails: ") && failed.ends_with("; it would tell the rules"), "{failed}");
     }
 }
