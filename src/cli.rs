@@ -166,6 +166,9 @@ pub struct CaptureArgs {
     /// Capture only packets that pass this filter, too (pcap-filter(7))
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
+    /// Have this host's netfilter name the rule that drops a packet (needs CAP_NET_ADMIN and nft)
+    #[arg(long)]
+    pub trace: bool,
     /// Keep what is captured in this file (pcapng), for replay
     #[arg(short, long, value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -294,7 +297,14 @@ impl CaptureArgs {
             filter: self.filter.clone(),
         };
         let passive_range = sessions.passive_range.clone();
-        Watch { capture, passive_range, write: self.write.clone(), duration: None, until_failure: false }
+        Watch {
+            capture,
+            passive_range,
+            write: self.write.clone(),
+            duration: None,
+            until_failure: false,
+            trace: self.trace,
+        }
     }
 }
 

@@ -184,7 +184,8 @@ mod live {
     impl Sink for Live<'_> {
         type Error = io::Error;
 
-        fn ready(&mut self, sniffer: &Sniffer) -> io::Result<()> {
+        fn ready(&mut self, sniffer: &Sniffer, absent: &[String]) -> io::Result<()> {
+            absent.iter().for_each(|line| eprintln!("ftpwhy: {line}"));
             match self.command.take() {
                 Some((command, stop)) => start(&command, stop),
                 None => {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::capture::live::{self, LiveError, Sniffer, Writer};
+use crate::capture::live::{self, LiveError, Netfilter, Sniffer, Writer};
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
+use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
 use crate::session::join::{Session, join, same_connection};
@@ -35,6 +36,8 @@ pub struct Watch {
     pub duration: Option<Duration>,
     /// Ends with the first failure.
     pub until_failure: bool,
+    /// Asks netfilter of this host which rule drops what.
+    pub trace: bool,
 }
 
 /// Takes what is found while it happens.
@@ -42,8 +45,8 @@ pub trait Sink {
     /// Why it cannot go on.
     type Error;
 
-    /// The capture is running: what happens from now on is seen.
-    fn ready(&mut self, sniffer: &Sniffer) -> Result<(), Self::Error>;
+    /// The capture is running: what happens from now on is seen. `absent` tells what cannot be had, a line each.
+    fn ready(&mut self, sniffer: &Sniffer, absent: &[String]) -> Result<(), Self::Error>;
 
     /// Transfers of a session that goes on; the first `told` were told before.
     fn so_far(&mut self, found: Found<'_>) -> Result<(), Self::Error>;
@@ -83,10 +86,11 @@ const GRACE: Duration = Duration::from_secs(1);
 pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
     let mut sniffer = Sniffer::open(&watch.capture)?;
     let mut writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
-    if let Err(error) = sink.ready(&sniffer) {
+    let mut watcher = Watcher::new(watch, &sniffer);
+    let absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
+    if let Err(error) = sink.ready(&sniffer, &absent) {
         return Ok(Err(error));
     }
-    let mut watcher = Watcher::new(watch, &sniffer);
     let end = watch.duration.map(|duration| Instant::now() + duration);
     let mut notes = Vec::new();
     loop {
@@ -105,6 +109,7 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
         if took < AT_ONCE {
             watcher.advance(before);
         }
+        notes.extend(watcher.hear(now()));
         if let Err(error) = watcher.tell(sink) {
             return Ok(Err(error));
         }
@@ -147,6 +152,7 @@ struct Told {
 
 struct Watcher {
     legs: Legs,
+    netfilter: Option<Netfilter>,
     placings: Vec<Placing>,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
@@ -174,11 +180,38 @@ impl Watcher {
             placings: vec![Placing::Own(sniffer.own_addresses().into()); legs.len()],
             taps: vec![facts; legs.len()],
             legs: Legs::new(legs, &config),
+            netfilter: None,
             told: HashMap::new(),
             sessions: 0,
             frames: 0,
             failed: false,
         }
+    }
+
+    /// Has the kernel trace what matters; returns what cannot be had.
+    fn trace(&mut self, watch: &Watch) -> Vec<String> {
+        let control_ports = watch.capture.control_ports.clone();
+        match Netfilter::trace(&Traced { control_ports, passive_range: watch.passive_range.clone() }) {
+            Ok((netfilter, absent)) => {
+                self.netfilter = Some(netfilter);
+                absent
+            }
+            Err(why) => vec![why],
+        }
+    }
+
+    /// Takes what netfilter has told. If that ends, it is said once, and the rest goes on.
+    fn hear(&mut self, now: Time) -> Option<Note> {
+        let error = self.netfilter.as_mut()?.read(now).err()?;
+        self.netfilter = None;
+        Some(Note { text: format!("netfilter tells no more: {error}"), unreadable: false })
+    }
+
+    /// Brings the drops of this host up to date where they are needed; true if there are new ones.
+    fn ask_netfilter(&mut self) -> bool {
+        let Some(Ok(Some(dropped))) = self.netfilter.as_mut().map(Netfilter::news) else { return false };
+        self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
+        true
     }
 
     /// Takes the frames that are there; returns how many.
@@ -277,7 +310,10 @@ impl Watcher {
             Told { session: self.sessions, transfers: 0 }
         });
         session.number = number;
-        let judgement = judge(&session, &self.taps);
+        let mut judgement = judge(&session, &self.taps);
+        if judgement.has_failure() && self.ask_netfilter() {
+            judgement = judge(&session, &self.taps);
+        }
         self.failed |= judgement.has_failure();
         say(Found { session: &session, judgement: &judgement, taps: &self.taps, told })?;
         let views = session.sights.iter().filter_map(|sight| sight.view.as_ref());

@@ -140,10 +140,37 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Where it stands, for people: `rule 4 of the chain INPUT (iptables, table filter)`.
+    pub fn place(&self) -> String {
+        let tool = match self.tool {
+            Tool::Nft => format!("nft, table {} {}", self.family, self.table),
+            Tool::IptablesNft => format!("{}, table {}", self.program(), self.table),
+            Tool::IptablesLegacy => format!("{}-legacy, table {}", self.program(), self.table),
+        };
+        let what = match (self.position, self.handle) {
+            (Some(position), _) => format!("rule {position}"),
+            (None, Some(handle)) => format!("the rule with handle {handle}"),
+            (None, None) => "the policy".to_owned(),
+        };
+        format!("{what} of the chain {} ({tool})", self.chain)
+    }
+
+    fn program(&self) -> &'static str {
+        if self.family == Family::Ip6 { "ip6tables" } else { "iptables" }
+    }
+
     /// Whether it answers the packet that it drops (`reject`, `-j REJECT`).
     pub fn rejects(&self) -> bool {
         let is_reject = |word: &str| word == "reject" || word == "REJECT";
         ruleset::words(&self.text).any(is_reject)
+    }
+}
+
+/// Where it stands, and its text.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place())?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ", `{}`,", self.text) }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::report::escape::{is_harmless, is_plain};
 use crate::report::facts;
 use crate::report::time::Rfc3339;
 use crate::report::timeline::{Moment, Threads, Told, moments};
-use crate::report::words::{Names, summary};
+use crate::report::words::{self, Names, summary};
 use crate::session::join::Session;
 use crate::session::view::{CONTROL, Transfer, View};
-use crate::verdict::{Case, Evidence, Judgement, Outcome, TapFacts, Verdict};
+use crate::verdict::{Case, Evidence, Judgement, Named, Outcome, TapFacts, Verdict};
 
 /// The form's name and number.
 const SCHEMA: &str = "ftpwhy.session/1";
@@ -232,8 +232,7 @@ struct Diagnosis<'a> {
     device: Option<IpAddr>,
     mechanism: &'static str,
     lost: Option<&'static str>,
-    /// What the host's own packet filter says; a replay of captures has no such host.
-    netfilter: Option<()>,
+    netfilter: Option<NetfilterObject<'a>>,
     confidence: &'static str,
     evidence: Vec<EvidenceObject<'a>>,
     remedies: Vec<RemedyObject<'a>>,
@@ -251,7 +250,7 @@ fn diagnosis<'a>(case: Case<'a>, verdict: Option<&'a Verdict>) -> Option<Diagnos
         device: finding.device,
         mechanism: names::mechanism(finding.mechanism),
         lost: finding.lost.map(names::lost),
-        netfilter: None,
+        netfilter: verdict.netfilter.as_ref().map(netfilter_object),
         confidence: names::confidence(finding.confidence),
         evidence: by_time(case, &finding.evidence).map(|evidence| evidence_object(case, evidence)).collect(),
         remedies: verdict
@@ -264,6 +263,34 @@ fn diagnosis<'a>(case: Case<'a>, verdict: Option<&'a Verdict>) -> Option<Diagnos
             })
             .collect(),
     })
+}
+
+#[derive(Serialize)]
+struct NetfilterObject<'a> {
+    host: &'static str,
+    family: String,
+    table: &'a str,
+    chain: &'a str,
+    hook: Option<String>,
+    rule: &'a str,
+    handle: Option<u64>,
+    position: Option<u32>,
+    from: &'static str,
+}
+
+fn netfilter_object(named: &Named) -> NetfilterObject<'_> {
+    let rule = &named.rule;
+    NetfilterObject {
+        host: names::host(named.on),
+        family: rule.family.to_string(),
+        table: &rule.table,
+        chain: &rule.chain,
+        hook: rule.hook.map(|hook| hook.to_string()),
+        rule: &rule.text,
+        handle: rule.handle,
+        position: rule.position,
+        from: names::witness(named.from),
+    }
 }
 
 #[derive(Serialize)]
@@ -295,10 +322,14 @@ fn by_time<'a>(case: Case<'a>, evidence: &'a [Evidence]) -> impl Iterator<Item =
 
 fn evidence_object<'a>(case: Case<'a>, evidence: &'a Evidence) -> EvidenceObject<'a> {
     let names = Names::of(case);
+    let packet = evidence.at.filter(|_| evidence.witness.is_none());
     EvidenceObject {
-        tap: names.tap(evidence.sight),
-        frame: evidence.at.map(|at| at.frame),
-        file: evidence.at.and_then(|at| names.rotated(evidence.sight, at)),
+        tap: match evidence.witness {
+            Some(witness) => words::source(witness),
+            None => names.tap(evidence.sight),
+        },
+        frame: packet.map(|at| at.frame),
+        file: packet.and_then(|at| names.rotated(evidence.sight, at)),
         time: evidence.at.map(|at| at.time).or(evidence.until).map(Rfc3339),
         text: &evidence.text,
     }

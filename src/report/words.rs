@@ -8,6 +8,7 @@ mod region;
 use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::netfilter::{Rule, Witness};
 use crate::session::place::{Standing, Why};
 use crate::tcp::connection::Role;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
@@ -107,7 +108,18 @@ pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> String {
             format!("{says} The receiver's own program does not read; no firewall is to blame.")
         }
         (_, None) => format!("{says} Nobody on the path is to blame."),
-        (_, Some(stretch)) => sentence(&Blame::of(case, verdict, stretch)),
+        (_, Some(stretch)) => {
+            let blame = Blame::of(case, verdict, stretch);
+            verdict.netfilter.as_ref().map_or_else(|| sentence(&blame), |named| by_rule(&blame, &named.rule))
+        }
+    }
+}
+
+/// How netfilter's word is cited where a packet would be by its tap.
+pub(super) fn source(witness: Witness) -> &'static str {
+    match witness {
+        Witness::Trace => "nft:trace",
+        Witness::Counter | Witness::Ruleset => "rules",
     }
 }
 
@@ -227,6 +239,13 @@ fn sentence(blame: &Blame<'_>) -> String {
             blame.verdict.rule.says.to_owned()
         }
     }
+}
+
+/// The host's netfilter names the rule.
+fn by_rule(blame: &Blame<'_>, rule: &Rule) -> String {
+    let actor = capitalised(blame.region.actor(blame.names, "firewall").trim_end_matches(','));
+    let verb = if rule.rejects() { "rejected" } else { "dropped" };
+    format!("{actor} {verb} {}: {}.", blame.what(), rule.place())
 }
 
 fn dropped(blame: &Blame<'_>) -> String {

@@ -9,6 +9,7 @@ mod control;
 mod healthy;
 mod narrower;
 mod negotiation;
+mod netfilter;
 mod opening;
 mod outcome;
 mod passage;
@@ -22,9 +23,11 @@ use std::net::IpAddr;
 
 use crate::cite::{At, Time};
 use crate::line::{Owner, Stretch};
+use crate::netfilter::{Dropped, Witness};
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::Case;
+pub use netfilter::Named;
 pub use passage::OPENINGS_FILTER;
 pub use remedy::Remedy;
 pub use rules::{RULES, Rule};
@@ -49,6 +52,8 @@ pub struct TapFacts {
     pub lost: u64,
     /// What the tracker counted.
     pub census: Census,
+    /// What netfilter on this host dropped, as far as it was asked and told, in order of time.
+    pub dropped: Vec<Dropped>,
 }
 
 /// How a transfer ended.
@@ -132,6 +137,8 @@ pub struct Evidence {
     pub at: Option<At>,
     /// For an absence: the end of the wait, on that tap's clock.
     pub until: Option<Time>,
+    /// Netfilter on the tap's host says it, and by this; no packet is pointed at then.
+    pub witness: Option<Witness>,
     /// What was seen or not seen.
     pub text: String,
 }
@@ -166,6 +173,8 @@ pub struct Verdict {
     pub finding: Finding,
     /// Whose part of the line is to blame.
     pub owner: Owner,
+    /// The rule of a host's netfilter that dropped the packet, if that is known.
+    pub netfilter: Option<Named>,
     /// What would narrow it further; none if nothing would.
     pub narrower: Option<String>,
     /// What to do.
@@ -230,10 +239,11 @@ fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
 }
 
 fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
+    let (finding, netfilter) = netfilter::ask(case, finding);
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);
-    let narrower = narrower::what_would_narrow(case, &finding);
-    let remedies = remedy::remedies(case, rule, &finding, owner);
-    Verdict { rule, finding, owner, narrower, remedies }
+    let narrower = netfilter.is_none().then(|| narrower::what_would_narrow(case, &finding)).flatten();
+    let remedies = remedy::remedies(case, rule, &finding, owner, netfilter.as_ref());
+    Verdict { rule, finding, owner, netfilter, narrower, remedies }
 }

@@ -407,7 +407,7 @@ fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, towar
     let until = case.session.view(sight)?.last_at.time;
     let text = format!("nothing answers the {what}: no SYN-ACK, RST or ICMP error", what = what);
     let text = if what == "SYN-ACK" { "no acknowledgement follows the SYN-ACK".to_owned() } else { text };
-    Some(Evidence { sight, at: Some(leg.first), until: Some(until), text })
+    Some(Evidence { sight, at: Some(leg.first), until: Some(until), witness: None, text })
 }
 
 /// What the tap behind did not see.
@@ -421,6 +421,7 @@ fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Eviden
         sight,
         at: None,
         until: Some(until),
+        witness: None,
         text: format!("{what}; looked for it for {}", seconds(from, until)),
     }
 }

@@ -6,6 +6,7 @@
 
 mod interfaces;
 pub mod keeper;
+mod netfilter;
 pub mod nflog;
 mod sniffer;
 pub mod tracer;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use interfaces::{Interface, address_toward, interfaces};
+pub use netfilter::Netfilter;
 pub use sniffer::{Options, Sniffer};
 pub use writer::Writer;
 

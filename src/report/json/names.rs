@@ -1,6 +1,7 @@
 //! The closed lists of the machine-readable form: one function a list.
 
 use crate::line::{Owner, Place, Side};
+use crate::netfilter::Witness;
 use crate::report::facts::{ClosedBy, Fate};
 use crate::session::place::{Standing, Why};
 use crate::session::view::EventKind;
@@ -39,6 +40,22 @@ pub(super) fn owner(owner: Owner) -> &'static str {
         Owner::BeyondServer => "beyond-server",
         Owner::None => "none",
         Owner::Unknown => "unknown",
+    }
+}
+
+pub(super) fn host(on: Place) -> &'static str {
+    match on {
+        Place::Client => "client",
+        Place::Server => "server",
+        Place::Between | Place::Unknown => "router",
+    }
+}
+
+pub(super) fn witness(witness: Witness) -> &'static str {
+    match witness {
+        Witness::Trace => "trace",
+        Witness::Counter => "counter",
+        Witness::Ruleset => "ruleset",
     }
 }
 

@@ -167,10 +167,13 @@ fn option<T: ToString>(word: &str, value: Option<T>) -> String {
 }
 
 fn accept_iptables(pass: &Pass) -> String {
+    format!("{} -I {}{} -j ACCEPT", pass.family.iptables(), pass.chain.iptables(), match_iptables(pass))
+}
+
+/// The SYN in the words of iptables(8), with a blank before.
+pub(super) fn match_iptables(pass: &Pass) -> String {
     format!(
-        "{} -I {}{}{} -p tcp{} --dport {} -j ACCEPT",
-        pass.family.iptables(),
-        pass.chain.iptables(),
+        "{}{} -p tcp{} --dport {}",
         option("-s ", pass.source),
         option("-d ", pass.destination),
         option("--sport ", pass.source_port),
@@ -179,10 +182,14 @@ fn accept_iptables(pass: &Pass) -> String {
 }
 
 fn accept_nft(pass: &Pass) -> String {
+    format!("nft insert rule inet filter {}{} accept", pass.chain.nft(), match_nft(pass))
+}
+
+/// The SYN in the words of nft(8), with a blank before.
+pub(super) fn match_nft(pass: &Pass) -> String {
     let ip = pass.family.nft();
     format!(
-        "nft insert rule inet filter {}{}{}{} tcp dport {} accept",
-        pass.chain.nft(),
+        "{}{}{} tcp dport {}",
         option(&format!("{ip} saddr "), pass.source),
         option(&format!("{ip} daddr "), pass.destination),
         option("tcp sport ", pass.source_port),

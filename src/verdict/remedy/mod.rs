@@ -1,11 +1,12 @@
 //! What to do about a verdict: the text, and the exact commands with the session's own ports and addresses.
 //!
-//! `PLANS` has a row for every rule: the plan that turns its finding into remedies, likeliest first. `scene` says who is
-//! suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
+//! `PLANS` has a row for every rule: the plan that turns its finding into remedies, likeliest first. `named` speaks
+//! of the very rule where that is known. `scene` says who is suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
 //! packet filters. Nothing that an end said goes into a command but numbers and parsed addresses.
 
 mod address;
 mod firewall;
+mod named;
 mod path;
 mod program;
 mod scene;
@@ -13,7 +14,7 @@ mod stall;
 
 use crate::line::Owner;
 use crate::verdict::case::Case;
-use crate::verdict::{Finding, Rule};
+use crate::verdict::{Finding, Named, Rule};
 use scene::{On, Scene};
 
 /// One thing to do.
@@ -47,10 +48,17 @@ impl Remedy {
 const MAX_REMEDIES: usize = 4;
 
 /// What to do about a finding, likeliest first.
-pub(super) fn remedies(case: &Case<'_>, rule: &Rule, finding: &Finding, owner: Owner) -> Vec<Remedy> {
+pub(super) fn remedies(
+    case: &Case<'_>,
+    rule: &Rule,
+    finding: &Finding,
+    owner: Owner,
+    named: Option<&Named>,
+) -> Vec<Remedy> {
     let scene = Scene { case, finding, owner };
     let plan = PLANS.iter().find(|(id, _)| *id == rule.id).map(|(_, plan)| plan);
-    let mut remedies = plan.map(|plan| plan(&scene)).unwrap_or_default();
+    let mut remedies: Vec<Remedy> = named.and_then(|named| named::before(&scene, named)).into_iter().collect();
+    remedies.extend(plan.map(|plan| plan(&scene)).unwrap_or_default());
     remedies.truncate(MAX_REMEDIES);
     remedies
 }

@@ -1,0 +1,124 @@
+//! What netfilter on the hosts of the taps says about a packet that was lost: the kernel's own word, which names the rule.
+//!
+//! It is believed where the host lies within the stretch that the packets tell; then the host is the stretch.
+
+use crate::cite::At;
+use crate::line::{Place, Point, Side, Stretch};
+use crate::netfilter::{Dropped, Rule, Witness};
+use crate::packet::Endpoint;
+use crate::session::join::JoinedAttempt;
+use crate::verdict::case::Case;
+use crate::verdict::{Confidence, Evidence, Finding, Lost};
+
+/// The rule that dropped the packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Whose host it is on.
+    pub on: Place,
+    /// The rule.
+    pub rule: Rule,
+    /// How that is known.
+    pub from: Witness,
+}
+
+/// A finding with what netfilter adds to it.
+pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
+    let Some(told) = told(case, &finding) else { return (finding, None) };
+    let Told { sight, own, lost, dropped } = told;
+    let named = Named { on: case.place(sight), rule: dropped.rule.clone(), from: dropped.from };
+    let mut evidence = finding.evidence;
+    let at = Some(At { time: dropped.time, ..At::default() });
+    evidence.push(Evidence { sight, at, until: None, witness: Some(dropped.from), text: words(dropped) });
+    let confidence = match dropped.from {
+        Witness::Trace => Confidence::Certain,
+        Witness::Counter | Witness::Ruleset => finding.confidence,
+    };
+    (Finding { stretch: Some(own), lost: Some(lost), confidence, evidence, ..finding }, Some(named))
+}
+
+/// A drop that explains a finding.
+struct Told<'a> {
+    sight: usize,
+    own: Stretch,
+    lost: Lost,
+    dropped: &'a Dropped,
+}
+
+fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
+    let (stretch, lost) = (finding.stretch?, finding.lost?);
+    (0..case.session.sights.len()).find_map(|sight| {
+        let own = host(case, sight).filter(|own| stretch.hull(*own) == stretch)?;
+        let drops = case.facts(sight).dropped.iter().rev();
+        drops.filter_map(|dropped| Some((dropped, lost_by(case, lost, dropped)?))).next().map(|(dropped, lost)| Told {
+            sight,
+            own,
+            lost,
+            dropped,
+        })
+    })
+}
+
+/// The part of the line that is the host of this tap.
+fn host(case: &Case<'_>, sight: usize) -> Option<Stretch> {
+    let tap = Point::Tap(sight);
+    match case.place(sight) {
+        Place::Client => Some(Stretch { from: Point::Client, to: tap }),
+        Place::Server => Some(Stretch { from: tap, to: Point::Server }),
+        Place::Between => {
+            let is_other_leg = |other: &usize| case.facts(*other).capture == case.facts(sight).capture;
+            let other = (sight + 1..case.session.sights.len()).find(is_other_leg)?;
+            Some(Stretch { from: tap, to: Point::Tap(other) })
+        }
+        Place::Unknown => None,
+    }
+}
+
+/// What was lost with this segment, if it is one of those that the finding misses: of an opening that nothing answered, the
+/// answer may be what was dropped.
+fn lost_by(case: &Case<'_>, lost: Lost, dropped: &Dropped) -> Option<Lost> {
+    let (syn, ack) = (dropped.flags.syn(), dropped.flags.ack());
+    let is_control = matches!(lost, Lost::ControlSyn | Lost::ControlSynAck | Lost::ControlSegments);
+    let lost = match (lost, syn, ack) {
+        (Lost::ControlSyn | Lost::DataSyn, true, false) => lost,
+        (Lost::ControlSyn | Lost::ControlSynAck, true, true) => Lost::ControlSynAck,
+        (Lost::DataSyn | Lost::DataSynAck, true, true) => Lost::DataSynAck,
+        (Lost::ControlSegments | Lost::DataSegments, false, _) => lost,
+        (_, _, _) => return None,
+    };
+    let seen = if is_control { known(case, None) } else { data(case) };
+    let ends = [Some((dropped.source, dropped.destination)), dropped.translated];
+    let toward_listener = |ends: (Endpoint, Endpoint)| if ack && syn { (ends.1, ends.0) } else { ends };
+    let is_it = |ends: (Endpoint, Endpoint)| {
+        let ends = toward_listener(ends);
+        seen.contains(&ends) || (!syn && seen.contains(&(ends.1, ends.0))) || (!is_control && agreed(case, ends))
+    };
+    ends.into_iter().flatten().any(is_it).then_some(lost)
+}
+
+/// Opener and listener of a connection, as the taps saw them.
+fn known<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Vec<(Endpoint, Endpoint)> {
+    case.each_connection(which).map(|(_, connection)| (connection.opener, connection.listener)).collect()
+}
+
+fn data(case: &Case<'_>) -> Vec<(Endpoint, Endpoint)> {
+    case.attempts().iter().flat_map(|joined| known(case, Some(joined))).collect()
+}
+
+/// No tap saw the connection, and these are the ends that were agreed for it.
+fn agreed(case: &Case<'_>, (opener, listener): (Endpoint, Endpoint)) -> bool {
+    let Some(negotiation) = case.negotiation().filter(|_| case.attempts().is_empty()) else { return false };
+    let Some(offered) = negotiation.offered.filter(|offered| offered.port == listener.port) else { return false };
+    let listens = negotiation.mode.listener();
+    let has = |side: Side, ip| (0..case.session.sights.len()).any(|sight| case.address(sight, side) == Some(ip));
+    has(!listens, opener.ip) && (has(listens, listener.ip) || offered.address == Some(listener.ip))
+}
+
+fn words(dropped: &Dropped) -> String {
+    let (source, destination) = (dropped.source, dropped.destination);
+    let kind = match (dropped.flags.syn(), dropped.flags.ack()) {
+        (true, false) => "SYN",
+        (true, true) => "SYN-ACK",
+        (false, _) => "segment",
+    };
+    format!("{} drops the {kind} {source} > {destination}", dropped.rule)
+}
