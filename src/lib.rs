@@ -13,7 +13,7 @@
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp                    connections and streams | commands and replies
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line   cite   few   count     taps and stretches | time and frame | a short list | counts in words
+//! 0  line   cite   few   count   plain   taps and stretches | time and frame | a short list | counts in words | printable
 //! ```
 //!
 //! # How a verdict comes about
@@ -33,6 +33,7 @@ pub mod few;
 pub mod ftp;
 pub mod line;
 pub mod packet;
+mod plain;
 pub mod replay;
 pub mod report;
 pub mod session;

@@ -112,6 +112,7 @@ impl<'a> Glance<'a> {
     /// All of the segment, as the decoder reads it; `frame` is the one that was glanced at.
     #[inline]
     pub fn segment(&self, frame: &Frame<'_>) -> Segment<'a> {
+        let (options, text) = self.rest.split_at(self.options_len.min(self.rest.len()));
         let (source, destination, ttl, ip_id) = self.ip.read();
         let &[_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, _, flags, w0, w1, _, _, u0, u1] = self.tcp;
         Segment {
@@ -127,8 +128,8 @@ impl<'a> Glance<'a> {
             flags: Flags(flags),
             window: u16::from_be_bytes([w0, w1]),
             urgent: u16::from_be_bytes([u0, u1]),
-            options: self.rest.get(..self.options_len).unwrap_or(self.rest),
-            text: self.text(),
+            options,
+            text,
             text_len: (self.rest_len - self.options_len) as u32,
             checkable: (self.rest.len() == self.rest_len).then_some(self.tcp),
         }

@@ -13,7 +13,8 @@ use serde::{Serialize, Serializer};
 
 use crate::line::{Side, Stretch};
 use crate::packet::Endpoint;
-use crate::report::escape::{is_harmless, is_plain};
+use crate::plain::is_plain;
+use crate::report::escape::is_harmless;
 use crate::report::facts;
 use crate::report::time::Rfc3339;
 use crate::report::timeline::{Moment, Threads, Told, moments};
