@@ -282,7 +282,7 @@ impl Follower {
                     }
                 }
                 None => {
-                    let packet = self.decoder.decode(&Frame { ..frame });
+                    let packet = if frame.is_udp() { Packet::Other } else { self.decoder.decode(&Frame { ..frame }) };
                     if let Packet::Undecoded(why) = packet
                         && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
                     {
