@@ -51,7 +51,7 @@ impl Legs {
                 }
             }
             None => {
-                let packet = self.decoder.decode(frame);
+                let packet = if frame.is_udp() { Packet::Other } else { self.decoder.decode(frame) };
                 if let Packet::Undecoded(why) = packet
                     && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
                 {

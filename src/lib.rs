@@ -11,9 +11,9 @@
 //! 5  capture          report       packets in | words out                         pcap, flate2, ruzstd | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
-//! 2  tcp  ftp  netfilter           connections and streams | commands and replies | traces and rulesets
+//! 2  tcp    ftp    netfilter       connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line   cite   few   count     taps and stretches | time and frame | a short list | counts in words
+//! 0  line  cite  few  count  plain taps and stretches | time and frame | a short list | counts | printable text
 //! ```
 //!
 //! # How a verdict comes about
@@ -35,6 +35,7 @@ mod legs;
 pub mod line;
 pub mod netfilter;
 pub mod packet;
+mod plain;
 pub mod replay;
 pub mod report;
 pub mod session;

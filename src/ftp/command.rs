@@ -198,16 +198,30 @@ impl<'a> Command<'a> {
     /// `None` if it begins with no printable ASCII word: empty lines, TLS records, other binary protocols. A
     /// printable word of no RFC is a command ([`Verb::Unknown`]), for a server answers it too.
     pub fn parse(line: &'a [u8]) -> Option<Command<'a>> {
-        let text = without_telnet(line);
+        match without_telnet(line) {
+            Cow::Borrowed(text) => Command::read(text),
+            Cow::Owned(text) => Command::read(&text).map(Command::into_owned),
+        }
+    }
+
+    /// The same for a line without Telnet's bytes.
+    #[inline]
+    fn read(text: &'a [u8]) -> Option<Command<'a>> {
         let start = text.iter().position(|&byte| !is_blank(byte))?;
-        let end = text[start..].iter().position(|&byte| is_blank(byte)).map_or(text.len(), |length| start + length);
-        let behind = text.len().min(end + 1);
-        let word = &text[start..end];
-        word.iter().all(u8::is_ascii_graphic).then(|| Command {
-            verb: Verb::from_word(word),
-            word: slice(&text, start, end),
-            argument: slice(&text, behind, text.len()),
-        })
+        let text = &text[start..];
+        let end = text.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(text.len());
+        let (word, behind) = text.split_at(end);
+        let argument = match behind {
+            [] => behind,
+            [first, argument @ ..] if is_blank(*first) => argument,
+            _ => return None,
+        };
+        Some(Command { verb: Verb::from_word(word), word: word.into(), argument: argument.into() })
+    }
+
+    fn into_owned<'b>(self) -> Command<'b> {
+        let Command { verb, word, argument } = self;
+        Command { verb, word: word.into_owned().into(), argument: argument.into_owned().into() }
     }
 
     /// Whether its argument must not be shown or stored: that of a secret verb, or of a `SITE` command that sets
@@ -227,14 +241,6 @@ fn is_password_change(argument: &[u8]) -> bool {
 
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// A part of a text, borrowed as long as the text.
-fn slice<'a>(text: &Cow<'a, [u8]>, start: usize, end: usize) -> Cow<'a, [u8]> {
-    match text {
-        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[start..end]),
-        Cow::Owned(bytes) => Cow::Owned(bytes[start..end].to_vec()),
-    }
 }
 
 /// Telnet's "interpret as command".

@@ -13,6 +13,7 @@ use memchr::memchr;
 
 use super::Party;
 use crate::packet::Endpoint;
+use crate::plain;
 
 /// What the helper does with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,8 +172,7 @@ impl Pattern {
 /// Whether a line of the segment other than its first begins with a word that the helper looks for.
 #[inline]
 fn is_in_later_line(patterns: &[Pattern], text: &[u8]) -> bool {
-    let later = memchr(b'\n', text).map_or(&[][..], |end| &text[end + 1..]);
-    !later.is_empty() && is_in_line(patterns, later)
+    plain::line(text).is_none() && is_in_line(patterns, memchr(b'\n', text).map_or(&[], |end| &text[end + 1..]))
 }
 
 #[cold]

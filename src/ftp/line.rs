@@ -6,6 +6,7 @@
 use memchr::memchr2_iter;
 
 use crate::cite::At;
+use crate::plain;
 
 /// Bytes of a line that are kept. The longest legal lines carry a path (4096 bytes on Linux, doubled by escapes); a
 /// longer one is no FTP.
@@ -47,6 +48,12 @@ impl Lines {
     /// Lines that lie within the segment are emitted as slices of it.
     #[inline]
     pub fn push(&mut self, at: At, segment: &[u8], mut emit: impl FnMut(Line<'_>)) {
+        if self.unfinished.is_none()
+            && !self.broken
+            && let Some(text) = plain::line(segment)
+        {
+            return emit(line(text, text.len(), at));
+        }
         let mut rest = segment;
         while let Some((length, end)) = find_end(self.last_byte(), rest) {
             let (text, behind) = rest.split_at(length);

@@ -55,6 +55,21 @@ impl<'a> Frame<'a> {
         let rest = rest.get(..rest_len).unwrap_or(rest);
         (options_len <= rest_len).then_some(Glance { ip, tcp, rest, options_len, rest_len })
     }
+
+    /// Whether this frame certainly carries a UDP datagram, the most frequent of what is [`Packet::Other`].
+    ///
+    /// [`Packet::Other`]: super::Packet::Other
+    #[inline]
+    pub fn is_udp(&self) -> bool {
+        let Some((&[.., t0, t1], ip)) = self.bytes.split_first_chunk::<14>() else { return false };
+        match (self.link_type, [t0, t1], ip) {
+            (1, [0x08, 0x00], &[0x45, _, l0, l1, _, _, f0, 0, _, 17, ..]) => {
+                ip.len() >= 20 && u16::from_be_bytes([l0, l1]) >= 20 && f0 & 0x3f == 0
+            }
+            (1, [0x86, 0xdd], &[0x60..=0x6f, _, _, _, _, _, 17, ..]) => ip.len() >= 40,
+            _ => false,
+        }
+    }
 }
 
 /// The content of an IPv4 datagram that is no fragment and carries TCP, and its length on the wire.
@@ -112,6 +127,7 @@ impl<'a> Glance<'a> {
     /// All of the segment, as the decoder reads it; `frame` is the one that was glanced at.
     #[inline]
     pub fn segment(&self, frame: &Frame<'_>) -> Segment<'a> {
+        let (options, text) = self.rest.split_at(self.options_len.min(self.rest.len()));
         let (source, destination, ttl, ip_id) = self.ip.read();
         let &[_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, _, flags, w0, w1, _, _, u0, u1] = self.tcp;
         Segment {
@@ -127,8 +143,8 @@ impl<'a> Glance<'a> {
             flags: Flags(flags),
             window: u16::from_be_bytes([w0, w1]),
             urgent: u16::from_be_bytes([u0, u1]),
-            options: self.rest.get(..self.options_len).unwrap_or(self.rest),
-            text: self.text(),
+            options,
+            text,
             text_len: (self.rest_len - self.options_len) as u32,
             checkable: (self.rest.len() == self.rest_len).then_some(self.tcp),
         }
@@ -162,8 +178,8 @@ fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Decoder;
     use super::super::build::{ethernet, frame, ipv4, ipv4_fragment, ipv6, segment, tcp};
+    use super::super::{Decoder, Packet};
     use super::*;
 
     #[test]
@@ -206,6 +222,29 @@ mod tests {
                 let mut decoder = Decoder::new();
                 let segment = segment(&mut decoder, &cut);
                 prop_assert_eq!(glance.segment(&cut), segment);
+            }
+        }
+
+        #[test]
+        fn udp_is_other_to_the_decoder(
+            version_6 in any::<bool>(),
+            changes in prop::collection::vec((12_usize..70, any::<u8>()), 0..3),
+            captured in 30_usize..70,
+        ) {
+            let mut bytes = match version_6 {
+                true => ethernet(0x86dd, &ipv6(17, &[0; 8])),
+                false => ethernet(0x0800, &ipv4(17, &[0; 8])),
+            };
+            prop_assert!(frame(1, &bytes).is_udp());
+            for (at, value) in changes {
+                let at = at.min(bytes.len() - 1);
+                bytes[at] = value;
+            }
+            let whole = frame(1, &bytes);
+            let cut = Frame { bytes: &bytes[..captured.min(bytes.len())], ..whole };
+            if cut.is_udp() {
+                let mut decoder = Decoder::new();
+                prop_assert_eq!(decoder.decode(&cut), Packet::Other);
             }
         }
     }

@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::plain::is_plain;
+
 /// Bytes that are shown with their dangerous parts escaped.
 #[derive(Clone, Copy)]
 pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
@@ -57,12 +59,6 @@ fn escape(f: &mut Formatter<'_>, char: char) -> fmt::Result {
         '\0'..='\x7f' => write!(f, "\\x{:02x}", u32::from(char)),
         _ => write!(f, "\\u{{{:x}}}", u32::from(char)),
     }
-}
-
-/// Printable ASCII, as almost every text is. Measured: to look at all bytes is faster than to stop at the first that is not.
-#[inline]
-pub(super) fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Neither a control character (C0, DEL, C1) nor one that is invisible or changes how its neighbours are shown: the

@@ -3,6 +3,7 @@
 //! Names and the words of the closed lists ([`names`]) are stable; a breaking change raises the number in the schema.
 //! Texts are borrowed and written straight through, since a run may report hundreds of thousands of sessions.
 
+mod events;
 mod names;
 
 use std::borrow::Cow;
@@ -11,15 +12,15 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::line::{Side, Stretch};
+use crate::line::Stretch;
 use crate::packet::Endpoint;
-use crate::report::escape::{is_harmless, is_plain};
+use crate::plain::is_plain;
+use crate::report::escape::is_harmless;
 use crate::report::facts;
 use crate::report::time::Rfc3339;
-use crate::report::timeline::{Moment, Threads, Told, moments};
 use crate::report::words::{self, Names, summary};
 use crate::session::join::Session;
-use crate::session::view::{CONTROL, Transfer, View};
+use crate::session::view::{Transfer, View};
 use crate::verdict::{Case, Evidence, Judgement, Named, Outcome, TapFacts, Verdict};
 
 /// The form's name and number.
@@ -35,8 +36,13 @@ pub(super) fn write(
     judgement: &Judgement,
     taps: &[TapFacts],
 ) -> serde_json::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(out, Harmless);
-    session_object(session, judgement, taps).serialize(&mut serializer)
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Harmless);
+    session_object(session, judgement, taps).serialize(&mut serializer)?;
+    out.pop(); // the brace, which closes the object behind its last member
+    out.extend_from_slice(b",\"timeline\":");
+    events::write(out, session, taps)?;
+    out.push(b'}');
+    Ok(())
 }
 
 /// JSON without blanks that a terminal may see: what would act on it is written as an escape, which means the same.
@@ -59,6 +65,7 @@ impl serde_json::ser::Formatter for Harmless {
     }
 }
 
+/// All of it but the timeline.
 #[derive(Serialize)]
 struct SessionObject<'a> {
     schema: &'static str,
@@ -73,7 +80,6 @@ struct SessionObject<'a> {
     encrypted: bool,
     control: ControlObject<'a>,
     transfers: Vec<TransferObject<'a>>,
-    timeline: Timeline<'a>,
 }
 
 fn session_object<'a>(session: &'a Session, judgement: &'a Judgement, taps: &'a [TapFacts]) -> SessionObject<'a> {
@@ -96,7 +102,6 @@ fn session_object<'a>(session: &'a Session, judgement: &'a Judgement, taps: &'a 
         transfers: transfers
             .map(|(index, (content, judged))| transfer(Case { transfer: Some(index), ..case }, index, content, judged))
             .collect(),
-        timeline: Timeline { session, taps },
     }
 }
 
@@ -342,69 +347,12 @@ struct RemedyObject<'a> {
     commands: Vec<&'a str>,
 }
 
-/// All events of all taps.
-struct Timeline<'a> {
-    session: &'a Session,
-    taps: &'a [TapFacts],
-}
-
-#[derive(Serialize)]
-struct EventObject<'a> {
-    time: Rfc3339,
-    tap: &'a str,
-    frame: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    connection: &'static str,
-    transfer: Option<u32>,
-    direction: &'static str,
-    event: &'static str,
-    text: Told<'a>,
-}
-
-impl Serialize for Timeline<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let threads = Threads::of(self.session);
-        let names = Names::of(Case { session: self.session, taps: self.taps, transfer: None });
-        let moments = moments(self.session);
-        serializer.collect_seq(moments.into_iter().filter_map(|moment| self.event(names, &threads, moment)))
-    }
-}
-
-impl<'a> Timeline<'a> {
-    fn event(&self, names: Names<'a>, threads: &[Threads], moment: Moment) -> Option<EventObject<'a>> {
-        let Moment { sight, index, .. } = moment;
-        let view = self.session.view(sight)?;
-        let event = view.log.get(index)?;
-        Some(EventObject {
-            time: Rfc3339(event.at.time),
-            tap: names.tap(sight),
-            frame: event.at.frame,
-            file: names.rotated(sight, event.at),
-            connection: if event.attempt == CONTROL { "control" } else { "data" },
-            transfer: threads[sight].transfer(index, event),
-            direction: if event.toward == Side::Server { "to-server" } else { "to-client" },
-            event: names::event(event.kind),
-            text: Told::of(view, event),
-        })
-    }
-}
-
 /// Bytes that should be text; what is no UTF-8 becomes U+FFFD.
 struct Text<'a>(&'a [u8]);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&String::from_utf8_lossy(self.0))
-    }
-}
-
-impl Serialize for Told<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Told::Quote(bytes) => Text(bytes).serialize(serializer),
-            Told::Words(..) => serializer.collect_str(self),
-        }
     }
 }
 

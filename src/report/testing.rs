@@ -159,6 +159,7 @@ pub(super) fn verdict(rule: &str, mechanism: Mechanism, lost: Option<Lost>, stre
             notes: Vec::new(),
         },
         owner: stretch.map_or(Owner::None, |_| Owner::Unknown),
+        netfilter: None,
         narrower: None,
         remedies: Vec::new(),
     }
@@ -171,12 +172,13 @@ pub(super) fn unanswered() -> Verdict {
     let mut verdict = verdict("O5", Mechanism::SilentDrop, Some(Lost::DataSyn), Some(stretch));
     verdict.owner = Owner::BeyondServer;
     let text = "client: PORT 172,16,0,99,192,8".to_owned();
-    verdict.finding.evidence.push(Evidence { sight: 0, at: Some(at(4)), until: None, text });
+    verdict.finding.evidence.push(Evidence { sight: 0, at: Some(at(4)), until: None, witness: None, text });
     let text = "nothing answers the SYN: no SYN-ACK, RST or ICMP error".to_owned();
     verdict.finding.evidence.push(Evidence {
         sight: 0,
         at: Some(at(8)),
         until: Some(Time(NOON + 60_000_000_000)),
+        witness: None,
         text,
     });
     verdict.finding.notes.push("a note".to_owned());

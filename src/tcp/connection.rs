@@ -232,7 +232,7 @@ impl Half {
     fn acknowledge(&mut self, ack: u32) {
         let Some(to) = self.offset(ack, self.reach.max(self.acked)).filter(|to| *to > self.acked) else { return };
         self.acked = to;
-        if self.probe_len > 0 && to >= self.probe_end {
+        if to >= self.probe_end {
             self.longest_acked = self.longest_acked.max(self.probe_len);
             self.probe_len = 0;
         }
