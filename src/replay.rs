@@ -189,7 +189,8 @@ struct Leg {
     placing: Placing,
 }
 
-/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
+/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap. One
+/// between the ends forwards what it is sent, so there a leg that shows nothing is a tap that saw nothing.
 fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<Note>) {
     let mut follower = Follower::new(replay, reader, capture);
     while follower.read_some() {}
@@ -201,7 +202,10 @@ fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<
             Leg { views, facts: follower.facts(leg), placing }
         })
         .collect();
-    if let [client, server] = &legs[..] {
+    let forwards = placing == Placing::Given(Place::Between) && legs.iter().all(|leg| !leg.facts.census.overheard);
+    if let [client, server] = &legs[..]
+        && !forwards
+    {
         let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
             (false, false) => return (legs, follower.notes()),
             (true, true) => (0, placing),

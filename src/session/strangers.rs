@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::cite::At;
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Endpoint, IcmpError, Segment};
+use crate::packet::{Direction, Endpoint, IcmpError, Segment};
 use crate::session::flow::Ends;
 use crate::session::tracker::{Owner, Tracker, Waiting, record};
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
@@ -93,6 +93,7 @@ impl Tracker {
         }
         let orphan =
             self.orphans.take(ends.key()).filter(|orphan| (orphan.opener, orphan.listener) == (client, server));
+        self.census.overheard |= segment.direction == Some(Direction::Overheard);
         let slot = self.add(View::new(client, server, known_by, segment.at));
         self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL });
         if known_by == KnownBy::Greeting {
@@ -230,6 +231,9 @@ impl Tracker {
             return;
         }
         if self.is_control(to.port) && error.kind.is_unreachable() {
+            if !self.config.leg.carries(Side::Client, error.direction) {
+                return;
+            }
             let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
             let owner = Owner { slot, attempt: CONTROL };
             self.flows.insert(ends.key(), owner);

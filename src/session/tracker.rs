@@ -52,7 +52,7 @@ impl Leg {
         match (self, direction) {
             (Leg::Both, _) | (_, None) => true,
             (Leg::Toward(side), Some(Direction::Outgoing)) => toward == side,
-            (Leg::Toward(side), Some(Direction::Incoming)) => toward != side,
+            (Leg::Toward(side), Some(Direction::Incoming | Direction::Overheard)) => toward != side,
         }
     }
 }
@@ -98,6 +98,8 @@ pub struct Census {
     pub ended: Time,
     /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
     pub other_traffic: bool,
+    /// A session's first packet was for another host on its link: the capturing one need not forward what it receives.
+    pub overheard: bool,
     /// Sessions with a transfer that went through though its data connection was not seen: the capture left it out.
     pub data_unseen: u64,
     /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.

@@ -3,14 +3,16 @@
 //! The same questions serve the control connection and the data connections: which leg of the handshake came furthest,
 //! which tap saw it last, and what answered it.
 
+use std::ops::Range;
+
 use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
-use crate::packet::IcmpError;
+use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
-use crate::session::view::Mode;
+use crate::session::view::{EventKind, Mode};
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::passage::{Passage, Transit};
@@ -21,6 +23,10 @@ type Which<'a> = Option<&'a JoinedAttempt>;
 
 /// A client that ends the session sooner than this after the negotiation was refused at once, or refused by itself.
 const AT_ONCE: i64 = 1_500_000_000;
+
+/// A SYN that nothing answers is sent again after a second (RFC 6298 section 2.1). A client that leaves before that, but later
+/// than after a refusal, sent a single one, which a capture may have missed without a trace.
+const LONE_SYN: Range<i64> = 300_000_000..1_100_000_000;
 
 /// A packet that was sent as often as this was not answered: chance does not take as many answers, even from a capture that
 /// misses packets.
@@ -44,8 +50,11 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     passage.next?;
     let stretch = passage.stretch();
     let own_host = stretch_is_host(case, stretch, !toward);
-    let given_up = case.given_up(due);
-    let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
+    let given_up = case.given_up(due).map(|event| (event.kind, event.at.time.0 - due.time.0));
+    if given_up.is_some_and(|(kind, waited)| !matches!(kind, EventKind::Reply(_)) && LONE_SYN.contains(&waited)) {
+        return None;
+    }
+    let at_once = given_up.is_some_and(|(_, waited)| waited < AT_ONCE);
     let mechanism = match (own_host, at_once) {
         (true, _) => Mechanism::NeverSent,
         (false, true) => Mechanism::IcmpReject,
@@ -133,10 +142,13 @@ fn own_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, 
 }
 
 fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
-    let which = failed(case, which, Opening::Reset).filter(Option::is_some)?;
+    let which = failed(case, which, Opening::Reset)?;
     let (sight, connection) = *case.connections(which).first()?;
     let reset = connection.reset.filter(|reset| reset.from == Role::Listener && connection.syn.is_none())?;
-    let elsewhere = reset.interface != case.session.view(sight)?.control.interface;
+    let elsewhere = match which {
+        Some(_) => reset.interface != case.session.view(sight)?.control.interface,
+        None => reset.interface == LOOPBACK && connection.opener.ip != connection.listener.ip,
+    };
     elsewhere.then(|| {
         let text = "RST in the listener's name on another interface than the session's, and no SYN on the wire";
         (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))

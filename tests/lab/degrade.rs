@@ -69,7 +69,7 @@ pub(crate) fn write(view: View, tap: usize, port: u16, from: &Path, to: &Path, r
         }
     }
     let mut file = records.file();
-    if view == View::CutEnd && random.once_in(2) {
+    if view == View::CutEnd && count > 0 && random.once_in(2) {
         file.truncate(file.len() - random.below(40));
     }
     fs::write(to, file).map_err(fail)

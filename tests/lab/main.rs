@@ -34,6 +34,7 @@ mod scenarios;
 mod server;
 mod table;
 mod trial;
+mod vantage;
 mod world;
 
 use std::collections::VecDeque;

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use ftpwhy::line::Place;
 use ftpwhy::verdict::Outcome;
 use serde_json::json;
 
@@ -15,6 +14,7 @@ use crate::line::At;
 use crate::scenario::Scenario;
 use crate::server::Program;
 use crate::trial::Recording;
+use crate::vantage;
 use crate::world;
 
 /// Writes the folder of a scenario; its name begins with the rule that all taps together call for.
@@ -38,13 +38,8 @@ pub(crate) fn publish(scenario: &Scenario, recording: &Recording, proof: &[Strin
 
 /// The rule that decides the case for all taps together.
 fn rule(scenario: &Scenario, recording: &Recording) -> Option<String> {
-    let place = |name: &str| match name {
-        "client.pcap" => Place::Client,
-        "server.pcap" => Place::Server,
-        _ => Place::Between,
-    };
     let taps = scenario.line.taps();
-    let captures = taps.iter().map(|tap| common::capture(Some(place(tap)), recording.folder.join(tap)));
+    let captures = taps.iter().map(|tap| common::capture(Some(vantage::place(tap)), recording.folder.join(tap)));
     let mut rule = None;
     common::look_at(captures.collect(), &[scenario.server.port], |_, judgement, _| {
         let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
@@ -65,8 +60,8 @@ fn case(scenario: &Scenario, rule: Option<&str>) -> String {
     };
     let side = match scenario.truth.place {
         Some(At::Client) => "client",
-        Some(At::Router(_)) => "network",
-        Some(At::Server) => "server",
+        Some(At::Router(_) | At::Wire) => "network",
+        Some(At::Server | At::Other) => "server",
         None => "none",
     };
     let outcome = match scenario.truth.outcome {

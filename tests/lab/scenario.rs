@@ -38,6 +38,8 @@ pub(crate) struct Truth {
     pub(crate) mechanism: Option<Mechanism>,
     /// The packet, if one was lost.
     pub(crate) lost: Option<Lost>,
+    /// What the loopback of the host shows beside, if the host refused its own packet.
+    pub(crate) on_loopback: Option<Mechanism>,
     /// Which way it went, if it is a segment of an established connection.
     pub(crate) toward: Side,
 }
@@ -74,10 +76,16 @@ pub(crate) struct Scenario {
     pub(crate) line: Line,
     pub(crate) server: Server,
     pub(crate) client: Client,
+    /// What runs on the second server, if there is one.
+    pub(crate) other: Option<Server>,
     /// Rules, where and by which tool. Of the rule to blame the comment is [`crate::firewall::BLAMED`].
     pub(crate) rules: Vec<(At, Tool, String)>,
     pub(crate) events: Vec<Event>,
     pub(crate) truth: Truth,
+    /// Other packets of the lost one's kind pass.
+    pub(crate) partly: bool,
+    /// The way of the lost packet through the rules of the host to blame is traced, and the trace must end there.
+    pub(crate) traced: bool,
     pub(crate) checks: Vec<Check>,
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
@@ -105,6 +113,9 @@ impl Scenario {
                 script: String::new(),
                 count: 1,
             },
+            other: None,
+            partly: false,
+            traced: false,
             rules: Vec::new(),
             events: Vec::new(),
             truth: Truth {
@@ -112,6 +123,7 @@ impl Scenario {
                 place: None,
                 mechanism: None,
                 lost: None,
+                on_loopback: None,
                 toward: Side::Client,
             },
             checks: Vec::new(),
@@ -144,6 +156,13 @@ impl Scenario {
 
     pub(crate) fn event(mut self, when: When, at: At, command: impl Into<String>) -> Self {
         self.events.push(Event { when, at, command: command.into() });
+        self
+    }
+
+    /// A second server, with the first one's options and port or its own.
+    pub(crate) fn other(mut self, program: ServerProgram, options: impl Into<String>) -> Self {
+        self.other = Some(Server { program, options: options.into(), ..self.server.clone() });
+        self.line.other = true;
         self
     }
 
@@ -217,6 +236,24 @@ impl Scenario {
         self
     }
 
+    /// The host's own refusal is seen on its loopback.
+    pub(crate) fn on_loopback(mut self, mechanism: Option<Mechanism>) -> Self {
+        self.truth.on_loopback = mechanism;
+        self
+    }
+
+    /// Some of what is said to be lost gets through.
+    pub(crate) fn partly(mut self) -> Self {
+        self.partly = true;
+        self
+    }
+
+    /// A trace is to prove where the packet ended.
+    pub(crate) fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
     /// A lost segment went this way.
     pub(crate) fn toward(mut self, side: Side) -> Self {
         self.truth.toward = side;
@@ -227,6 +264,12 @@ impl Scenario {
     pub(crate) fn fails(mut self, place: Option<At>, mechanism: Mechanism) -> Self {
         self.truth = Truth { outcome: Outcome::Failed, place, mechanism: Some(mechanism), ..self.truth };
         self
+    }
+
+    /// It fails, and packets cannot tell that it does.
+    pub(crate) fn unknowable(mut self) -> Self {
+        self.truth.outcome = Outcome::Failed;
+        self.unjudged_content()
     }
 
     /// The server's program refuses.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ftpwhy::line::{Place, Point};
-use ftpwhy::verdict::{Mechanism, Outcome};
+use ftpwhy::replay::Capture;
+use ftpwhy::verdict::{Mechanism, Outcome, TapFacts};
 use serde_json::Value;
 
 use crate::common;
@@ -95,6 +96,15 @@ fn of_cases(folder: &Path) -> Vec<Labelled> {
     cases.iter().map(labelled).collect()
 }
 
+/// One capture of a case. It holds one tap, or the two legs of a host that forwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) place: Place,
+    pub(crate) files: Vec<PathBuf>,
+    /// Its taps by number, from the client's end.
+    pub(crate) taps: Vec<usize>,
+}
+
 /// What was said of one view of a case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Said {
@@ -125,16 +135,30 @@ impl Said {
     }
 }
 
+/// The number of a tap of a replay. The legs of a capture come from the client's end.
+fn number(watched: &[Watched], facts: &[TapFacts], tap: usize) -> usize {
+    let capture = facts[tap].capture;
+    let leg = facts[..tap].iter().filter(|other| other.capture == capture).count();
+    let taps = &watched[capture].taps;
+    taps[leg.min(taps.len() - 1)]
+}
+
 impl Labelled {
     /// Replays some of the taps, by number, from these files.
     pub(crate) fn replay(&self, taps: &[usize], files: Vec<PathBuf>, given: bool) -> Said {
-        let captures =
-            taps.iter().zip(files).map(|(&tap, file)| common::capture(given.then_some(self.taps[tap].0), file));
+        let watched =
+            |(&tap, file): (&usize, PathBuf)| Watched { place: self.taps[tap].0, files: vec![file], taps: vec![tap] };
+        self.replay_watched(&taps.iter().zip(files).map(watched).collect::<Vec<_>>(), given)
+    }
+
+    /// The same for captures that hold more than a tap's file.
+    pub(crate) fn replay_watched(&self, watched: &[Watched], given: bool) -> Said {
+        let capture = |one: &Watched| Capture { place: given.then_some(one.place), paths: one.files.clone() };
         let mut said = Said::default();
-        common::look_at(captures.collect(), &self.ports, |session, judgement, facts| {
+        common::look_at(watched.iter().map(capture).collect(), &self.ports, |session, judgement, facts| {
             let number = |point| match point {
                 Point::Client => 0,
-                Point::Tap(sight) => taps[facts[session.sights[sight].tap].capture] + 1,
+                Point::Tap(sight) => number(watched, facts, session.sights[sight].tap) + 1,
                 Point::Server => self.taps.len() + 1,
             };
             let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());

@@ -15,6 +15,11 @@ const ABOR: &str = "f.voidcmd('TYPE I')\nd = f.transfercmd('RETR pub/big.bin')\n
 /// A server that sends slowly enough to be interrupted.
 const SLOWLY: &str = "local_max_rate=60000\n";
 
+/// Two listings to the same port of the client.
+const SAME_PORT: &str = "import socket\nl = socket.create_server(('', 51234))\nfor turn in range(2):\n    \
+                         f.sendport('192.168.10.99', 51234)\n    f.sendcmd('LIST')\n    s = l.accept()[0]\n    while s.recv(9999): \
+                         pass\n    f.voidresp()";
+
 pub(crate) fn all() -> Vec<Scenario> {
     let new = |name: &str, row, story: &str| Scenario::new(format!("refused-{name}"), row, story);
     let left = |name: &str, story: &str| Scenario::new(format!("left-{name}"), "", story).aborted();
@@ -71,6 +76,27 @@ pub(crate) fn all() -> Vec<Scenario> {
             .transfer(Mode::Port, Does::List)
             .server_options("port_enable=NO\n")
             .refused("550 "),
+        new("522-vsftpd", "P20", "EPSV for a protocol that the server does not speak")
+            .programs(Vsftpd, Ftplib)
+            .script("print(f.sendcmd('EPSV 2'))")
+            .refused("522 "),
+        new("port-low-vsftpd", "A10", "a PORT below 1024")
+            .programs(Vsftpd, Ftplib)
+            .transfer(Mode::Port, Does::List)
+            .script("print(f.sendport('192.168.10.99', 999))")
+            .refused("500 Illegal PORT"),
+        new("epsv-all-proftpd", "T18", "PASV after EPSV ALL")
+            .programs(Proftpd, Ftplib)
+            .script("print(f.sendcmd('EPSV ALL'))\nprint(f.sendcmd('PASV'))")
+            .refused("50"),
+        new("port-taken-vsftpd", "A09", "the server's end of the data connection is still taken by the one before")
+            .programs(Vsftpd, Ftplib)
+            .transfer(Mode::Port, Does::List)
+            .event(When::Early, At::Server, "sysctl -qw net.ipv4.tcp_timestamps=0")
+            .script(SAME_PORT)
+            .fails(Some(At::Server), Mechanism::NeverSent)
+            .unjudged_content()
+            .check(Check::Client("425 ")),
         new("421-vsftpd", "T08", "two sessions where one is allowed")
             .programs(Vsftpd, Ftplib)
             .script(second)
