@@ -26,7 +26,7 @@ const AT_ONCE: i64 = 1_500_000_000;
 
 /// A SYN that nothing answers is sent again after a second (RFC 6298 section 2.1). A client that leaves before that, but later
 /// than after a refusal, sent a single one, which a capture may have missed without a trace.
-const LONE_SYN: Range<i64> = 300_000_000..1_100_000_000;
+const LONE_SYN: Range<i64> = 700_000_000..980_000_000;
 
 /// A packet that was sent as often as this was not answered: chance does not take as many answers, even from a capture that
 /// misses packets.

@@ -89,7 +89,12 @@ fn look(scenario: &Scenario, case: &Labelled, view: View, set: &Set, given: bool
         files: eye.files.iter().map(path).collect(),
         taps: eye.taps.clone(),
     };
-    let said = case.replay_watched(&set.eyes.iter().map(watched).collect::<Vec<_>>(), given);
+    let mut said = case.replay_watched(&set.eyes.iter().map(watched).collect::<Vec<_>>(), given);
+    if let Some(also) = scenario.truth.also.map(|at| scenario.line.interval(at)) {
+        let names = |stretch: Option<Interval>| stretch.is_some_and(|(from, to)| from <= also.0 && also.1 <= to);
+        said.verdicts
+            .retain(|(_, stretch, mechanism)| !names(*stretch) || Some(*mechanism) == scenario.truth.mechanism);
+    }
     let wrong = case.error(&said);
     let taps = set.taps();
     let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &said, &taps) };

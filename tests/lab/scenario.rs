@@ -38,6 +38,8 @@ pub(crate) struct Truth {
     pub(crate) mechanism: Option<Mechanism>,
     /// The packet, if one was lost.
     pub(crate) lost: Option<Lost>,
+    /// What a tap may see in its place: a second cause, of which the first one makes use.
+    pub(crate) also: Option<At>,
     /// What the loopback of the host shows beside, if the host refused its own packet.
     pub(crate) on_loopback: Option<Mechanism>,
     /// Which way it went, if it is a segment of an established connection.
@@ -123,6 +125,7 @@ impl Scenario {
                 place: None,
                 mechanism: None,
                 lost: None,
+                also: None,
                 on_loopback: None,
                 toward: Side::Client,
             },
@@ -233,6 +236,12 @@ impl Scenario {
             ..self.truth
         };
         self.truth = truth;
+        self
+    }
+
+    /// Another host has its part in it.
+    pub(crate) fn also(mut self, place: At) -> Self {
+        self.truth.also = Some(place);
         self
     }
 

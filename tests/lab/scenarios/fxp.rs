@@ -39,15 +39,16 @@ pub(crate) fn all() -> Vec<Scenario> {
             .script(copy(source_listens))
     };
     let aside = "where both sessions are seen, the data connection is known to be on neither line";
+    // Who sees one session only sees a client that announces an address which is not its own.
     vec![
         new("ok-source-listens", "one server sends to the other, and listens", (Vsftpd, Proftpd), true),
         new("ok-target-listens", "one server sends to the other, and connects", (Proftpd, Vsftpd), false),
         new("drop", "the target's firewall drops the other server's connection", (Vsftpd, Vsftpd), false)
             .rules(At::Server, Nft, only(Nft, "input", "21, 22", Fate::Drop, false))
             .fails(Some(At::Server), Mechanism::IncompleteCapture)
+            .also(At::Client)
             .unjudged_content()
             .wider(&[], aside),
-        // Who sees one session only sees a client that announces an address which is not its own.
         new("reject", "the source's firewall rejects the other server's connection", (Proftpd, Proftpd), true)
             .rules(At::Other, IptablesNft, only(IptablesNft, "input", "21, 22", Fate::Reject(Icmp::Port), false))
             .fails(Some(At::Client), Mechanism::IncompleteCapture)
