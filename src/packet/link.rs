@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn every_link_layer_shows_a_loopback() {
+        let on_loopback = |link_type, hex: &str| tap(link_type, &before_ipv4(hex)).0 == LOOPBACK;
+        assert!(on_loopback(1, "000000000000 000000000000 0800"));
+        assert!(!on_loopback(1, "000000000000 020000000001 0800"));
+        assert!(on_loopback(113, "0000 0304 0006 000000000000 0000 0800"));
+        assert!(on_loopback(276, "0800 0000 00000001 0304 00 06 000000000000 0000"));
+        assert!(on_loopback(0, "02000000"));
+        let glanced = [&[0; 12][..], &before_ipv4("0800")].concat();
+        let frame = frame(1, &glanced);
+        assert_eq!(frame.glance().map(|glance| glance.segment(&frame).interface), Some(LOOPBACK));
+    }
+
+    #[test]
     fn loopback_in_either_order_and_raw() {
         for family in ["02000000", "00000002"] {
             tap(0, &before_ipv4(family));

@@ -71,6 +71,16 @@ pub enum Direction {
     Outgoing,
 }
 
+impl Direction {
+    /// The other way on the same interface.
+    pub fn reversed(self) -> Direction {
+        match self {
+            Direction::Incoming | Direction::Overheard => Direction::Outgoing,
+            Direction::Outgoing => Direction::Incoming,
+        }
+    }
+}
+
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {

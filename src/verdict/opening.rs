@@ -3,8 +3,6 @@
 //! The same questions serve the control connection and the data connections: which leg of the handshake came furthest,
 //! which tap saw it last, and what answered it.
 
-use std::ops::Range;
-
 use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
@@ -12,7 +10,7 @@ use crate::line::{Owner, Point, Side, Stretch};
 use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
-use crate::session::view::{EventKind, Mode};
+use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::passage::{Passage, Transit};
@@ -23,10 +21,6 @@ type Which<'a> = Option<&'a JoinedAttempt>;
 
 /// A client that ends the session sooner than this after the negotiation was refused at once, or refused by itself.
 const AT_ONCE: i64 = 1_500_000_000;
-
-/// A SYN that nothing answers is sent again after a second (RFC 6298 section 2.1). A client that leaves before that, but later
-/// than after a refusal, sent a single one, which a capture may have missed without a trace.
-const LONE_SYN: Range<i64> = 700_000_000..980_000_000;
 
 /// A packet that was sent as often as this was not answered: chance does not take as many answers, even from a capture that
 /// misses packets.
@@ -50,11 +44,8 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     passage.next?;
     let stretch = passage.stretch();
     let own_host = stretch_is_host(case, stretch, !toward);
-    let given_up = case.given_up(due).map(|event| (event.kind, event.at.time.0 - due.time.0));
-    if given_up.is_some_and(|(kind, waited)| !matches!(kind, EventKind::Reply(_)) && LONE_SYN.contains(&waited)) {
-        return None;
-    }
-    let at_once = given_up.is_some_and(|(_, waited)| waited < AT_ONCE);
+    let given_up = case.given_up(due);
+    let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
     let mechanism = match (own_host, at_once) {
         (true, _) => Mechanism::NeverSent,
         (false, true) => Mechanism::IcmpReject,

@@ -113,7 +113,7 @@ impl<'a> Trace<'a> {
 
     /// Ends it; what it told.
     pub(crate) fn stop(mut self) -> Fallible<String> {
-        self.host.run("pkill -INT -x nft || true")?;
+        self.host.run("pkill -TERM -x nft || true")?;
         self.nft.wait().map_err(|error| error.to_string())?;
         fs::read_to_string(self.host.path(TRACE)).map_err(|error| error.to_string())
     }

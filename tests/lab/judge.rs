@@ -38,8 +38,8 @@ pub(crate) struct Judged {
     pub(crate) excused: Option<&'static str>,
 }
 
-/// Judges a recording in every way, and damages it at random so many times.
-pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible<Vec<Judged>> {
+/// Judges a recording in every way, and damages it at random so many times, with a seed of its own.
+pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64, seed: u64) -> Fallible<Vec<Judged>> {
     let names = scenario.line.taps();
     let case = Labelled {
         name: scenario.name.clone(),
@@ -48,7 +48,7 @@ pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible
         truth: scenario.interval(),
         completed: scenario.truth.outcome == Outcome::Completed,
     };
-    let mut random = Random(scenario.name.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
+    let mut random = Random(scenario.name.bytes().fold(seed, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
     let mut judged = Vec::new();
     for round in 0..=rounds {
         let views = View::ALL.into_iter().filter(|view| view.is_random() == (round > 0));

@@ -57,6 +57,16 @@ fn stand_ins() -> Vec<Scenario> {
             .rules(At::Router(0), Nft, redirect)
             .fails(Some(At::Router(0)), Mechanism::Stalled)
             .wider(&[], "a data connection that was up and is missing in a capture may have been filtered out of it"),
+        Scenario::new(
+            "range-taken",
+            "P17",
+            "the passive range is taken, and the server uses a port that the firewall keeps closed",
+        )
+        .programs(Proftpd, Curl)
+        .server_options("PassivePorts 40000 40000\n")
+        .event(When::Early, At::Server, accept)
+        .rules(At::Server, IptablesNft, only(IptablesNft, "input", "21, 40000", Fate::Drop, false))
+        .loses(Lost::DataSyn, At::Server, Mechanism::SilentDrop),
         Scenario::new("stand-in-balancer", "P16", "a balancer sends the data connection to another server")
             .programs(Vsftpd, Lftp)
             .other(Vsftpd, "")

@@ -299,9 +299,6 @@ fn two_addresses() -> Vec<Scenario> {
     };
     vec![
         new("vsftpd").programs(Vsftpd, Lftp).check(Check::Client("425 Security")),
-        new("pureftpd").programs(PureFtpd, Ftplib).fails(Some(At::Server), Mechanism::RefusedByServer).wider(
-            &[],
-            "the server's program closes the data connection and says nothing: that is no stretch of the path",
-        ),
+        new("pureftpd").programs(PureFtpd, Ftplib),
     ]
 }

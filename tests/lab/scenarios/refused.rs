@@ -97,6 +97,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             .fails(Some(At::Server), Mechanism::NeverSent)
             .unjudged_content()
             .check(Check::Client("425 ")),
+        Scenario::new("refused-229-for-pasv", "P19", "the answer to PASV is that to EPSV, and the client gives up")
+            .programs(Stub, Ftplib)
+            .server_options("229 Entering Extended Passive Mode (|||40004|)")
+            .fails(Some(At::Client), Mechanism::NeverSent)
+            .check(Check::Client("229 ")),
         new("421-vsftpd", "T08", "two sessions where one is allowed")
             .programs(Vsftpd, Ftplib)
             .script(second)
@@ -113,9 +118,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             .programs(Vsftpd, Ftplib)
             .server_options("idle_session_timeout=2\n")
             .script("time.sleep(4)\nf.retrlines('LIST')")
-            .refused("421 Timeout")
-            .fails(Some(At::Server), Mechanism::RefusedByServer)
-            .wider(&[], "the server's program ended the session: that is no stretch of the path"),
+            .refused("421 Timeout"),
         Scenario::new("no-greeting-lftp", "T10", "the server's kernel accepts, its program says nothing")
             .programs(Vsftpd, Lftp)
             .event(When::Ready, At::Server, "pkill -STOP -x vsftpd")
