@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn ethernet_with_any_tags() {
         for tags in ["0800", "8100 0001 0800", "88a8 0064 8100 0001 0800", "9100 0001 9100 0002 8100 0003 0800"] {
-            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "00".repeat(12)))), (9, None));
+            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "02".repeat(12)))), (9, None));
         }
         assert_eq!(tap(1, &ethernet(0x86dd, &before_ipv6(""))), (9, None));
         assert_eq!(tap(1, &ethernet(0x8864, &before_ipv4("11 00 0001 0000 0021"))), (9, None));
