@@ -207,7 +207,7 @@ fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<
         && !forwards
     {
         let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
-            (false, false) => return (legs, follower.notes()),
+            (false, false) => return (both_legs(legs), follower.notes()),
             (true, true) => (0, placing),
             (false, true) => (0, one_leg(placing, Side::Client)),
             (true, false) => (1, one_leg(placing, Side::Server)),
@@ -215,6 +215,14 @@ fn follow(replay: &Replay, reader: TapReader, capture: usize) -> (Vec<Leg>, Vec<
         legs = vec![Leg { placing, ..legs.swap_remove(keep) }];
     }
     (legs, follower.notes())
+}
+
+/// Of two legs whose place nobody gives it is known at least which way each of them looks.
+fn both_legs(mut legs: Vec<Leg>) -> Vec<Leg> {
+    for (leg, side) in legs.iter_mut().zip([Side::Client, Side::Server]) {
+        leg.placing = if leg.placing == Placing::Open { Placing::Leg(side) } else { leg.placing };
+    }
+    legs
 }
 
 fn one_leg(placing: Placing, toward: Side) -> Placing {

@@ -19,6 +19,8 @@ pub enum Placing {
     /// Nobody says it; of a capture on all interfaces only the leg towards this end shows the session, so the host does
     /// not forward it: it is the other end's own.
     OneLeg(Side),
+    /// Nobody says it; it is the leg towards this end of a host that forwards, and the other leg is the tap beside it.
+    Leg(Side),
     /// Nobody says it.
     Open,
 }
@@ -28,7 +30,7 @@ impl Placing {
     pub fn given(self) -> Option<Place> {
         match self {
             Placing::Given(place) => Some(place),
-            Placing::OneLeg(_) | Placing::Open => None,
+            Placing::OneLeg(_) | Placing::Leg(_) | Placing::Open => None,
         }
     }
 }
@@ -135,8 +137,8 @@ fn ttls(view: &View) -> (Option<u8>, Option<u8>) {
 }
 
 /// The taps in line order from the client: by routers passed from the client, then from the server, then by what only
-/// one of them saw.
-pub fn order(group: &[(usize, Box<View>)]) -> Vec<usize> {
+/// one of them saw. Of a host that forwards, the leg towards the client comes first.
+pub fn order(group: &[(usize, Box<View>)], placings: &[Placing]) -> Vec<usize> {
     let mut taps: Vec<(u8, u8, i64, usize)> = group
         .iter()
         .map(|(tap, view)| {
@@ -145,7 +147,16 @@ pub fn order(group: &[(usize, Box<View>)]) -> Vec<usize> {
         })
         .collect();
     taps.sort_unstable();
-    taps.into_iter().map(|(.., tap)| tap).collect()
+    let mut order: Vec<usize> = taps.into_iter().map(|(.., tap)| tap).collect();
+    let at = |order: &[usize], tap| order.iter().position(|other| *other == tap);
+    for tap in (0..placings.len()).filter(|&tap| placings[tap] == Placing::Leg(Side::Client)) {
+        if let (Some(first), Some(second)) = (at(&order, tap), at(&order, tap + 1))
+            && second < first
+        {
+            order.swap(first, second);
+        }
+    }
+    order
 }
 
 /// What passed this tap towards the server less what passed it towards the client, in bytes and handshake packets: of

@@ -147,6 +147,7 @@ fn run(options: &Options, folder: &Path) -> bool {
     let mut queue = scenarios::all();
     queue.retain(|scenario| options.wants(scenario));
     let (total, began) = (queue.len(), Instant::now());
+    let census = scenario::census(&queue);
     let queue = Mutex::new(VecDeque::from(queue));
     let results = Mutex::new(Results::default());
     let next = || queue.lock().map(|mut queue| queue.pop_front()).ok().flatten();
@@ -164,7 +165,7 @@ fn run(options: &Options, folder: &Path) -> bool {
         }
     });
     let results = results.into_inner().unwrap_or_default();
-    results.tell(total, began.elapsed().as_secs());
+    results.tell(total, &census, began.elapsed().as_secs());
     results.faults.is_empty() && results.passed == total
 }
 
@@ -224,10 +225,10 @@ impl Results {
         println!("{seconds:5.1} s  {} ... {word}", scenario.name);
     }
 
-    fn tell(&self, total: usize, seconds: u64) {
+    fn tell(&self, total: usize, census: &str, seconds: u64) {
         self.faults.iter().for_each(|fault| println!("\n{fault}"));
         println!("\n{}", self.table);
-        println!("{total} scenarios in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
+        println!("{census}, in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
         println!("lab: {} passed, {} failed", self.passed, total - self.passed);
     }
 }

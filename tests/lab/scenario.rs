@@ -1,5 +1,7 @@
 //! A scenario as data: the line, the programs, each box's rules, and what is true.
 
+use std::collections::BTreeSet;
+
 use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism, Outcome};
 
@@ -7,6 +9,22 @@ use crate::client::{Client, Does, Mode, Program as ClientProgram};
 use crate::firewall::Tool;
 use crate::line::{At, Line};
 use crate::server::{Program as ServerProgram, Server, Tls};
+
+/// How many scenarios there are, and how much of each kind of program takes part.
+pub(crate) fn census(all: &[Scenario]) -> String {
+    let count = |words: BTreeSet<String>| words.len();
+    let real = |scenario: &&Scenario| !matches!(scenario.server.program, ServerProgram::Stub | ServerProgram::Absent);
+    let servers = count(all.iter().filter(real).map(|one| format!("{:?}", one.server.program)).collect());
+    let person = |one: &&Scenario| one.client.program != ClientProgram::Raw;
+    let clients = count(all.iter().filter(person).map(|one| format!("{:?}", one.client.program)).collect());
+    let tools = count(all.iter().flat_map(|one| &one.rules).map(|(_, tool, _)| format!("{tool:?}")).collect());
+    let v6 = all.iter().filter(|one| one.line.v6).count();
+    format!(
+        "{} scenarios ({} IPv4, {v6} IPv6) with {servers} servers, {clients} clients, {tools} firewall tools",
+        all.len(),
+        all.len() - v6
+    )
+}
 
 /// Something that happens on a host.
 #[derive(Clone, Debug)]

@@ -135,12 +135,18 @@ impl Said {
     }
 }
 
-/// The number of a tap of a replay. The legs of a capture come from the client's end.
-fn number(watched: &[Watched], facts: &[TapFacts], tap: usize) -> usize {
+/// The numbers of the taps that a tap of a replay may be. The legs of a capture come from the client's end; if one of two was
+/// left out, it is not known which.
+fn numbers(watched: &[Watched], facts: &[TapFacts], tap: usize) -> Interval {
     let capture = facts[tap].capture;
-    let leg = facts[..tap].iter().filter(|other| other.capture == capture).count();
+    let legs = || facts.iter().enumerate().filter(|(_, other)| other.capture == capture);
     let taps = &watched[capture].taps;
-    taps[leg.min(taps.len() - 1)]
+    let last = taps.len() - 1;
+    if legs().count() <= last {
+        return (taps[0], taps[last]);
+    }
+    let leg = taps[legs().take_while(|(other, _)| *other < tap).count().min(last)];
+    (leg, leg)
 }
 
 impl Labelled {
@@ -156,14 +162,17 @@ impl Labelled {
         let capture = |one: &Watched| Capture { place: given.then_some(one.place), paths: one.files.clone() };
         let mut said = Said::default();
         common::look_at(watched.iter().map(capture).collect(), &self.ports, |session, judgement, facts| {
-            let number = |point| match point {
-                Point::Client => 0,
-                Point::Tap(sight) => number(watched, facts, session.sights[sight].tap) + 1,
-                Point::Server => self.taps.len() + 1,
+            let ends = |point| match point {
+                Point::Client => (0, 0),
+                Point::Tap(sight) => numbers(watched, facts, session.sights[sight].tap),
+                Point::Server => (self.taps.len(), self.taps.len()),
             };
+            let shift = |point| usize::from(point != Point::Client);
+            let from = |point| ends(point).0 + shift(point);
+            let to = |point| ends(point).1 + shift(point);
             let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
             for verdict in judgement.control.1.iter().chain(transfers) {
-                let stretch = verdict.finding.stretch.map(|stretch| (number(stretch.from), number(stretch.to)));
+                let stretch = verdict.finding.stretch.map(|stretch| (from(stretch.from), to(stretch.to)));
                 said.verdicts.push((verdict.rule.id, stretch, verdict.finding.mechanism));
             }
             said.unseen |= session.sights.iter().any(|sight| sight.view.is_none());

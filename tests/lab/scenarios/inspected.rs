@@ -43,6 +43,8 @@ fn resets() -> Vec<Scenario> {
 fn stand_ins() -> Vec<Scenario> {
     let accept = "setsid /usr/bin/python3 -c 'import socket\ns = socket.create_server((\"\", 40000))\nall = []\n\
                   while True: all.append(s.accept())' >/dev/null 2>&1 &";
+    let taken = "setsid /usr/bin/python3 -c 'import socket, time\nall = [socket.create_server((\"\", port)) for port in (40000, \
+                 40001)]\ntime.sleep(99)' >/dev/null 2>&1 &";
     let redirect = "table ip nat { chain prerouting { type nat hook prerouting priority -100; tcp dport 40000-40010 counter \
                     redirect to :40000; } }";
     let elsewhere = "table ip nat { chain prerouting { type nat hook prerouting priority -100; tcp dport 40000-40010 counter \
@@ -63,9 +65,9 @@ fn stand_ins() -> Vec<Scenario> {
             "the passive range is taken, and the server uses a port that the firewall keeps closed",
         )
         .programs(Proftpd, Curl)
-        .server_options("PassivePorts 40000 40000\n")
-        .event(When::Early, At::Server, accept)
-        .rules(At::Server, IptablesNft, only(IptablesNft, "input", "21, 40000", Fate::Drop, false))
+        .server_options("PassivePorts 40000 40001\n")
+        .event(When::Early, At::Server, taken)
+        .rules(At::Server, IptablesNft, only(IptablesNft, "input", "21, 40000-40001", Fate::Drop, false))
         .loses(Lost::DataSyn, At::Server, Mechanism::SilentDrop),
         Scenario::new("stand-in-balancer", "P16", "a balancer sends the data connection to another server")
             .programs(Vsftpd, Lftp)

@@ -167,7 +167,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             .transfer(Mode::Pasv, Does::Get(BIG))
             .server_options(SLOWLY)
             .killed(2, "INT"),
-        left("killed-curl", "the client is killed in mid-transfer")
+        Scenario { row: "T05", ..left("killed-curl", "the client is killed in mid-transfer") }
             .programs(Vsftpd, Curl)
             .transfer(Mode::Epsv, Does::Get(BIG))
             .server_options(SLOWLY)
