@@ -141,7 +141,8 @@ fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism,
         None => reset.interface == LOOPBACK && connection.opener.ip != connection.listener.ip,
     };
     elsewhere.then(|| {
-        let text = "RST in the listener's name on another interface than the session's, and no SYN on the wire";
+        let place = if reset.interface == LOOPBACK { "its loopback" } else { "another interface than the session's" };
+        let text = format!("RST in the listener's name on {place}, and no SYN on the wire");
         (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
     })
 }
