@@ -175,7 +175,8 @@ struct Leg {
     placing: Placing,
 }
 
-/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap.
+/// Follows a capture to its end. A host that does not forward shows its sessions on one leg only; the other is no tap. One
+/// between the ends forwards what it is sent, so there a leg that shows nothing is a tap that saw nothing.
 fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
     while follower.read_some() {}
     follower.finish();
@@ -186,9 +187,13 @@ fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
             Leg { views, facts: follower.facts(leg), placing: placing.clone() }
         })
         .collect();
-    if let [client, server] = &legs[..] {
+    let overheard = legs.iter().any(|leg| leg.facts.census.overheard);
+    let forwards = !overheard && matches!(placing, Placing::Given(Place::Between) | Placing::Own(_));
+    if let [client, server] = &legs[..]
+        && !forwards
+    {
         let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
-            (false, false) => return (legs, follower.notes()),
+            (false, false) => return (both_legs(legs), follower.notes()),
             (true, true) => (0, placing),
             (false, true) => (0, one_leg(placing, Side::Client)),
             (true, false) => (1, one_leg(placing, Side::Server)),
@@ -196,6 +201,16 @@ fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
         legs = vec![Leg { placing, ..legs.swap_remove(keep) }];
     }
     (legs, follower.notes())
+}
+
+/// Of two legs whose place nobody gives it is known at least which way each of them looks.
+fn both_legs(mut legs: Vec<Leg>) -> Vec<Leg> {
+    for (leg, side) in legs.iter_mut().zip([Side::Client, Side::Server]) {
+        if leg.placing == Placing::Open {
+            leg.placing = Placing::Leg(side);
+        }
+    }
+    legs
 }
 
 fn one_leg(placing: Placing, toward: Side) -> Placing {

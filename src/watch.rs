@@ -153,7 +153,7 @@ struct Told {
 struct Watcher {
     legs: Legs,
     netfilter: Option<Netfilter>,
-    placings: Vec<Placing>,
+    own: Placing,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
     sessions: u64,
@@ -177,7 +177,7 @@ impl Watcher {
             leg: Leg::Both,
         };
         Watcher {
-            placings: vec![Placing::Own(sniffer.own_addresses().into()); legs.len()],
+            own: Placing::Own(sniffer.own_addresses().into()),
             taps: vec![facts; legs.len()],
             legs: Legs::new(legs, &config),
             netfilter: None,
@@ -228,6 +228,13 @@ impl Watcher {
         Ok(AT_ONCE)
     }
 
+    /// What is known of the places of the legs. A host that overhears what others send to each other need not forward it, so
+    /// its addresses tell nothing about that.
+    fn placings(&self) -> Vec<Placing> {
+        let overheard = self.taps.iter().any(|tap| tap.census.overheard);
+        vec![if overheard { Placing::Open } else { self.own.clone() }; self.taps.len()]
+    }
+
     fn advance(&mut self, now: Time) {
         self.legs.trackers.iter_mut().for_each(|tracker| tracker.advance(now));
     }
@@ -253,7 +260,7 @@ impl Watcher {
         for key in self.ripe_sessions(due) {
             // the other leg of the same session may have been told in between
             if let Some(views) = self.snapshot(key, due) {
-                for session in join(views, &self.placings) {
+                for session in join(views, &self.placings()) {
                     self.tell_one(session, due, |found| sink.so_far(found))?;
                 }
             }
@@ -288,7 +295,7 @@ impl Watcher {
             elsewhere.for_each(|view| tracker.settle_twin(&view.control));
             views[leg].extend(settled(tracker));
         }
-        for session in join(views, &self.placings) {
+        for session in join(views, &self.placings()) {
             let keys = keys(&session);
             self.tell_one(session, now(), |found| sink.settled(found))?;
             self.told.retain(|key, _| !keys.contains(key));

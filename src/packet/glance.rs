@@ -132,7 +132,7 @@ impl<'a> Glance<'a> {
         let &[_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, _, flags, w0, w1, _, _, u0, u1] = self.tcp;
         Segment {
             at: frame.at,
-            interface: frame.interface,
+            interface: frame.interface(),
             direction: frame.direction,
             source: Endpoint { ip: source, port: self.source_port() },
             destination: Endpoint { ip: destination, port: self.destination_port() },

@@ -10,12 +10,12 @@ use pnet::packet::vlan::VlanPacket;
 
 use super::span::Span;
 use super::undecoded::{End, Fault, Layer, Undecoded};
-use super::{Direction, Frame, Stop};
+use super::{Direction, Frame, LOOPBACK, Stop};
 
 /// What the link layer tells about a frame, and what it carries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link<'a> {
-    /// Interface number: the capture's own, or the kernel's where the header has it.
+    /// Interface number: the capture's own, the kernel's where the header has it, or [`LOOPBACK`].
     pub(super) interface: u32,
     /// Direction, where the capture or the header has it.
     pub(super) direction: Option<Direction>,
@@ -32,7 +32,7 @@ impl Link<'_> {
 /// Takes off the link layer header, or tells why there is no IP packet behind it.
 #[inline]
 pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Link<'a>, Stop> {
-    let link = Link { interface: frame.interface, direction: frame.direction, rest: Span::of_frame(frame) };
+    let link = Link { interface: frame.interface(), direction: frame.direction, rest: Span::of_frame(frame) };
     match frame.link_type {
         1 => ethernet(link),
         113 => sll(link),
@@ -80,23 +80,29 @@ fn pppoe(link: Link<'_>) -> Result<Link<'_>, Stop> {
     }
 }
 
+/// `if_arp.h`: the type of a loopback's link layer address.
+const ARPHRD_LOOPBACK: u16 = 772;
+
 fn sll(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll, SLLPacket::new)?;
     let direction = cooked_direction(header.get_packet_type()).or(link.direction);
-    network(header.get_protocol(), Link { direction, ..link.skip(Layer::Sll) })
+    let interface = if header.get_link_layer_address_type() == ARPHRD_LOOPBACK { LOOPBACK } else { link.interface };
+    network(header.get_protocol(), Link { interface, direction, ..link.skip(Layer::Sll) })
 }
 
 fn sll2(link: Link<'_>) -> Result<Link<'_>, Stop> {
     let header = link.rest.header(Layer::Sll2, SLL2Packet::new)?;
     let direction = cooked_direction(header.get_packet_type().into()).or(link.direction);
-    let interface = header.get_interface_index();
+    let on_loopback = header.get_arphrd_type() == ARPHRD_LOOPBACK;
+    let interface = if on_loopback { LOOPBACK } else { header.get_interface_index() };
     network(header.get_protocol_type(), Link { interface, direction, ..link.skip(Layer::Sll2) })
 }
 
 /// Packet types of a cooked header: to us, broadcast, multicast, between others, sent by us.
 fn cooked_direction(packet_type: u16) -> Option<Direction> {
     match packet_type {
-        0..=3 => Some(Direction::Incoming),
+        0..=2 => Some(Direction::Incoming),
+        3 => Some(Direction::Overheard),
         4 => Some(Direction::Outgoing),
         _ => None,
     }
@@ -107,7 +113,7 @@ fn cooked_direction(packet_type: u16) -> Option<Direction> {
 fn loopback(link: Link<'_>, number: fn([u8; 4]) -> u32) -> Result<Link<'_>, Stop> {
     let family = link.rest.header(Layer::Loopback, <[u8]>::first_chunk::<4>)?;
     match number(*family) {
-        2 | 10 | 23 | 24 | 28 | 30 => Ok(link.skip(Layer::Loopback)),
+        2 | 10 | 23 | 24 | 28 | 30 => Ok(Link { interface: LOOPBACK, ..link.skip(Layer::Loopback) }),
         _ => Err(Stop::Other),
     }
 }
@@ -177,7 +183,7 @@ fn hook_direction(hook: u8) -> Option<Direction> {
 
 #[cfg(test)]
 mod tests {
-    use Direction::{Incoming, Outgoing};
+    use Direction::{Incoming, Outgoing, Overheard};
 
     use super::super::build::{bytes, ethernet, frame, ipv4, ipv6, tap, tcp, undecoded};
     use super::super::{Decoder, Packet};
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn ethernet_with_any_tags() {
         for tags in ["0800", "8100 0001 0800", "88a8 0064 8100 0001 0800", "9100 0001 9100 0002 8100 0003 0800"] {
-            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "00".repeat(12)))), (9, None));
+            assert_eq!(tap(1, &before_ipv4(&format!("{}{tags}", "02".repeat(12)))), (9, None));
         }
         assert_eq!(tap(1, &ethernet(0x86dd, &before_ipv6(""))), (9, None));
         assert_eq!(tap(1, &ethernet(0x8864, &before_ipv4("11 00 0001 0000 0021"))), (9, None));
@@ -206,7 +212,7 @@ mod tests {
 
     #[test]
     fn cooked_headers_tell_direction_and_interface() {
-        for (packet_type, direction) in [(0, Some(Incoming)), (3, Some(Incoming)), (4, Some(Outgoing)), (5, None)] {
+        for (packet_type, direction) in [(0, Some(Incoming)), (3, Some(Overheard)), (4, Some(Outgoing)), (5, None)] {
             let sll = format!("000{packet_type} 0001 0006 020000000001 0000 0800");
             assert_eq!(tap(113, &before_ipv4(&sll)), (9, direction));
             let sll2 = format!("86dd 0000 00000003 0001 0{packet_type} 06 020000000001 0000");
@@ -214,6 +220,19 @@ mod tests {
         }
         let tagged = "0004 0001 0006 020000000001 0000 8100 0001 0800";
         assert_eq!(tap(113, &before_ipv4(tagged)), (9, Some(Outgoing)));
+    }
+
+    #[test]
+    fn every_link_layer_shows_a_loopback() {
+        let on_loopback = |link_type, hex: &str| tap(link_type, &before_ipv4(hex)).0 == LOOPBACK;
+        assert!(on_loopback(1, "000000000000 000000000000 0800"));
+        assert!(!on_loopback(1, "000000000000 020000000001 0800"));
+        assert!(on_loopback(113, "0000 0304 0006 000000000000 0000 0800"));
+        assert!(on_loopback(276, "0800 0000 00000001 0304 00 06 000000000000 0000"));
+        assert!(on_loopback(0, "02000000"));
+        let glanced = [&[0; 12][..], &before_ipv4("0800")].concat();
+        let frame = frame(1, &glanced);
+        assert_eq!(frame.glance().map(|glance| glance.segment(&frame).interface), Some(LOOPBACK));
     }
 
     #[test]

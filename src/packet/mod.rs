@@ -48,13 +48,37 @@ pub struct Frame<'a> {
     pub original_len: u32,
 }
 
+/// The number of an interface that the link layer shows to be a host's loopback.
+pub const LOOPBACK: u32 = u32::MAX;
+
+impl Frame<'_> {
+    /// The number of its interface. On its loopback Linux writes Ethernet headers without addresses.
+    #[inline]
+    fn interface(&self) -> u32 {
+        let unaddressed = self.link_type == 1 && self.bytes.first_chunk() == Some(&[0; 12]);
+        if unaddressed { LOOPBACK } else { self.interface }
+    }
+}
+
 /// Which way a frame passed the capturing host's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Received.
     Incoming,
+    /// Received, though its link layer address is another host's: a mirror port's, or what a bridge forwards.
+    Overheard,
     /// Sent by, or forwarded out of, the capturing host.
     Outgoing,
+}
+
+impl Direction {
+    /// The other way on the same interface.
+    pub fn reversed(self) -> Direction {
+        match self {
+            Direction::Incoming | Direction::Overheard => Direction::Outgoing,
+            Direction::Outgoing => Direction::Incoming,
+        }
+    }
 }
 
 /// An address and a port.

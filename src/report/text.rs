@@ -301,7 +301,10 @@ impl<'a> Page<'a> {
     /// The taps that saw nothing of the session, and what they should have seen.
     fn blind(self) -> Option<String> {
         let session = self.case.session;
-        let blind = session.sights.iter().enumerate().filter(|(_, content)| content.view.is_none());
+        let capture = |sight| self.case.facts(sight).capture;
+        let other_leg = |sight| self.case.views().any(|(seen, _)| capture(seen) == capture(sight));
+        let sights = session.sights.iter().enumerate();
+        let blind = sights.filter(|(sight, content)| content.view.is_none() && !other_leg(*sight));
         let blind: Vec<&str> = blind.map(|(sight, _)| Names::of(self.case).tap(sight)).collect();
         let (name, more) = blind.split_last()?;
         let taps = if more.is_empty() { (*name).to_owned() } else { format!("{} and {name}", more.join(", ")) };

@@ -52,9 +52,19 @@ impl Keys {
     }
 }
 
+/// Tells what is known of the listener's side of a forwarding host from what is known of the opener's.
+const FAR: u64 = 1 << 63;
+
 /// Stands for an address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EndKey(u64);
+
+impl EndKey {
+    /// The same end as one of the two legs of a forwarding host knows it.
+    pub(super) fn on(self, near_opener: bool) -> EndKey {
+        if near_opener { self } else { EndKey(self.0 ^ FAR) }
+    }
+}
 
 /// Sender and receiver of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +84,13 @@ impl Ends {
 /// Stands for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FlowKey(u64);
+
+impl FlowKey {
+    /// The same connection as one of the two legs of a forwarding host knows it.
+    pub(super) fn on(self, near_opener: bool) -> FlowKey {
+        if near_opener { self } else { FlowKey(self.0 ^ FAR) }
+    }
+}
 
 /// A table by [`EndKey`] or [`FlowKey`].
 pub(super) type Table<K, V> = HashMap<K, V, BuildHasherDefault<Digested>>;

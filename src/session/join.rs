@@ -217,7 +217,7 @@ fn assemble(mut group: Vec<Found>, placings: &[Placing]) -> Session {
     let order = if placings.iter().all(|placing| placing.given().is_some()) {
         (0..placings.len()).collect()
     } else {
-        place::order(&group)
+        place::order(&group, placings)
     };
     let mut sights: Vec<Sight> = order
         .into_iter()

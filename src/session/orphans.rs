@@ -16,7 +16,8 @@ const MAX_ORPHANS: usize = 1024;
 /// How much earlier than its announcement a SYN may stand in a capture.
 const OUT_OF_ORDER: Duration = Duration::from_secs(1);
 
-/// The latest connections without an owner.
+/// The latest connections without an owner. Of a forwarding host both legs are kept, since it is not known yet which of
+/// them is looked at: their keys differ ([`FlowKey::on`]).
 #[derive(Default)]
 pub(super) struct Orphans {
     by_flow: Table<FlowKey, Orphan>,

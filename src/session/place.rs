@@ -23,6 +23,8 @@ pub enum Placing {
     /// Nobody says it; of a capture on all interfaces only the leg towards this end shows the session, so the host does
     /// not forward it: it is the other end's own.
     OneLeg(Side),
+    /// Nobody says it; it is the leg towards this end of a host that forwards, and the other leg is the tap beside it.
+    Leg(Side),
     /// Nobody says it.
     Open,
 }
@@ -32,7 +34,7 @@ impl Placing {
     pub fn given(&self) -> Option<Place> {
         match *self {
             Placing::Given(place) => Some(place),
-            Placing::Own(_) | Placing::OneLeg(_) | Placing::Open => None,
+            Placing::Own(_) | Placing::OneLeg(_) | Placing::Leg(_) | Placing::Open => None,
         }
     }
 }
@@ -100,8 +102,12 @@ impl fmt::Display for Why {
 }
 
 impl Standing {
-    /// A tap that saw nothing stands where the user says.
+    /// A tap that saw nothing stands where the user says; a leg of a host that is known by its addresses is one between the
+    /// ends.
     pub fn unseen(placing: &Placing) -> Standing {
+        if matches!(placing, Placing::Own(_)) {
+            return Standing { place: Place::Between, given: true, why: Why::Own };
+        }
         let (place, why) = placing.given().map_or((Place::Unknown, Why::OneEnd), |place| (place, Why::Given));
         Standing { place, given: why == Why::Given, why }
     }
@@ -166,8 +172,9 @@ fn ttls(view: &View) -> (Option<u8>, Option<u8>) {
 }
 
 /// The taps in line order from the client: by routers passed from the client, then from the server, then by what only
-/// one of them saw.
-pub fn order(group: &[(usize, Box<View>)]) -> Vec<usize> {
+/// one of them saw. Of a host that forwards, the leg towards the client comes first. One whose own addresses show it to be
+/// between the ends forwards what it is sent: there a leg that shows nothing is a tap that saw nothing.
+pub fn order(group: &[(usize, Box<View>)], placings: &[Placing]) -> Vec<usize> {
     let mut taps: Vec<(u8, u8, i64, usize)> = group
         .iter()
         .map(|(tap, view)| {
@@ -176,7 +183,32 @@ pub fn order(group: &[(usize, Box<View>)]) -> Vec<usize> {
         })
         .collect();
     taps.sort_unstable();
-    taps.into_iter().map(|(.., tap)| tap).collect()
+    let mut order: Vec<usize> = taps.into_iter().map(|(.., tap)| tap).collect();
+    let at = |order: &[usize], tap| order.iter().position(|other| *other == tap);
+    for tap in (0..placings.len()).filter(|&tap| is_first_leg(placings, tap)) {
+        match (at(&order, tap), at(&order, tap + 1)) {
+            (Some(first), Some(second)) if second < first => order.swap(first, second),
+            (Some(first), None) if stands_between(group, tap, placings) => order.insert(first + 1, tap + 1),
+            (None, Some(second)) if stands_between(group, tap + 1, placings) => order.insert(second, tap),
+            (_, _) => {}
+        }
+    }
+    order
+}
+
+/// This tap is the leg towards the client of a host, and the next its other leg.
+fn is_first_leg(placings: &[Placing], tap: usize) -> bool {
+    match &placings[tap] {
+        Placing::Leg(side) => *side == Side::Client,
+        Placing::Own(_) => placings.get(tap + 1) == placings.get(tap) && !(tap > 0 && is_first_leg(placings, tap - 1)),
+        Placing::Given(_) | Placing::OneLeg(_) | Placing::Open => false,
+    }
+}
+
+fn stands_between(group: &[(usize, Box<View>)], tap: usize, placings: &[Placing]) -> bool {
+    let own = matches!(placings[tap], Placing::Own(_));
+    let view = group.iter().find(|(other, _)| *other == tap).map(|(_, view)| view);
+    own && view.is_some_and(|view| standing(view, &placings[tap]).place == Place::Between)
 }
 
 /// What passed this tap towards the server less what passed it towards the client, in bytes and handshake packets: of

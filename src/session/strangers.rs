@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use crate::cite::At;
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Endpoint, IcmpError, Segment};
+use crate::packet::{Direction, Endpoint, IcmpError, Segment};
 use crate::session::flow::Ends;
-use crate::session::tracker::{Owner, Tracker, Waiting, record};
+use crate::session::tracker::{Leg, Owner, Tracker, Waiting, record};
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
 
@@ -16,10 +16,9 @@ impl Tracker {
     pub(super) fn stranger(&mut self, ends: Ends, segment: &Segment<'_>) {
         let (from, to) = (segment.source, segment.destination);
         if !segment.flags.syn()
-            && let Some(orphan) = self.orphans.get(ends.key())
-            && let Some(role) = orphan.connection.sender(from, to)
+            && let Some((role, connection)) = self.orphan(ends, from, to, segment.direction)
         {
-            orphan.connection.observe_from(role, segment);
+            connection.observe_from(role, segment);
             self.census.other_traffic = true;
             if !segment.text.starts_with(b"220") {
                 return;
@@ -43,6 +42,9 @@ impl Tracker {
         }
         let Some(waiting) = self.waiting_for(listener, opener.ip).filter(|_| segment.flags.ack()) else { return };
         let live = self.slots[waiting.slot as usize].as_ref();
+        if !self.passes(waiting, listener.ip, false, segment.direction) {
+            return;
+        }
         let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
         if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
             self.owned(owner, segment);
@@ -55,13 +57,42 @@ impl Tracker {
         }
         self.census.other_traffic = true;
         let owner = match self.waiting_for(listener, opener.ip) {
+            Some(waiting) if !self.passes(waiting, listener.ip, segment.source == opener, segment.direction) => return,
             Some(waiting) => self.attempt(waiting, Connection::new(opener, listener)),
             None => self.infer(opener, listener, segment.at),
         };
         match owner {
             Some(owner) => self.owned(owner, segment),
-            None => self.orphans.add(ends.key(), self.keys.end(listener), [opener, listener], segment),
+            None => {
+                let near = self.config.leg.is_near_opener(segment.source == opener, segment.direction);
+                let (key, end) = (ends.key().on(near), self.keys.end(listener).on(near));
+                self.orphans.add(key, end, [opener, listener], segment);
+            }
         }
+    }
+
+    /// Whether a packet of a connection that is waited for passes the leg that is watched.
+    fn passes(&self, waiting: Waiting, listener: IpAddr, from_opener: bool, direction: Option<Direction>) -> bool {
+        let listens = self.listening_side(waiting.slot, waiting.transfer, listener);
+        self.config.leg.carries(if from_opener { listens } else { !listens }, direction)
+    }
+
+    /// The connection without an owner that a packet belongs to, at the leg that it passed, and who sent it.
+    fn orphan(
+        &mut self,
+        ends: Ends,
+        from: Endpoint,
+        to: Endpoint,
+        direction: Option<Direction>,
+    ) -> Option<(Role, &mut Connection)> {
+        let leg = self.config.leg;
+        let legs: &[bool] = if leg == Leg::Both { &[true] } else { &[true, false] };
+        let near = legs.iter().copied().find(|&near| {
+            let role = self.orphans.get(ends.key().on(near)).and_then(|orphan| orphan.connection.sender(from, to));
+            role.is_some_and(|role| leg.is_near_opener(role == Role::Opener, direction) == near)
+        })?;
+        let connection = &mut self.orphans.get(ends.key().on(near))?.connection;
+        Some((connection.sender(from, to)?, connection))
     }
 
     /// A segment in the middle of a connection whose opening was not captured.
@@ -78,6 +109,7 @@ impl Tracker {
             Some((self.waiting_for(listener, opener.ip)?, Connection::new(opener, listener)))
         });
         if let Some((waiting, connection)) = met
+            && self.passes(waiting, connection.listener.ip, from == connection.opener, segment.direction)
             && let Some(owner) = self.attempt(waiting, connection)
         {
             self.owned(owner, segment);
@@ -91,8 +123,12 @@ impl Tracker {
         if !self.config.leg.carries(toward, segment.direction) {
             return;
         }
-        let orphan =
-            self.orphans.take(ends.key()).filter(|orphan| (orphan.opener, orphan.listener) == (client, server));
+        let near = self.config.leg.is_toward(Side::Client);
+        let orphan = self
+            .orphans
+            .take(ends.key().on(near))
+            .filter(|orphan| (orphan.opener, orphan.listener) == (client, server));
+        self.census.overheard |= segment.direction == Some(Direction::Overheard);
         let slot = self.add(View::new(client, server, known_by, segment.at));
         self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL });
         if known_by == KnownBy::Greeting {
@@ -162,6 +198,12 @@ impl Tracker {
         }
     }
 
+    /// Who listens for the data connection of a transfer.
+    pub(super) fn listening_side(&self, slot: u32, transfer: u16, listener: IpAddr) -> Side {
+        let live = self.slots[slot as usize].as_ref();
+        live.map_or(Side::Server, |live| listening_side(&live.view, transfer, listener))
+    }
+
     /// Takes over a connection that was seen before anybody expected it.
     pub(super) fn adopt(&mut self, waiting: Waiting, connection: Connection) {
         let opening = connection.clone();
@@ -224,17 +266,21 @@ impl Tracker {
         if let Some(owner) = self.flows.get(&ends.key()).copied() {
             return self.owned_icmp(owner, error);
         }
-        if let Some(orphan) = self.orphans.get(ends.key()).filter(|orphan| orphan.connection.sender(from, to).is_some())
-        {
-            orphan.connection.observe_icmp(error);
+        // It goes the way of an answer to the packet that it quotes.
+        if let Some((_, connection)) = self.orphan(ends, from, to, error.direction.map(Direction::reversed)) {
+            connection.observe_icmp(error);
             return;
         }
         if self.is_control(to.port) && error.kind.is_unreachable() {
+            if !self.config.leg.carries(Side::Client, error.direction) {
+                return;
+            }
             let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
             let owner = Owner { slot, attempt: CONTROL };
             self.flows.insert(ends.key(), owner);
             self.owned_icmp(owner, error);
         } else if let Some(waiting) = self.waiting_for(to, from.ip)
+            && self.passes(waiting, to.ip, false, error.direction)
             && let Some(owner) = self.attempt(waiting, Connection::new(from, to))
         {
             self.owned_icmp(owner, error);

@@ -52,8 +52,23 @@ impl Leg {
         match (self, direction) {
             (Leg::Both, _) | (_, None) => true,
             (Leg::Toward(side), Some(Direction::Outgoing)) => toward == side,
-            (Leg::Toward(side), Some(Direction::Incoming)) => toward != side,
+            (Leg::Toward(side), Some(Direction::Incoming | Direction::Overheard)) => toward != side,
         }
+    }
+
+    /// Whether a packet that an opener sent, or was sent, passed the host's leg towards that opener; where one tap sees all,
+    /// it is always that one.
+    pub(super) fn is_near_opener(self, from_opener: bool, direction: Option<Direction>) -> bool {
+        match (self, direction) {
+            (Leg::Both, _) | (_, None) => true,
+            (Leg::Toward(_), Some(Direction::Outgoing)) => !from_opener,
+            (Leg::Toward(_), Some(Direction::Incoming | Direction::Overheard)) => from_opener,
+        }
+    }
+
+    /// Whether this is the leg towards an opener.
+    pub(super) fn is_toward(self, opener: Side) -> bool {
+        self == Leg::Both || self == Leg::Toward(opener)
     }
 }
 
@@ -98,6 +113,8 @@ pub struct Census {
     pub ended: Time,
     /// A packet was seen that belongs to no control connection: the capture filter did not keep only those.
     pub other_traffic: bool,
+    /// A session's first packet was for another host on its link: the capturing one need not forward what it receives.
+    pub overheard: bool,
     /// Sessions with a transfer that went through though its data connection was not seen: the capture left it out.
     pub data_unseen: u64,
     /// Sessions displaced before their end because [`MAX_SESSIONS`] were alive.
@@ -359,7 +376,8 @@ impl Tracker {
         let end = self.keys.end(listener);
         self.mark_between_servers(Waiting { slot, transfer }, listener.ip, end);
         self.expected.entry(end).or_default().push(Waiting { slot, transfer });
-        if let Some(connection) = self.orphans.take_to(end, self.now) {
+        let near = self.config.leg.is_toward(!self.listening_side(slot, transfer, listener.ip));
+        if let Some(connection) = self.orphans.take_to(end.on(near), self.now) {
             self.adopt(Waiting { slot, transfer }, connection);
         }
     }

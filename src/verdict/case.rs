@@ -33,6 +33,12 @@ impl<'a> Case<'a> {
         self.view().transfers.get(self.transfer?)
     }
 
+    /// A tap saw that its data connection runs between two servers.
+    pub fn is_between_servers(&self) -> bool {
+        let seen = |sight| self.session.transfer(sight, self.transfer?);
+        (0..self.session.sights.len()).filter_map(seen).any(|transfer| transfer.between_servers)
+    }
+
     /// How its data connection was to be opened.
     pub fn negotiation(&self) -> Option<&'a Negotiation> {
         self.transfer()?.negotiation.as_ref()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cite::At;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
-use crate::tcp::connection::{Opening, Reset, Role};
+use crate::tcp::connection::{Connection, Half, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::opening::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
@@ -102,8 +102,11 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     }
     let (sight, reset) = forged_reset(case)?;
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
-    let passage =
-        case.connection_passage(None, from, |connection| connection.reset_from(reset.from).map(|reset| reset.at));
+    let passed = bytes_unanswered(case, reset.from.other());
+    let passage = case.connection_passage(None, from, |connection| {
+        let reset = connection.reset_from(reset.from).map(|reset| reset.at);
+        reset.or_else(|| passed(connection))
+    });
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
     let who = if from == Side::Client { "client" } else { "server" };
@@ -111,6 +114,19 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     let mut evidence: Vec<Evidence> = case.transfer_evidence();
     evidence.push(case.seen(sight, reset.at, text));
     Some((from, finding(stretch, Mechanism::Interrupted, case.confidence(stretch).min(Confidence::Likely), evidence)))
+}
+
+/// What a box answers with a reset, it does not send on: it lies behind every tap that saw the last of the bytes which nobody
+/// acknowledged. Tells when a tap saw them.
+fn bytes_unanswered(case: &Case<'_>, sender: Role) -> impl Fn(&Connection) -> Option<At> + use<> {
+    let reach = case.views().map(|(_, view)| view.control.half(sender).reach).max().unwrap_or_default();
+    let is_last = move |half: &Half| half.reach == reach && half.unacked();
+    let halves = || case.views().map(|(_, view)| view.control.half(sender));
+    let unanswered = halves().all(|half| half.reach < reach || half.unacked());
+    move |connection| {
+        let half = connection.half(sender);
+        (unanswered && is_last(half)).then_some(half.last_new)
+    }
 }
 
 /// A reset of the control connection that its address did not send, told by its TTL.

@@ -119,7 +119,7 @@ fn evidence(case: &Case<'_>, offers: &[Offer], listener: Side) -> Vec<Evidence> 
 /// N1: the client's PORT or EPRT carries an address that the server does not see it at. Where every way was refused, the
 /// first refusal for its address counts: clients go on to try commands that the server does not know.
 pub(super) fn client_behind_nat(case: &Case<'_>) -> Option<Finding> {
-    let transfer = case.transfer()?;
+    let transfer = case.transfer().filter(|_| !case.is_between_servers())?;
     let all_refused = transfer.negotiation.as_ref().is_some_and(|negotiation| !negotiation.stands());
     let earlier = if all_refused { transfer.superseded.len() } else { 0 };
     let latest = behind_nat(case, |transfer| transfer.negotiation.as_ref());
@@ -233,7 +233,16 @@ pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
             Some((sight, negotiation.offered?.port, case.session.view(sight)?.event(offer)?.at))
         })
         .collect();
-    let differs = ports.windows(2).find(|pair| pair[0].1 != pair[1].1)?;
+    let superseded = |(sight, _, _): (usize, u16, At), port| {
+        let superseded = case.session.transfer(sight, transfer).into_iter().flat_map(|transfer| &transfer.superseded);
+        superseded.filter_map(|negotiation| negotiation.offered).any(|offered| offered.port == port)
+    };
+    // A capture may end before, or begin behind, the one that counts.
+    let differ = |pair: &&[(usize, u16, At)]| {
+        let (one, other) = (pair[0], pair[1]);
+        one.1 != other.1 && !superseded(one, other.1) && !superseded(other, one.1)
+    };
+    let differs = ports.windows(2).find(differ)?;
     let untranslated = case.address(differs[0].0, Side::Client) == case.address(differs[1].0, Side::Client)
         && case.address(differs[0].0, Side::Server) == case.address(differs[1].0, Side::Server);
     untranslated.then(|| {

@@ -7,7 +7,7 @@ use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
-use crate::packet::IcmpError;
+use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
 use crate::session::view::Mode;
@@ -133,12 +133,16 @@ fn own_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, 
 }
 
 fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
-    let which = failed(case, which, Opening::Reset).filter(Option::is_some)?;
+    let which = failed(case, which, Opening::Reset)?;
     let (sight, connection) = *case.connections(which).first()?;
     let reset = connection.reset.filter(|reset| reset.from == Role::Listener && connection.syn.is_none())?;
-    let elsewhere = reset.interface != case.session.view(sight)?.control.interface;
+    let elsewhere = match which {
+        Some(_) => reset.interface != case.session.view(sight)?.control.interface,
+        None => reset.interface == LOOPBACK && connection.opener.ip != connection.listener.ip,
+    };
     elsewhere.then(|| {
-        let text = "RST in the listener's name on another interface than the session's, and no SYN on the wire";
+        let place = if reset.interface == LOOPBACK { "its loopback" } else { "another interface than the session's" };
+        let text = format!("RST in the listener's name on {place}, and no SYN on the wire");
         (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
     })
 }

@@ -230,6 +230,7 @@ fn without_connection(case: &Case<'_>) -> Outcome {
     match (refused, over || control_is_lost(case)) {
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
+        (false, true) if transfer.command.is_some() && case.is_between_servers() => Outcome::Unknown,
         (false, true) if was_wanted(case) => Outcome::Failed,
         (false, true) => Outcome::Unknown,
         (false, false) => Outcome::Unfinished,

@@ -163,12 +163,15 @@ impl<'a> Case<'a> {
         bare || missing || self.facts(sight).census.data_unseen > 0
     }
 
-    /// A tap that saw nothing of the session says something only if it was capturing at all at that time, as its other
-    /// packets show and as far as its clock can be believed.
+    /// A tap that saw nothing of the session says something only if it was capturing at all at that time and for a while
+    /// after, as its other packets show and as far as its clock can be believed; and the other leg of a forwarding host, only
+    /// if this one saw how it began.
     fn overlaps(&self, sight: usize) -> bool {
-        let its = self.facts(sight).census;
+        let its = self.facts(sight);
         let (At { time: began, .. }, At { time: last, .. }) = (self.view().began, self.view().last_at);
-        its.began.is_some_and(|its| its <= last) && its.ended >= began
+        let mut legs = self.views().filter(|(other, _)| self.facts(*other).capture == its.capture);
+        let goes_on = its.census.ended > began.plus(GOES_ON);
+        its.census.began.is_some_and(|its| its <= last) && goes_on && legs.all(|(_, view)| view.control.syn.is_some())
     }
 
     /// How sure a stretch is: one host or one box, told by complete captures whose places are known, is certain.

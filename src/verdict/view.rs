@@ -82,7 +82,8 @@ pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
 
 /// V9: the data connection runs between two servers, and this line is not its path.
 pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
-    case.transfer().filter(|transfer| transfer.between_servers)?;
+    let refused = case.negotiation().is_some_and(|negotiation| !negotiation.stands());
+    case.transfer().filter(|_| case.is_between_servers() && !refused)?;
     let text =
         "another session names the same listener: the data connection runs between two servers, not on this line";
     Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))

@@ -1,4 +1,4 @@
-//! tcpdump on every interface, without a filter.
+//! tcpdump on every interface, on all of a host at once, and on loopbacks, without a filter.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -17,28 +17,40 @@ pub(crate) struct Capture<'a> {
 }
 
 impl<'a> Capture<'a> {
-    /// Starts one; it is capturing when this returns. Without `-U` and immediate mode the last packets are missing.
-    pub(crate) fn start(host: &'a Host, interface: &str, file: &Path) -> Fallible<Capture<'a>> {
+    /// Starts one. Without `-U` and immediate mode the last packets are missing.
+    ///
+    /// The ring of a capture on `any` holds as many packets as snap lengths go into it, whatever their own length.
+    pub(crate) fn start(host: &'a Host, interface: &str, snap: u32, file: &Path) -> Fallible<Capture<'a>> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fail = |error: std::io::Error| format!("{name}: {error}");
         let output = File::create(file).map_err(fail)?;
+        // On `any`, headers that name the interface; elsewhere the option would be refused.
+        let cooked: &[&str] = if interface == "any" { &["-y", "LINUX_SLL2"] } else { &[] };
         let mut tcpdump = host
             .command("tcpdump")
-            .args(["-Z", "root", "--immediate-mode", "-U", "-B", "8192", "-s", "0", "-n", "-i", interface, "-w", "-"])
+            .args(["-Z", "root", "--immediate-mode", "-U", "-B", "8192", "-n", "-i", interface, "-w", "-"])
+            .args(cooked)
+            .args(["-s", &snap.to_string()])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(fail)?;
-        let mut said = BufReader::new(tcpdump.stderr.take().ok_or("tcpdump has no output")?);
-        let mut line = String::new();
+        let said = BufReader::new(tcpdump.stderr.take().ok_or("tcpdump has no output")?);
+        Ok(Capture { name, host, tcpdump, said })
+    }
+
+    /// Waits until it captures.
+    pub(crate) fn wait(&mut self) -> Fallible<()> {
+        let (mut text, mut line) = (String::new(), String::new());
         while !line.contains("listening on") {
             line.clear();
-            if said.read_line(&mut line).map_err(fail)? == 0 {
-                return Err(format!("{name}: tcpdump did not start"));
+            if self.said.read_line(&mut line).map_err(|error| format!("{}: {error}", self.name))? == 0 {
+                return Err(format!("{}: tcpdump did not start: {text}", self.name));
             }
+            text += &line;
         }
-        Ok(Capture { name, host, tcpdump, said })
+        Ok(())
     }
 
     /// Ends it. It is of no use if the kernel lost packets.

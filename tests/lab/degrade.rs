@@ -1,10 +1,11 @@
 //! Views of a recording as they come from the field: cut, with losses, short frames, one port only, a wrong clock.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use ftpwhy::capture::file::TapReader;
-use ftpwhy::packet::{Decoder, Packet};
+use ftpwhy::packet::{Decoder, Endpoint, Packet};
 
 use crate::damage::{Random, Records};
 use crate::host::Fallible;
@@ -55,7 +56,7 @@ pub(crate) fn write(view: View, tap: usize, port: u16, from: &Path, to: &Path, r
         View::Full => {}
         View::CutEnd => records.records.truncate(1 + random.below(count)),
         View::CutBegin => drop(records.records.drain(..random.below(count))),
-        View::Losses => records.records.retain(|_| !random.once_in(100)),
+        View::Losses => lose(&mut records, &connections(from)?, random),
         View::Snapped => records.snap(SNAP),
         View::OnePort => {
             let mut keep = control(from, port)?.into_iter();
@@ -69,21 +70,53 @@ pub(crate) fn write(view: View, tap: usize, port: u16, from: &Path, to: &Path, r
         }
     }
     let mut file = records.file();
-    if view == View::CutEnd && random.once_in(2) {
+    if view == View::CutEnd && count > 0 && random.once_in(2) {
         file.truncate(file.len() - random.below(40));
     }
     fs::write(to, file).map_err(fail)
 }
 
+/// Takes one packet of a hundred away, and never all of a connection's: whoever misses a connection without a trace cannot
+/// know that there was one.
+fn lose(records: &mut Records, connections: &[Option<Passing>], random: &mut Random) {
+    let lost: Vec<bool> = records.records.iter().map(|_| random.once_in(100)).collect();
+    let of = |number: usize| connections.get(number).copied().flatten();
+    let kept: HashSet<_> = (0..lost.len()).filter(|&number| !lost[number]).filter_map(of).collect();
+    let mut numbers = 0..;
+    records.records.retain(|_| {
+        let number = numbers.next().unwrap_or_default();
+        !lost[number] || of(number).is_some_and(|connection| !kept.contains(&connection))
+    });
+}
+
+/// A connection on an interface.
+type Passing = (u32, Endpoint, Endpoint);
+
+/// The connection that each frame belongs to, if it is a segment.
+fn connections(file: &Path) -> Fallible<Vec<Option<Passing>>> {
+    frames(file, |packet| match packet {
+        Packet::Segment(segment) => {
+            let (one, other) = (segment.source, segment.destination);
+            Some((segment.interface, one.min(other), one.max(other)))
+        }
+        _ => None,
+    })
+}
+
 /// Which frames belong to the control connection.
 fn control(file: &Path, port: u16) -> Fallible<Vec<bool>> {
+    frames(file, |packet| match packet {
+        Packet::Segment(segment) => [segment.source.port, segment.destination.port].contains(&port),
+        _ => false,
+    })
+}
+
+/// What `tell` tells of every frame.
+fn frames<T>(file: &Path, tell: impl Fn(&Packet<'_>) -> T) -> Fallible<Vec<T>> {
     let mut reader = TapReader::open(&[file.to_owned()]).map_err(|error| error.to_string())?;
     let (mut decoder, mut frames) = (Decoder::new(), Vec::new());
     while let Some(frame) = reader.next() {
-        frames.push(match decoder.decode(&frame) {
-            Packet::Segment(segment) => [segment.source.port, segment.destination.port].contains(&port),
-            _ => false,
-        });
+        frames.push(tell(&decoder.decode(&frame)));
     }
     Ok(frames)
 }

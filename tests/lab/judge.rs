@@ -5,13 +5,12 @@ use std::path::Path;
 
 use ftpwhy::verdict::Outcome;
 
-use crate::common;
 use crate::damage::Random;
 use crate::degrade::{self, View};
 use crate::host::Fallible;
-use crate::labelled::{Interval, Labelled, Said};
+use crate::labelled::{Interval, Labelled, Said, Watched};
 use crate::scenario::Scenario;
-use crate::table::Vantage;
+use crate::vantage::{self, Set, Sort, Vantage};
 
 /// How a view was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,23 +38,23 @@ pub(crate) struct Judged {
     pub(crate) excused: Option<&'static str>,
 }
 
-/// Judges a recording in every way, and damages it at random so many times.
-pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64) -> Fallible<Vec<Judged>> {
+/// Judges a recording in every way, and damages it at random so many times, with a seed of its own.
+pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64, seed: u64) -> Fallible<Vec<Judged>> {
     let names = scenario.line.taps();
     let case = Labelled {
         name: scenario.name.clone(),
-        taps: names.iter().map(|name| (place(name), folder.join(name))).collect(),
+        taps: names.iter().map(|name| (vantage::place(name), folder.join(name))).collect(),
         ports: vec![scenario.server.port],
         truth: scenario.interval(),
         completed: scenario.truth.outcome == Outcome::Completed,
     };
-    let mut random = Random(scenario.name.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
+    let mut random = Random(scenario.name.bytes().fold(seed, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
     let mut judged = Vec::new();
     for round in 0..=rounds {
         let views = View::ALL.into_iter().filter(|view| view.is_random() == (round > 0));
         for view in views {
             let files = folder.join(format!("{view:?}-{round}"));
-            judged.extend(judge_view(scenario, &case, view, &files, &mut random)?);
+            judged.extend(judge_view(scenario, &case, view, folder, &files, &mut random)?);
         }
     }
     Ok(judged)
@@ -65,16 +64,17 @@ fn judge_view(
     scenario: &Scenario,
     case: &Labelled,
     view: View,
+    folder: &Path,
     files: &Path,
     random: &mut Random,
 ) -> Fallible<Vec<Judged>> {
     fs::create_dir_all(files).map_err(|error| error.to_string())?;
-    for (number, (name, (_, file))) in scenario.line.taps().iter().zip(&case.taps).enumerate() {
-        degrade::write(view, number, scenario.server.port, file, &files.join(name), random)?;
+    for (name, host) in vantage::files(scenario.line) {
+        degrade::write(view, host, scenario.server.port, &folder.join(&name), &files.join(name), random)?;
     }
-    let subsets = common::subsets(case.taps.len()).flat_map(|taps| [(taps.clone(), true), (taps, false)]);
-    let look = |(taps, given): (Vec<usize>, bool)| look(scenario, case, view, &taps, given, files);
-    let judged: Vec<Judged> = subsets.map(look).collect();
+    let sets = vantage::sets(scenario.line, case.completed);
+    let sets = sets.iter().flat_map(|set| [(set, true), (set, false)]);
+    let judged: Vec<Judged> = sets.map(|(set, given)| look(scenario, case, view, set, given, files)).collect();
     // A view with a fault is kept as long as the recording is.
     if judged.iter().all(|judged| judged.fault.is_none()) {
         fs::remove_dir_all(files).map_err(|error| error.to_string())?;
@@ -82,26 +82,40 @@ fn judge_view(
     Ok(judged)
 }
 
-fn look(scenario: &Scenario, case: &Labelled, view: View, taps: &[usize], given: bool, files: &Path) -> Judged {
-    let names = scenario.line.taps();
-    let said = case.replay(taps, taps.iter().map(|&tap| files.join(&names[tap])).collect(), given);
+fn look(scenario: &Scenario, case: &Labelled, view: View, set: &Set, given: bool, files: &Path) -> Judged {
+    let path = |name: &String| files.join(name);
+    let watched = |eye: &vantage::Eye| Watched {
+        place: eye.place,
+        files: eye.files.iter().map(path).collect(),
+        taps: eye.taps.clone(),
+    };
+    let mut said = case.replay_watched(&set.eyes.iter().map(watched).collect::<Vec<_>>(), given);
+    if let Some(also) = scenario.truth.also.map(|at| scenario.line.interval(at)) {
+        let names = |stretch: Option<Interval>| stretch.is_some_and(|(from, to)| from <= also.0 && also.1 <= to);
+        said.verdicts
+            .retain(|(_, stretch, mechanism)| !names(*stretch) || Some(*mechanism) == scenario.truth.mechanism);
+    }
     let wrong = case.error(&said);
-    let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &said, taps) };
+    let taps = set.taps();
+    let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &said, &taps) };
+    let names = scenario.line.taps();
     let names: Vec<&str> = taps.iter().filter_map(|&tap| names[tap].strip_suffix(".pcap")).collect();
     let excuse =
         scenario.wider.iter().find(|wider| wider.taps.is_empty() || names.iter().all(|name| wider.taps.contains(name)));
-    let strict = view == View::Full && given;
+    let strict = view == View::Full && given && set.sort != Sort::Aside;
     let fault = match (grade, excuse) {
         (Grade::Wrong, _) => wrong,
         (Grade::Wide, None) if strict => Some("too wide".to_owned()),
         (Grade::Silent, None) if strict && !said.outcomes.is_empty() => Some("says nothing".to_owned()),
-        (Grade::Right | Grade::Silent, _) if strict && taps.len() == case.taps.len() => mechanism(scenario, &said),
+        (Grade::Right | Grade::Silent, _) if strict && taps.len() == case.taps.len() => {
+            mechanism(scenario, set.sort, &said)
+        }
         _ => None,
     };
     let kind = if given { "given" } else { "inferred" };
-    let fault = fault.map(|what| format!("{} {view:?} {kind} {}: {what}: {said:?}", scenario.name, names.join(" ")));
+    let fault = fault.map(|what| format!("{} {view:?} {kind} {set}: {what}: {said:?}", scenario.name));
     let excused = excuse.filter(|_| strict && matches!(grade, Grade::Wide | Grade::Silent)).map(|wider| wider.reason);
-    Judged { view, vantage: Vantage::of(&names), given, grade, fault, excused }
+    Judged { view, vantage: set.vantage(), given, grade, fault, excused }
 }
 
 fn grade(case: &Labelled, said: &Said, taps: &[usize]) -> Grade {
@@ -123,8 +137,9 @@ fn hull(case: &Labelled, truth: Interval, taps: &[usize]) -> Interval {
 }
 
 /// What all taps together must say of how.
-fn mechanism(scenario: &Scenario, said: &Said) -> Option<String> {
-    let Some(true_one) = scenario.truth.mechanism else {
+fn mechanism(scenario: &Scenario, sort: Sort, said: &Said) -> Option<String> {
+    let on_loopback = scenario.truth.on_loopback.filter(|_| sort != Sort::Taps);
+    let Some(true_one) = on_loopback.or(scenario.truth.mechanism) else {
         let failed = said.outcomes.contains(&Outcome::Failed);
         return failed.then(|| "a transfer that did not fail is called failed".to_owned());
     };
@@ -133,12 +148,4 @@ fn mechanism(scenario: &Scenario, said: &Said) -> Option<String> {
     }
     let named = said.verdicts.iter().any(|(.., mechanism)| *mechanism == true_one);
     (!named).then(|| format!("{true_one:?} is not named"))
-}
-
-fn place(name: &str) -> ftpwhy::line::Place {
-    match name {
-        "client.pcap" => ftpwhy::line::Place::Client,
-        "server.pcap" => ftpwhy::line::Place::Server,
-        _ => ftpwhy::line::Place::Between,
-    }
 }

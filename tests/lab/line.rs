@@ -11,7 +11,11 @@ pub(crate) enum At {
     Client,
     /// 0 is the client's router, the last one the server's.
     Router(usize),
+    /// A box without an address in the middle of a link; see [`Wire`].
+    Wire,
     Server,
+    /// A second server on a link of its own behind the last router, aside of the line.
+    Other,
 }
 
 impl fmt::Display for At {
@@ -19,9 +23,20 @@ impl fmt::Display for At {
         match self {
             At::Client => f.write_str("client"),
             At::Router(router) => write!(f, "router-{}", router + 1),
+            At::Wire => f.write_str("wire"),
             At::Server => f.write_str("server"),
+            At::Other => f.write_str("other"),
         }
     }
+}
+
+/// What a link does to the packets on it, if it is long or a meddler sits on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wire {
+    /// Milliseconds that a packet takes.
+    pub(crate) delay: u32,
+    /// Words of a control connection that come out as others of the same length.
+    pub(crate) rewrites: Option<(&'static str, &'static str)>,
 }
 
 /// Whose addresses are whose.
@@ -47,11 +62,29 @@ pub(crate) struct Line {
     pub(crate) mtu: u16,
     /// Whether network cards complete checksums and cut segments, so that captures on hosts show neither.
     pub(crate) offload: bool,
+    /// What the link behind the client's router is, if it is no plain one; without a router, the only link.
+    pub(crate) wire: Option<Wire>,
+    /// Whether there is a second server.
+    pub(crate) other: bool,
+}
+
+/// A capture on every interface of a host at once. A router's holds both its taps.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) at: At,
+    /// Name of its file.
+    pub(crate) name: String,
+    /// Its taps, by position among [`Line::taps`].
+    pub(crate) taps: Vec<usize>,
 }
 
 /// The routers' interfaces, towards the client and towards the server.
 const LEFT: &str = "left";
 const RIGHT: &str = "right";
+
+/// The last router's interface towards the second server, and the addresses of that link's ends.
+const SIDE: &str = "side";
+const OTHER: (&str, &str) = ("192.168.30.1", "192.168.30.10");
 
 /// The public address of the hairpin's router.
 pub(crate) const HAIRPIN: &str = "192.0.2.2";
@@ -59,7 +92,7 @@ pub(crate) const HAIRPIN: &str = "192.0.2.2";
 impl Line {
     /// One that everybody knows.
     pub(crate) const fn plain(routers: usize, v6: bool) -> Line {
-        Line { routers, v6, plan: Plan::Plain, mtu: 1500, offload: false }
+        Line { routers, v6, plan: Plan::Plain, mtu: 1500, offload: false, wire: None, other: false }
     }
 
     /// The addresses of every link's two ends, the client's end first.
@@ -77,6 +110,12 @@ impl Line {
                 ("2001:db8:9::1", "2001:db8:9::2"),
                 ("2001:db8:3::1", "2001:db8:3::10"),
             ],
+            (Plan::ClientNat, _, true) => {
+                &[("fd00:1::50", "fd00:1::1"), ("2001:db8:7::7", "2001:db8:7::1"), ("2001:db8:8::1", "2001:db8:8::10")]
+            }
+            (Plan::ServerNat, _, true) => {
+                &[("2001:db8:5::50", "2001:db8:5::1"), ("2001:db8:6::1", "2001:db8:6::2"), ("fd00:2::1", "fd00:2::20")]
+            }
             (Plan::ClientNat, 1, _) => &[("192.168.1.50", "192.168.1.1"), ("203.0.113.7", "203.0.113.10")],
             (Plan::ClientNat, _, _) => {
                 &[("192.168.1.50", "192.168.1.1"), ("198.51.100.7", "198.51.100.1"), ("203.0.113.1", "203.0.113.10")]
@@ -113,14 +152,33 @@ impl Line {
         std::iter::once(client).chain(between).chain([server]).collect()
     }
 
+    /// The names of the captures on every host's interfaces at once, from the client to the server.
+    pub(crate) fn wholes(self) -> Vec<Whole> {
+        let last = 2 * self.routers + 1;
+        let routers = (0..self.routers).map(|router| (At::Router(router), vec![2 * router + 1, 2 * router + 2]));
+        let hosts = std::iter::once((At::Client, vec![0])).chain(routers).chain([(At::Server, vec![last])]);
+        hosts.map(|(at, taps)| Whole { at, name: format!("{at}-any.pcap"), taps }).collect()
+    }
+
+    /// The address of the second server.
+    pub(crate) fn other_server(self) -> &'static str {
+        OTHER.1
+    }
+
     /// Where a packet is that a host keeps: between two points of the line, 0 the client, then the taps, then the server.
     pub(crate) fn interval(self, at: At) -> (usize, usize) {
         let last = 2 * self.routers + 2;
         match at {
             At::Client => (0, 1),
             At::Router(router) => (2 * router + 2, 2 * router + 3),
-            At::Server => (last, last + 1),
+            At::Wire => (2 * self.wire_link() + 1, 2 * self.wire_link() + 2),
+            At::Server | At::Other => (last, last + 1),
         }
+    }
+
+    /// The link that [`Line::wire`] tells of.
+    fn wire_link(self) -> usize {
+        self.routers.min(1)
     }
 
     /// The line in words, for a recipe.
@@ -128,7 +186,9 @@ impl Line {
         let links = self.links();
         let routers = links.windows(2).enumerate();
         let routers = routers.map(|(router, pair)| format!(" - router-{} ({} | {})", router + 1, pair[0].1, pair[1].0));
-        format!("client {}{} - server {}", self.client(), routers.collect::<String>(), self.server())
+        let other =
+            if self.other { format!("; second server {} behind the last router", OTHER.1) } else { String::new() };
+        format!("client {}{} - server {}{other}", self.client(), routers.collect::<String>(), self.server())
     }
 
     fn names(self) -> &'static [&'static str] {
@@ -144,31 +204,50 @@ impl Line {
 #[derive(Debug)]
 pub(crate) struct Network {
     hosts: Vec<Host>,
+    wire: Option<Host>,
+    other: Option<Host>,
 }
 
 impl Network {
     /// Builds a line.
     pub(crate) fn build(line: Line) -> Fallible<Network> {
         let hosts = line.names().iter().map(|name| Host::start(name)).collect::<Fallible<Vec<Host>>>()?;
-        let network = Network { hosts };
-        for pair in network.hosts.windows(2) {
-            let (left, right) = (ends(&pair[0]).1, ends(&pair[1]).0);
-            let (here, there) = (pair[0].id(), pair[1].id());
-            let link = ["link", "add", left, "netns", &here, "type", "veth", "peer", "name", right, "netns", &there];
-            output(Command::new("ip").args(link), "")?;
+        let wire = line.wire.map(|_| Host::start("wire")).transpose()?;
+        let other = line.other.then(|| Host::start("other")).transpose()?;
+        for (number, pair) in hosts.windows(2).enumerate() {
+            let (left, right) = ((&pair[0], ends(&pair[0]).1), (&pair[1], ends(&pair[1]).0));
+            match &wire {
+                Some(wire) if number == line.wire_link() => {
+                    link(left, (wire, LEFT))?;
+                    link((wire, RIGHT), right)?;
+                }
+                _ => link(left, right)?,
+            }
         }
-        for (number, host) in network.hosts.iter().enumerate() {
+        for (number, host) in hosts.iter().enumerate() {
             host.run(&script(line, number))?;
         }
-        Ok(network)
+        if let Some((wire, what)) = wire.as_ref().zip(line.wire) {
+            carry(wire, what, line.mtu)?;
+        }
+        if let Some(other) = &other {
+            let router = &hosts[line.routers];
+            link((router, SIDE), (other, "eth0"))?;
+            router.run(&interface(line, SIDE, OTHER.0, 1500))?;
+            other.run(&(interface(line, "eth0", OTHER.1, 1500) + &format!("ip route add default via {}", OTHER.0)))?;
+        }
+        Ok(Network { hosts, wire, other })
     }
 
-    /// A host.
+    /// A host; the server if there is no second one or no wire.
     pub(crate) fn at(&self, at: At) -> &Host {
+        let server = &self.hosts[self.hosts.len() - 1];
         match at {
             At::Client => &self.hosts[0],
             At::Router(router) => &self.hosts[router + 1],
-            At::Server => &self.hosts[self.hosts.len() - 1],
+            At::Wire => self.wire.as_ref().unwrap_or(server),
+            At::Server => server,
+            At::Other => self.other.as_ref().unwrap_or(server),
         }
     }
 
@@ -197,6 +276,29 @@ impl Network {
     }
 }
 
+/// Joins two hosts.
+fn link((here, left): (&Host, &str), (there, right): (&Host, &str)) -> Fallible<()> {
+    let (here, there) = (here.id(), there.id());
+    let link = ["link", "add", left, "netns", &here, "type", "veth", "peer", "name", right, "netns", &there];
+    output(Command::new("ip").args(link), "").map(drop)
+}
+
+const WIRE: &str = include_str!("wire.py");
+
+/// Has a wire carry frames.
+fn carry(wire: &Host, what: Wire, mtu: u16) -> Fallible<()> {
+    let (old, new) = what.rewrites.unwrap_or_default();
+    wire.write("/run/wire.py", WIRE)?;
+    wire.run(&format!(
+        "sysctl -qw net.ipv6.conf.all.disable_ipv6=1\nfor end in {LEFT} {RIGHT}; do ip link set $end mtu {mtu} up; \
+         ethtool -K $end tx off tso off gso off gro off >/dev/null 2>&1 || true; done\n\
+         /usr/bin/python3 /run/wire.py {LEFT} {RIGHT} {} '{old}' '{new}' >/run/wire.log 2>&1 &\n\
+         for try in $(seq 100); do grep -q ready /run/wire.log && exit 0; sleep .05; done; cat /run/wire.log; exit 1",
+        what.delay
+    ))
+    .map(drop)
+}
+
 /// A host's interfaces towards the client and towards the server.
 fn ends(host: &Host) -> (&'static str, &'static str) {
     if host.name.starts_with("router") { (LEFT, RIGHT) } else { ("eth0", "eth0") }
@@ -213,14 +315,8 @@ fn script(line: Line, number: usize) -> String {
          net.ipv4.conf.all.rp_filter=0\n",
         u8::from(is_router)
     );
-    let (length, nodad) = if line.v6 { (64, "nodad") } else { (24, "") };
-    let offload = if line.offload { "on" } else { "off" };
-    let mut end = |link: usize, interface: &str, address: &str| {
-        let mtu = if link == 1 { line.mtu } else { 1500 };
-        script += &format!(
-            "ip link set {interface} mtu {mtu} up; ip addr add {address}/{length} dev {interface} {nodad}\n\
-             ethtool -K {interface} tx {offload} tso {offload} gso {offload} gro off >/dev/null 2>&1 || true\n"
-        );
+    let mut end = |link: usize, name: &str, address: &str| {
+        script += &interface(line, name, address, if link == 1 { line.mtu } else { 1500 });
     };
     if number > 0 {
         end(number - 1, left, links[number - 1].1);
@@ -229,6 +325,16 @@ fn script(line: Line, number: usize) -> String {
         end(number, right, links[number].0);
     }
     script + &routes(line, number)
+}
+
+/// What brings an interface up.
+fn interface(line: Line, name: &str, address: &str, mtu: u16) -> String {
+    let (length, nodad) = if line.v6 { (64, "nodad") } else { (24, "") };
+    let offload = if line.offload { "on" } else { "off" };
+    format!(
+        "ip link set {name} mtu {mtu} up; ip addr add {address}/{length} dev {name} {nodad}\n\
+         ethtool -K {name} tx {offload} tso {offload} gso {offload} gro off >/dev/null 2>&1 || true\n"
+    )
 }
 
 fn routes(line: Line, number: usize) -> String {

@@ -1,7 +1,7 @@
 //! The laboratory: real FTP clients and servers behind real firewalls, and verdicts that are held to the truth.
 //!
 //! ```text
-//! cargo test --test lab -- [--jobs N] [--list] [--keep FOLDER] [--judge FOLDER] [--rounds N] [NAME...]
+//! cargo test --test lab -- [--jobs N] [--list] [--keep FOLDER] [--judge FOLDER] [--rounds N] [--seed N] [NAME...]
 //! RECORD=1 cargo test --test lab -- NAME...
 //! ```
 //!
@@ -34,6 +34,7 @@ mod scenarios;
 mod server;
 mod table;
 mod trial;
+mod vantage;
 mod world;
 
 use std::collections::VecDeque;
@@ -65,19 +66,23 @@ struct Options {
     judge: Option<PathBuf>,
     /// How often every recording is damaged at random, each time otherwise.
     rounds: u64,
+    /// What chance begins with; the same seed damages the same recordings alike.
+    seed: u64,
     filters: Vec<String>,
 }
 
 impl Options {
     /// Options of the standard test harness that cargo may hand on are no filters.
     fn of(arguments: &[String]) -> Options {
-        let mut options = Options { jobs: JOBS, list: false, keep: None, judge: None, rounds: 1, filters: Vec::new() };
+        let mut options =
+            Options { jobs: JOBS, list: false, keep: None, judge: None, rounds: 1, seed: 0, filters: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--jobs" => options.jobs = arguments.next().and_then(|jobs| jobs.parse().ok()).unwrap_or(JOBS),
                 "--judge" => options.judge = arguments.next().map(PathBuf::from),
                 "--rounds" => options.rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(1),
+                "--seed" => options.seed = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(0),
                 "--keep" => options.keep = arguments.next().map(PathBuf::from),
                 "--list" => options.list = true,
                 option if option.starts_with('-') => {}
@@ -142,6 +147,7 @@ fn run(options: &Options, folder: &Path) -> bool {
     let mut queue = scenarios::all();
     queue.retain(|scenario| options.wants(scenario));
     let (total, began) = (queue.len(), Instant::now());
+    let census = scenario::census(&queue);
     let queue = Mutex::new(VecDeque::from(queue));
     let results = Mutex::new(Results::default());
     let next = || queue.lock().map(|mut queue| queue.pop_front()).ok().flatten();
@@ -159,7 +165,7 @@ fn run(options: &Options, folder: &Path) -> bool {
         }
     });
     let results = results.into_inner().unwrap_or_default();
-    results.tell(total, began.elapsed().as_secs());
+    results.tell(total, &census, began.elapsed().as_secs());
     results.faults.is_empty() && results.passed == total
 }
 
@@ -169,7 +175,7 @@ fn attempt(scenario: &Scenario, folder: &Path, accounts: &Path, options: &Option
     if options.judge.is_none() {
         record(scenario, &folder, accounts).or_else(|_| record(scenario, &folder, accounts))?;
     }
-    let judged = judge::judge(scenario, &folder, options.rounds)?;
+    let judged = judge::judge(scenario, &folder, options.rounds, options.seed)?;
     if options.judge.is_none() && options.keep.is_none() {
         let _ = fs::remove_dir_all(&folder);
     }
@@ -219,10 +225,10 @@ impl Results {
         println!("{seconds:5.1} s  {} ... {word}", scenario.name);
     }
 
-    fn tell(&self, total: usize, seconds: u64) {
+    fn tell(&self, total: usize, census: &str, seconds: u64) {
         self.faults.iter().for_each(|fault| println!("\n{fault}"));
         println!("\n{}", self.table);
-        println!("{total} scenarios in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
+        println!("{census}, in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
         println!("lab: {} passed, {} failed", self.passed, total - self.passed);
     }
 }

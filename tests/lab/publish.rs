@@ -1,12 +1,12 @@
-//! `RECORD=1`: makes a folder of `captures/` of a scenario, with how it was made and how its truth is known.
+//! `RECORD=1`: makes a folder of `captures/` of a scenario, with how it was made and how its truth is known. `RECORD=` with
+//! the name of a host instead keeps only the capture on all of its interfaces.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use ftpwhy::line::Place;
-use ftpwhy::verdict::Outcome;
+use ftpwhy::verdict::{Mechanism, Outcome};
 use serde_json::json;
 
 use crate::common;
@@ -15,6 +15,7 @@ use crate::line::At;
 use crate::scenario::Scenario;
 use crate::server::Program;
 use crate::trial::Recording;
+use crate::vantage;
 use crate::world;
 
 /// Writes the folder of a scenario; its name begins with the rule that all taps together call for.
@@ -29,22 +30,28 @@ pub(crate) fn publish(scenario: &Scenario, recording: &Recording, proof: &[Strin
         fs::write(folder.join(name), content).map_err(|error| format!("{}: {error}", folder.display()))
     };
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for tap in scenario.line.taps() {
-        write(&tap, &fs::read(recording.folder.join(&tap)).map_err(|error| error.to_string())?)?;
+    for (file, _) in files(scenario) {
+        write(&file, &fs::read(recording.folder.join(&file)).map_err(|error| error.to_string())?)?;
     }
     write("case.json", case(scenario, rule.as_deref()).as_bytes())?;
     write("README.md", recipe(scenario, recording, proof)?.as_bytes())
 }
 
+/// The files that are kept, each with its taps.
+fn files(scenario: &Scenario) -> Vec<(String, Vec<usize>)> {
+    let host = std::env::var("RECORD").unwrap_or_default();
+    let whole = scenario.line.wholes().into_iter().find(|whole| whole.at.to_string() == host);
+    match whole {
+        Some(whole) => vec![(whole.name, whole.taps)],
+        None => scenario.line.taps().into_iter().enumerate().map(|(tap, name)| (name, vec![tap])).collect(),
+    }
+}
+
 /// The rule that decides the case for all taps together.
 fn rule(scenario: &Scenario, recording: &Recording) -> Option<String> {
-    let place = |name: &str| match name {
-        "client.pcap" => Place::Client,
-        "server.pcap" => Place::Server,
-        _ => Place::Between,
-    };
-    let taps = scenario.line.taps();
-    let captures = taps.iter().map(|tap| common::capture(Some(place(tap)), recording.folder.join(tap)));
+    let files = files(scenario);
+    let capture = |name| common::capture(Some(vantage::place(name)), recording.folder.join(name));
+    let captures = files.iter().map(|(name, _)| capture(name));
     let mut rule = None;
     common::look_at(captures.collect(), &[scenario.server.port], |_, judgement, _| {
         let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
@@ -54,10 +61,15 @@ fn rule(scenario: &Scenario, recording: &Recording) -> Option<String> {
 }
 
 fn case(scenario: &Scenario, rule: Option<&str>) -> String {
-    let taps = scenario.line.taps();
-    let point = |number: usize| match number {
-        0 => "client",
-        number => taps.get(number - 1).map_or("server", String::as_str),
+    let (files, last) = (files(scenario), scenario.line.taps().len());
+    // Where nothing was kept, the end of the line that lies behind.
+    let point = |number: usize, end| {
+        let file = files.iter().find(|(_, taps)| taps.iter().any(|tap| tap + 1 == number));
+        match number {
+            0 => "client",
+            _ if number > last => "server",
+            _ => file.map_or(end, |(name, _)| name.as_str()),
+        }
     };
     let options = match scenario.server.port {
         21 | 990 => Vec::new(),
@@ -65,8 +77,8 @@ fn case(scenario: &Scenario, rule: Option<&str>) -> String {
     };
     let side = match scenario.truth.place {
         Some(At::Client) => "client",
-        Some(At::Router(_)) => "network",
-        Some(At::Server) => "server",
+        Some(At::Router(_) | At::Wire) => "network",
+        Some(At::Server | At::Other) => "server",
         None => "none",
     };
     let outcome = match scenario.truth.outcome {
@@ -75,16 +87,25 @@ fn case(scenario: &Scenario, rule: Option<&str>) -> String {
         _ => "failed",
     };
     let mut truth = json!({
-        "place": scenario.interval().map(|(from, to)| [point(from), point(to)]),
+        "place": scenario.interval().map(|(from, to)| [point(from, "client"), point(to, "server")]),
         "side": side,
-        "mechanism": scenario.truth.mechanism.map(|mechanism| hyphened(&format!("{mechanism:?}"))),
+        "mechanism": mechanism(scenario).map(|mechanism| hyphened(&format!("{mechanism:?}"))),
         "outcome": outcome,
         "rule": rule,
     });
     if let Some(wider) = scenario.wider.iter().find(|wider| wider.taps.is_empty()) {
         truth["wider"] = json!(wider.reason);
     }
-    format!("{:#}\n", json!({ "taps": taps, "options": options, "truth": truth }))
+    format!(
+        "{:#}\n",
+        json!({ "taps": files.iter().map(|(name, _)| name).collect::<Vec<_>>(), "options": options, "truth": truth })
+    )
+}
+
+/// What the files that are kept show of how.
+fn mechanism(scenario: &Scenario) -> Option<Mechanism> {
+    let whole = files(scenario).iter().any(|(name, _)| name.ends_with("-any.pcap"));
+    scenario.truth.on_loopback.filter(|_| whole).or(scenario.truth.mechanism)
 }
 
 /// The report's word for a name of the program's: `SilentDrop` is `silent-drop` there.

@@ -1,5 +1,7 @@
 //! A scenario as data: the line, the programs, each box's rules, and what is true.
 
+use std::collections::BTreeSet;
+
 use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism, Outcome};
 
@@ -7,6 +9,22 @@ use crate::client::{Client, Does, Mode, Program as ClientProgram};
 use crate::firewall::Tool;
 use crate::line::{At, Line};
 use crate::server::{Program as ServerProgram, Server, Tls};
+
+/// How many scenarios there are, and how much of each kind of program takes part.
+pub(crate) fn census(all: &[Scenario]) -> String {
+    let count = |words: BTreeSet<String>| words.len();
+    let real = |scenario: &&Scenario| !matches!(scenario.server.program, ServerProgram::Stub | ServerProgram::Absent);
+    let servers = count(all.iter().filter(real).map(|one| format!("{:?}", one.server.program)).collect());
+    let person = |one: &&Scenario| one.client.program != ClientProgram::Raw;
+    let clients = count(all.iter().filter(person).map(|one| format!("{:?}", one.client.program)).collect());
+    let tools = count(all.iter().flat_map(|one| &one.rules).map(|(_, tool, _)| format!("{tool:?}")).collect());
+    let v6 = all.iter().filter(|one| one.line.v6).count();
+    format!(
+        "{} scenarios ({} IPv4, {v6} IPv6) with {servers} servers, {clients} clients, {tools} firewall tools",
+        all.len(),
+        all.len() - v6
+    )
+}
 
 /// Something that happens on a host.
 #[derive(Clone, Debug)]
@@ -38,6 +56,10 @@ pub(crate) struct Truth {
     pub(crate) mechanism: Option<Mechanism>,
     /// The packet, if one was lost.
     pub(crate) lost: Option<Lost>,
+    /// What a tap may see in its place: a second cause, of which the first one makes use.
+    pub(crate) also: Option<At>,
+    /// What the loopback of the host shows beside, if the host refused its own packet.
+    pub(crate) on_loopback: Option<Mechanism>,
     /// Which way it went, if it is a segment of an established connection.
     pub(crate) toward: Side,
 }
@@ -74,10 +96,16 @@ pub(crate) struct Scenario {
     pub(crate) line: Line,
     pub(crate) server: Server,
     pub(crate) client: Client,
+    /// What runs on the second server, if there is one.
+    pub(crate) other: Option<Server>,
     /// Rules, where and by which tool. Of the rule to blame the comment is [`crate::firewall::BLAMED`].
     pub(crate) rules: Vec<(At, Tool, String)>,
     pub(crate) events: Vec<Event>,
     pub(crate) truth: Truth,
+    /// Other packets of the lost one's kind pass.
+    pub(crate) partly: bool,
+    /// The way of the lost packet through the rules of the host to blame is traced, and the trace must end there.
+    pub(crate) traced: bool,
     pub(crate) checks: Vec<Check>,
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
@@ -105,6 +133,9 @@ impl Scenario {
                 script: String::new(),
                 count: 1,
             },
+            other: None,
+            partly: false,
+            traced: false,
             rules: Vec::new(),
             events: Vec::new(),
             truth: Truth {
@@ -112,6 +143,8 @@ impl Scenario {
                 place: None,
                 mechanism: None,
                 lost: None,
+                also: None,
+                on_loopback: None,
                 toward: Side::Client,
             },
             checks: Vec::new(),
@@ -144,6 +177,13 @@ impl Scenario {
 
     pub(crate) fn event(mut self, when: When, at: At, command: impl Into<String>) -> Self {
         self.events.push(Event { when, at, command: command.into() });
+        self
+    }
+
+    /// A second server, with the first one's options and port or its own.
+    pub(crate) fn other(mut self, program: ServerProgram, options: impl Into<String>) -> Self {
+        self.other = Some(Server { program, options: options.into(), ..self.server.clone() });
+        self.line.other = true;
         self
     }
 
@@ -217,6 +257,30 @@ impl Scenario {
         self
     }
 
+    /// Another host has its part in it.
+    pub(crate) fn also(mut self, place: At) -> Self {
+        self.truth.also = Some(place);
+        self
+    }
+
+    /// The host's own refusal is seen on its loopback.
+    pub(crate) fn on_loopback(mut self, mechanism: Option<Mechanism>) -> Self {
+        self.truth.on_loopback = mechanism;
+        self
+    }
+
+    /// Some of what is said to be lost gets through.
+    pub(crate) fn partly(mut self) -> Self {
+        self.partly = true;
+        self
+    }
+
+    /// A trace is to prove where the packet ended.
+    pub(crate) fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
     /// A lost segment went this way.
     pub(crate) fn toward(mut self, side: Side) -> Self {
         self.truth.toward = side;
@@ -227,6 +291,12 @@ impl Scenario {
     pub(crate) fn fails(mut self, place: Option<At>, mechanism: Mechanism) -> Self {
         self.truth = Truth { outcome: Outcome::Failed, place, mechanism: Some(mechanism), ..self.truth };
         self
+    }
+
+    /// It fails, and packets cannot tell that it does.
+    pub(crate) fn unknowable(mut self) -> Self {
+        self.truth.outcome = Outcome::Failed;
+        self.unjudged_content()
     }
 
     /// The server's program refuses.

@@ -5,33 +5,7 @@ use std::fmt;
 
 use crate::degrade::View;
 use crate::judge::{Grade, Judged};
-
-/// On which hosts the taps of a view are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Vantage {
-    client: bool,
-    between: bool,
-    server: bool,
-}
-
-impl Vantage {
-    /// That of these taps.
-    pub(crate) fn of(names: &[&str]) -> Vantage {
-        let has = |head: &str| names.iter().any(|name| name.starts_with(head));
-        Vantage { client: has("client"), between: has("between"), server: has("server") }
-    }
-
-    /// All there are, and their headings.
-    const ALL: [(Vantage, &str); 7] = [
-        (Vantage { client: true, between: false, server: false }, "client"),
-        (Vantage { client: false, between: false, server: true }, "server"),
-        (Vantage { client: false, between: true, server: false }, "routers"),
-        (Vantage { client: true, between: false, server: true }, "client+server"),
-        (Vantage { client: true, between: true, server: false }, "client+routers"),
-        (Vantage { client: false, between: true, server: true }, "routers+server"),
-        (Vantage { client: true, between: true, server: true }, "all three"),
-    ];
-}
+use crate::vantage::Vantage;
 
 /// Counts of grades by view, whether places were given, and vantage.
 #[derive(Debug, Default)]
@@ -60,12 +34,12 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "right/wide/silent/wrong, by the taps of a view:")?;
         write!(f, "{:19}", "view, places")?;
-        Vantage::ALL.iter().try_for_each(|(_, heading)| write!(f, "{heading:>18}"))?;
+        Vantage::ALL.iter().try_for_each(|vantage| write!(f, "{:>18}", vantage.heading()))?;
         writeln!(f)?;
         for view in View::ALL {
             for inferred in [false, true] {
                 write!(f, "{:19}", format!("{view:?}, {}", if inferred { "inferred" } else { "given" }))?;
-                for (vantage, _) in Vantage::ALL {
+                for vantage in Vantage::ALL {
                     write!(f, "{:>18}", self.cell(view, inferred, vantage))?;
                 }
                 writeln!(f)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::capture::Capture;
 use crate::client::Does;
 use crate::files::{FILES, File};
+use crate::firewall::Trace;
 use crate::host::{Fallible, Host};
 use crate::line::{At, Line, Network};
 use crate::scenario::{Event, Scenario, When};
@@ -24,6 +25,8 @@ pub(crate) struct Recording {
     pub(crate) said: String,
     /// What arrived, if a file was transferred.
     pub(crate) arrived: Option<Vec<u8>>,
+    /// What became of the packets that were traced.
+    pub(crate) trace: Option<String>,
     /// The server's configuration.
     pub(crate) server_config: String,
 }
@@ -44,16 +47,17 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
     let line = scenario.line;
     let network = Network::build(line)?;
     let client = network.at(At::Client);
-    let captures = network.interfaces().into_iter().zip(line.taps());
-    let captures = captures
-        .map(|((host, interface), name)| Capture::start(host, interface, &folder.join(name)))
-        .collect::<Fallible<Vec<Capture<'_>>>>()?;
+    let captures = capture(&network, line, folder)?;
     chatter(&network, line)?;
     happen(scenario, &network, When::Early)?;
     for (at, tool, rules) in &scenario.rules {
         tool.load(network.at(*at), rules, line.v6)?;
     }
-    let server_config = scenario.server.start(network.at(At::Server), line.server(), accounts)?;
+    let mut server_config = scenario.server.start(network.at(At::Server), line.server(), accounts)?;
+    if let Some(other) = &scenario.other {
+        server_config += &other.start(network.at(At::Other), line.other_server(), accounts)?;
+    }
+    let trace = trace_of(scenario, &network)?;
     happen(scenario, &network, When::Ready)?;
     let said = thread::scope(|scope| {
         for event in &scenario.events {
@@ -70,11 +74,42 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
     thread::sleep(REST);
     let dump = |(at, tool, _): &(At, crate::firewall::Tool, String)| Ok((*at, tool.dump(network.at(*at), line.v6)?));
     let dumps = scenario.rules.iter().map(dump).collect::<Fallible<Vec<_>>>()?;
+    let trace = trace.map(Trace::stop).transpose()?;
     let arrived = arrived(scenario, &network);
     network.greet(line)?;
     thread::sleep(LAST);
     captures.into_iter().try_for_each(Capture::stop)?;
-    Ok(Recording { folder: folder.to_owned(), dumps, said, arrived, server_config })
+    Ok(Recording { folder: folder.to_owned(), dumps, said, arrived, trace, server_config })
+}
+
+/// Captures at every tap, on all interfaces of every host, and on the loopbacks of both ends.
+fn capture<'a>(network: &'a Network, line: Line, folder: &Path) -> Fallible<Vec<Capture<'a>>> {
+    let taps = network.interfaces().into_iter().zip(line.taps());
+    let taps = taps.map(|((host, interface), name)| (host, interface, name));
+    let wholes = line.wholes().into_iter().map(|whole| (network.at(whole.at), "any", whole.name));
+    let loopbacks = [At::Client, At::Server].map(|at| (network.at(at), "lo", loopback(at)));
+    let other = line.other.then(|| (network.at(At::Other), "eth0", OTHER.to_owned()));
+    let all = taps.chain(wholes).chain(loopbacks).chain(other);
+    // More than a frame of any link, unless the network card is left to cut it.
+    let snap = if line.offload { 262_144 } else { 2_000 };
+    let captures = all.map(|(host, interface, name)| Capture::start(host, interface, snap, &folder.join(name)));
+    let mut captures = captures.collect::<Fallible<Vec<Capture<'a>>>>()?;
+    captures.iter_mut().try_for_each(Capture::wait)?;
+    Ok(captures)
+}
+
+/// The capture at the second server.
+pub(crate) const OTHER: &str = "other.pcap";
+
+/// The capture on a host's loopback.
+pub(crate) fn loopback(at: At) -> String {
+    format!("{at}-lo.pcap")
+}
+
+/// Has the host to blame tell the way of the packet that is to be lost.
+fn trace_of<'a>(scenario: &Scenario, network: &'a Network) -> Fallible<Option<Trace<'a>>> {
+    let wanted = scenario.truth.place.zip(scenario.truth.lost).filter(|_| scenario.traced);
+    wanted.map(|(at, lost)| Trace::start(network.at(at), lost, scenario.server.port)).transpose()
 }
 
 /// Both ends say something to each other that is no FTP, whether it arrives or not.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ftpwhy::line::{Place, Point};
-use ftpwhy::verdict::{Mechanism, Outcome};
+use ftpwhy::replay::Capture;
+use ftpwhy::verdict::{Mechanism, Outcome, TapFacts};
 use serde_json::Value;
 
 use crate::common;
@@ -95,6 +96,15 @@ fn of_cases(folder: &Path) -> Vec<Labelled> {
     cases.iter().map(labelled).collect()
 }
 
+/// One capture of a case. It holds one tap, or the two legs of a host that forwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) place: Place,
+    pub(crate) files: Vec<PathBuf>,
+    /// Its taps by number, from the client's end.
+    pub(crate) taps: Vec<usize>,
+}
+
 /// What was said of one view of a case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Said {
@@ -125,21 +135,44 @@ impl Said {
     }
 }
 
+/// The numbers of the taps that a tap of a replay may be. The legs of a capture come from the client's end; if one of two was
+/// left out, it is not known which.
+fn numbers(watched: &[Watched], facts: &[TapFacts], tap: usize) -> Interval {
+    let capture = facts[tap].capture;
+    let legs = || facts.iter().enumerate().filter(|(_, other)| other.capture == capture);
+    let taps = &watched[capture].taps;
+    let last = taps.len() - 1;
+    if legs().count() <= last {
+        return (taps[0], taps[last]);
+    }
+    let leg = taps[legs().take_while(|(other, _)| *other < tap).count().min(last)];
+    (leg, leg)
+}
+
 impl Labelled {
     /// Replays some of the taps, by number, from these files.
     pub(crate) fn replay(&self, taps: &[usize], files: Vec<PathBuf>, given: bool) -> Said {
-        let captures =
-            taps.iter().zip(files).map(|(&tap, file)| common::capture(given.then_some(self.taps[tap].0), file));
+        let watched =
+            |(&tap, file): (&usize, PathBuf)| Watched { place: self.taps[tap].0, files: vec![file], taps: vec![tap] };
+        self.replay_watched(&taps.iter().zip(files).map(watched).collect::<Vec<_>>(), given)
+    }
+
+    /// The same for captures that hold more than a tap's file.
+    pub(crate) fn replay_watched(&self, watched: &[Watched], given: bool) -> Said {
+        let capture = |one: &Watched| Capture { place: given.then_some(one.place), paths: one.files.clone() };
         let mut said = Said::default();
-        common::look_at(captures.collect(), &self.ports, |session, judgement, facts| {
-            let number = |point| match point {
-                Point::Client => 0,
-                Point::Tap(sight) => taps[facts[session.sights[sight].tap].capture] + 1,
-                Point::Server => self.taps.len() + 1,
+        common::look_at(watched.iter().map(capture).collect(), &self.ports, |session, judgement, facts| {
+            let ends = |point| match point {
+                Point::Client => (0, 0),
+                Point::Tap(sight) => numbers(watched, facts, session.sights[sight].tap),
+                Point::Server => (self.taps.len(), self.taps.len()),
             };
+            let shift = |point| usize::from(point != Point::Client);
+            let from = |point| ends(point).0 + shift(point);
+            let to = |point| ends(point).1 + shift(point);
             let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
             for verdict in judgement.control.1.iter().chain(transfers) {
-                let stretch = verdict.finding.stretch.map(|stretch| (number(stretch.from), number(stretch.to)));
+                let stretch = verdict.finding.stretch.map(|stretch| (from(stretch.from), to(stretch.to)));
                 said.verdicts.push((verdict.rule.id, stretch, verdict.finding.mechanism));
             }
             said.unseen |= session.sights.iter().any(|sight| sight.view.is_none());

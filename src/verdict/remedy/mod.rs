@@ -55,7 +55,7 @@ pub(super) fn remedies(
     owner: Owner,
     named: Option<&Named>,
 ) -> Vec<Remedy> {
-    let scene = Scene { case, finding, owner };
+    let scene = Scene { case, finding, owner, rule_is_known: named.is_some() };
     let plan = PLANS.iter().find(|(id, _)| *id == rule.id).map(|(_, plan)| plan);
     let mut remedies: Vec<Remedy> = named.and_then(|named| named::before(&scene, named)).into_iter().collect();
     remedies.extend(plan.map(|plan| plan(&scene)).unwrap_or_default());

@@ -86,7 +86,7 @@ fn no_way(scene: &Scene<'_>) -> Remedy {
 /// A RST from the listener's host: see whether anybody listens before any rule is touched.
 pub(super) fn reset(scene: &Scene<'_>) -> Vec<Remedy> {
     let mut remedies = opening(scene);
-    let Some(listener) = scene.listener() else { return remedies };
+    let Some(listener) = scene.listener().filter(|_| !scene.rule_is_known) else { return remedies };
     remedies.insert(0, program::is_it_open(scene, listener));
     remedies
 }

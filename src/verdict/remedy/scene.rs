@@ -69,6 +69,8 @@ pub(super) struct Scene<'a> {
     pub(super) case: &'a Case<'a>,
     pub(super) finding: &'a Finding,
     pub(super) owner: Owner,
+    /// Netfilter names the rule that lost the packet.
+    pub(super) rule_is_known: bool,
 }
 
 impl<'a> Scene<'a> {

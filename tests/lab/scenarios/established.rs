@@ -122,6 +122,13 @@ fn path_mtu() -> Vec<Scenario> {
         new("get", false, 1, Nft, Get(BIG)).programs(Vsftpd, Curl),
         new("put", false, 0, IptablesNft, Put(BIG)).programs(Proftpd, Lftp),
         new("get-v6", true, 1, Nft, Get(BIG)).programs(PureFtpd, Ftplib),
+        Scenario::new("path-mtu-one-way", "T14", "a rule drops long packets to the client: an upload passes, a download does not")
+            .programs(Vsftpd, Ftplib)
+            .transfer(Pasv, Get(BIG))
+            .script("import io\nf.storbinary('STOR up.bin', io.BytesIO(bytes(60000)))\nf.retrbinary('RETR pub/big.bin', open('big.bin', 'wb').write)")
+            .rules(At::Router(0), IptablesNft, "-A FORWARD -i right -m length --length 1401: -m comment --comment blamed -j DROP")
+            .loses(Lost::DataSegments, At::Router(0), Mechanism::PathMtu)
+            .toward(Side::Client),
         Scenario::new("path-mtu-rule", "T04", "a rule drops long packets")
             .programs(Pyftpdlib, Lftp)
             .transfer(Pasv, Get(BIG))
@@ -203,7 +210,7 @@ fn control() -> Vec<Scenario> {
             )
             .loses(Lost::ControlSegments, At::Router(1), Mechanism::Stalled)
             .toward(Side::Client),
-        new("ban", "the server's host bans the client")
+        Scenario { row: "T09", ..new("ban", "the server's host bans the client") }
             .programs(Proftpd, Ftplib)
             .rules(At::Server, Nft, "chain input { type filter hook input priority 0; }")
             .event(

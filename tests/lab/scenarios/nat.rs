@@ -10,6 +10,8 @@ use crate::scenario::{Check, Scenario, When};
 use crate::server::Program::*;
 
 pub(crate) const CLIENT_NAT: Line = Line { plan: Plan::ClientNat, ..Line::plain(2, false) };
+const CLIENT_NAT_V6: Line = Line { v6: true, ..CLIENT_NAT };
+const SERVER_NAT_V6: Line = Line { v6: true, ..SERVER_NAT };
 const SERVER_NAT: Line = Line { plan: Plan::ServerNat, ..Line::plain(2, false) };
 const HAIRPIN_NAT: Line = Line { plan: Plan::Hairpin, ..Line::plain(1, false) };
 
@@ -68,7 +70,7 @@ pub(crate) fn helper(tool: Tool, hooks: &[&str], port: u16) -> String {
 const CLOSED: &str = "-A INPUT -p tcp -m conntrack --ctstate NEW -m comment --comment blamed -j DROP";
 
 pub(crate) fn all() -> Vec<Scenario> {
-    [active(), passive(), hairpin(), two_addresses()].concat()
+    [active(), passive(), v6(), hairpin(), two_addresses()].concat()
 }
 
 fn active() -> Vec<Scenario> {
@@ -194,6 +196,75 @@ fn passive() -> Vec<Scenario> {
             .script("f.trust_server_pasv_ipv4_address = True\nf.retrlines('LIST')")
             .fails(Some(At::Server), Mechanism::UnreachableAddress)
             .wider(&[], EITHER),
+    ]
+}
+
+/// The same over IPv6, which some do all the same.
+fn v6() -> Vec<Scenario> {
+    let nat = |tool, chain: &str, rule: &str| match tool {
+        Nft => {
+            let (hook, priority) = if chain == "POSTROUTING" { ("postrouting", 100) } else { ("prerouting", -100) };
+            format!("table ip6 nat {{ chain {hook} {{ type nat hook {hook} priority {priority}; {rule}; }} }}")
+        }
+        _ => format!("*nat\n-A {chain} {rule}\nCOMMIT"),
+    };
+    let masquerade = |tool| match tool {
+        Nft => nat(tool, "POSTROUTING", "oifname \"right\" counter masquerade"),
+        _ => nat(tool, "POSTROUTING", "-o right -j MASQUERADE"),
+    };
+    let forward = |tool, ports: &str| match tool {
+        Nft => nat(
+            tool,
+            "PREROUTING",
+            &format!("ip6 daddr 2001:db8:6::2 tcp dport {{ {ports} }} counter dnat to fd00:2::20"),
+        ),
+        _ => {
+            let ports = ports.replace(", ", ",").replace('-', ":");
+            let to = "-j DNAT --to-destination fd00:2::20";
+            nat(tool, "PREROUTING", &format!("-d 2001:db8:6::2 -p tcp -m multiport --dports {ports} {to}"))
+        }
+    };
+    let client = |name: &str, row, story: &str, tool| {
+        Scenario::new(format!("nat6-{name}"), row, story).line(CLIENT_NAT_V6).rules(
+            At::Router(0),
+            tool,
+            masquerade(tool),
+        )
+    };
+    let server = |name: &str, row, story: &str, tool, ports| {
+        Scenario::new(format!("nat6-{name}"), row, story).line(SERVER_NAT_V6).transfer(Mode::Epsv, Does::List).rules(
+            At::Router(1),
+            tool,
+            forward(tool, ports),
+        )
+    };
+    vec![
+        client("masquerade-epsv", "", "passive mode through the client's NAT", Nft)
+            .programs(Vsftpd, Curl)
+            .transfer(Mode::Epsv, Does::Get(SMALL)),
+        client(
+            "masquerade-eprt",
+            "A01",
+            "a NAT without helper: the server refuses the private address",
+            IptablesLegacy,
+        )
+        .programs(Vsftpd, Curl)
+        .transfer(Mode::Eprt, Does::List)
+        .fails(Some(At::Router(0)), Mechanism::UnreachableAddress)
+        .check(Check::Client("500 Illegal EPRT")),
+        client("masquerade-helper", "A07", "a NAT with helper: the command is rewritten", IptablesNft)
+            .programs(PureFtpd, Ftplib)
+            .transfer(Mode::Eprt, Does::List)
+            .rules(At::Router(0), IptablesNft, helper(IptablesNft, &["prerouting"], 21))
+            .check(Check::Server("2001:0db8:0007:")),
+        server("dnat-epsv", "", "the range is forwarded", IptablesNft, "21, 40000-40010").programs(Proftpd, Tnftp),
+        server("dnat-range", "P14", "the passive range is not forwarded: the router resets", Nft, "21")
+            .programs(PureFtpd, Ftplib)
+            .loses(Lost::DataSyn, At::Router(1), Mechanism::TcpReset),
+        server("dnat-range-drop", "P14", "the passive range is not forwarded: the router drops", IptablesLegacy, "21")
+            .programs(Vsftpd, Lftp)
+            .rules(At::Router(1), IptablesNft, CLOSED)
+            .loses(Lost::DataSyn, At::Router(1), Mechanism::SilentDrop),
     ]
 }
 

@@ -161,10 +161,16 @@ fn scenario(kind: &str, row: &Row) -> Scenario {
         (Fate::Reject(_), ..) => Mechanism::IcmpReject,
         (Fate::Reset, ..) => Mechanism::TcpReset,
     };
+    let on_loopback = match (fate, mechanism) {
+        (Fate::Reject(_), Mechanism::NeverSent) => Some(Mechanism::IcmpReject),
+        (Fate::Reset, Mechanism::NeverSent) => Some(Mechanism::TcpReset),
+        _ => None,
+    };
     Scenario::new(name, mode, story)
         .line(Line::plain(routers, v6))
         .programs(server, client)
         .transfer(way, does)
         .rules(at, tool, rules)
         .loses(lost, at, mechanism)
+        .on_loopback(on_loopback)
 }

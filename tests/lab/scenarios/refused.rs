@@ -15,6 +15,11 @@ const ABOR: &str = "f.voidcmd('TYPE I')\nd = f.transfercmd('RETR pub/big.bin')\n
 /// A server that sends slowly enough to be interrupted.
 const SLOWLY: &str = "local_max_rate=60000\n";
 
+/// Two listings to the same port of the client.
+const SAME_PORT: &str = "import socket\nl = socket.create_server(('', 51234))\nfor turn in range(2):\n    \
+                         f.sendport('192.168.10.99', 51234)\n    f.sendcmd('LIST')\n    s = l.accept()[0]\n    while s.recv(9999): \
+                         pass\n    f.voidresp()";
+
 pub(crate) fn all() -> Vec<Scenario> {
     let new = |name: &str, row, story: &str| Scenario::new(format!("refused-{name}"), row, story);
     let left = |name: &str, story: &str| Scenario::new(format!("left-{name}"), "", story).aborted();
@@ -71,6 +76,32 @@ pub(crate) fn all() -> Vec<Scenario> {
             .transfer(Mode::Port, Does::List)
             .server_options("port_enable=NO\n")
             .refused("550 "),
+        new("522-vsftpd", "P20", "EPSV for a protocol that the server does not speak")
+            .programs(Vsftpd, Ftplib)
+            .script("print(f.sendcmd('EPSV 2'))")
+            .refused("522 "),
+        new("port-low-vsftpd", "A10", "a PORT below 1024")
+            .programs(Vsftpd, Ftplib)
+            .transfer(Mode::Port, Does::List)
+            .script("print(f.sendport('192.168.10.99', 999))")
+            .refused("500 Illegal PORT"),
+        new("epsv-all-proftpd", "T18", "PASV after EPSV ALL")
+            .programs(Proftpd, Ftplib)
+            .script("print(f.sendcmd('EPSV ALL'))\nprint(f.sendcmd('PASV'))")
+            .refused("50"),
+        new("port-taken-vsftpd", "A09", "the server's end of the data connection is still taken by the one before")
+            .programs(Vsftpd, Ftplib)
+            .transfer(Mode::Port, Does::List)
+            .event(When::Early, At::Server, "sysctl -qw net.ipv4.tcp_timestamps=0")
+            .script(SAME_PORT)
+            .fails(Some(At::Server), Mechanism::NeverSent)
+            .unjudged_content()
+            .check(Check::Client("425 ")),
+        Scenario::new("refused-229-for-pasv", "P19", "the answer to PASV is that to EPSV, and the client gives up")
+            .programs(Stub, Ftplib)
+            .server_options("229 Entering Extended Passive Mode (|||40004|)")
+            .fails(Some(At::Client), Mechanism::NeverSent)
+            .check(Check::Client("229 ")),
         new("421-vsftpd", "T08", "two sessions where one is allowed")
             .programs(Vsftpd, Ftplib)
             .script(second)
@@ -87,9 +118,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             .programs(Vsftpd, Ftplib)
             .server_options("idle_session_timeout=2\n")
             .script("time.sleep(4)\nf.retrlines('LIST')")
-            .refused("421 Timeout")
-            .fails(Some(At::Server), Mechanism::RefusedByServer)
-            .wider(&[], "the server's program ended the session: that is no stretch of the path"),
+            .refused("421 Timeout"),
         Scenario::new("no-greeting-lftp", "T10", "the server's kernel accepts, its program says nothing")
             .programs(Vsftpd, Lftp)
             .event(When::Ready, At::Server, "pkill -STOP -x vsftpd")
@@ -138,7 +167,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             .transfer(Mode::Pasv, Does::Get(BIG))
             .server_options(SLOWLY)
             .killed(2, "INT"),
-        left("killed-curl", "the client is killed in mid-transfer")
+        Scenario { row: "T05", ..left("killed-curl", "the client is killed in mid-transfer") }
             .programs(Vsftpd, Curl)
             .transfer(Mode::Epsv, Does::Get(BIG))
             .server_options(SLOWLY)
