@@ -15,7 +15,7 @@ use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
 use crate::session::view::View;
-use crate::verdict::{Judgement, TapFacts, judge};
+use crate::verdict::{Judgement, OPENINGS_FILTER, TapFacts, judge};
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -238,25 +238,21 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    /// Reads the first frame: its link type tells how many legs there are.
+    /// Looks at the first frame: its link type tells how many legs there are.
     fn new(replay: &'a Replay, mut reader: TapReader, capture: usize) -> Self {
+        let link_type = reader.peek().map_or(0, |frame| frame.link_type);
+        let filters = reader.facts().interfaces.iter().filter_map(|interface| interface.filter.as_ref());
         let config = Config {
             control_ports: replay.control_ports.clone(),
             passive_range: replay.passive_range.clone(),
             leg: tracker::Leg::Both,
+            sampled: filters.into_iter().any(|filter| filter.contains(OPENINGS_FILTER)),
         };
-        let mut sieve = replay.filter.as_ref().map(Filter::ready);
-        let first = reader.next();
-        let link_type = first.as_ref().map_or(0, |frame| frame.link_type);
-        let mut legs = Legs::new(legs_of(link_type), &config);
-        if let Some(frame) = first.filter(|frame| sieve.as_mut().is_none_or(|sieve| sieve.passes(frame))) {
-            legs.observe(&frame);
-        }
         Follower {
             reader,
-            sieve,
+            sieve: replay.filter.as_ref().map(Filter::ready),
             unfiltered: replay.unfiltered,
-            legs,
+            legs: Legs::new(legs_of(link_type), &config),
             capture,
             given: &replay.captures[capture],
             name: path_name(replay, capture),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::capture::live::{self, LiveError, Netfilter, Sniffer, Writer};
+use crate::capture::live::{self, LiveError, Netfilter, Sampler, Sniffer, Writer};
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
 use crate::netfilter::table::Traced;
@@ -86,6 +86,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
     let mut sniffer = Sniffer::open(&watch.capture)?;
     let mut writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
+    let mut sampler = Sampler::open(&watch.capture)?;
     let mut watcher = Watcher::new(watch, &sniffer);
     let absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
     if let Err(error) = sink.ready(&sniffer, &absent) {
@@ -98,7 +99,7 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
             || end.is_some_and(|end| Instant::now() >= end)
             || watch.until_failure && watcher.failed;
         let before = now();
-        let took = match watcher.take(&mut sniffer, writer.as_mut()) {
+        let took = match watcher.take_all(&mut sniffer, &mut sampler, writer.as_mut()) {
             Ok(took) => took,
             Err(error @ LiveError::Write { .. }) => return Err(error),
             Err(error) => {
@@ -175,6 +176,7 @@ impl Watcher {
             control_ports: watch.capture.control_ports.clone(),
             passive_range: watch.passive_range.clone(),
             leg: Leg::Both,
+            sampled: true,
         };
         Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
@@ -214,18 +216,43 @@ impl Watcher {
         true
     }
 
-    /// Takes the frames that are there; returns how many.
-    fn take(&mut self, sniffer: &mut Sniffer, mut writer: Option<&mut Writer>) -> Result<usize, LiveError> {
-        for count in 0..AT_ONCE {
-            let Some(frame) = sniffer.read()? else { return Ok(count) };
-            self.frames = self.frames.wrapping_add(1);
-            let frame = Frame { at: At { frame: self.frames, ..frame.at }, ..frame };
-            if let Some(writer) = &mut writer {
-                writer.write(&frame)?;
-            }
-            self.legs.observe(&frame);
+    /// Takes the frames that are there; returns how many of them came from `sniffer`.
+    fn take_all(
+        &mut self,
+        sniffer: &mut Sniffer,
+        sampler: &mut Sampler,
+        mut writer: Option<&mut Writer>,
+    ) -> Result<usize, LiveError> {
+        let mut took = 0;
+        while took < AT_ONCE
+            && let Some(frame) = sniffer.read()?
+        {
+            self.take(frame, writer.as_deref_mut())?;
+            took += 1;
         }
-        Ok(AT_ONCE)
+        while let Some(frame) = sampler.read()? {
+            self.take(frame, writer.as_deref_mut())?;
+        }
+        sampler.look_at(self.open_data_ports(), Instant::now())?;
+        Ok(took)
+    }
+
+    fn take(&mut self, frame: Frame<'_>, writer: Option<&mut Writer>) -> Result<(), LiveError> {
+        self.frames = self.frames.wrapping_add(1);
+        let frame = Frame { at: At { frame: self.frames, ..frame.at }, ..frame };
+        self.legs.observe(&frame);
+        writer.map_or(Ok(()), |writer| writer.write(&frame))
+    }
+
+    /// Listeners' ports of data connections that are open, in order.
+    fn open_data_ports(&self) -> Vec<u16> {
+        let views = self.legs.trackers.iter().flat_map(Tracker::under_way);
+        let connections = views.flat_map(|view| &view.attempts).map(|attempt| &attempt.connection);
+        let open = connections.filter(|connection| connection.syn_ack.is_some() && !connection.is_over());
+        let mut ports: Vec<u16> = open.map(|connection| connection.listener.port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
     }
 
     /// What is known of the places of the legs. A host that overhears what others send to each other need not forward it, so
@@ -282,7 +309,11 @@ impl Watcher {
     fn snapshot(&self, (leg, number): Key, due: Time) -> Option<Vec<Vec<Box<View>>>> {
         let known = self.legs.trackers[leg].under_way().find(|view| view.number == number)?;
         let same = |view: &&View| same_connection(&known.control, &view.control);
-        let seen = |tracker: &Tracker| tracker.under_way().find(same).map(|view| Box::new(view.clone()));
+        let seen = |tracker: &Tracker| {
+            let mut view = Box::new(tracker.under_way().find(same)?.clone());
+            view.suppose_established();
+            Some(view)
+        };
         self.is_ripe(leg, known, due)
             .then(|| self.legs.trackers.iter().map(|tracker| seen(tracker).into_iter().collect()).collect())
     }

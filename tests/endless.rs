@@ -32,7 +32,8 @@ fn end(host: u8, port: u16) -> Endpoint {
 
 impl Wire {
     fn new() -> Wire {
-        let tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both });
+        let tracker =
+            Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both, sampled: false });
         Wire { tracker, next: [1000; 2], frame: 0 }
     }
 

@@ -35,7 +35,7 @@ struct Talk {
 
 impl Talk {
     fn begin(client: &str, server: &str) -> Talk {
-        let config = Config { control_ports: vec![21], passive_range: None, leg: Leg::Both };
+        let config = Config { control_ports: vec![21], passive_range: None, leg: Leg::Both, sampled: false };
         let [client, server] = [(client, 50_123), (server, 21)]
             .map(|(ip, port)| Endpoint { ip: ip.parse().expect("an address is written here"), port });
         let mut tracker = Tracker::new(config);

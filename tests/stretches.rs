@@ -92,7 +92,7 @@ fn ends(opening: Opening, data: bool) -> [Endpoint; 2] {
 
 impl Tap {
     fn new(end: Option<i64>) -> Tap {
-        let config = Config { control_ports: vec![21], passive_range: None, leg: Leg::Both };
+        let config = Config { control_ports: vec![21], passive_range: None, leg: Leg::Both, sampled: false };
         let mut tap = Tap { tracker: Tracker::new(config), frame: 0, end: end.unwrap_or(i64::MAX) };
         tap.other(0);
         tap

@@ -86,7 +86,7 @@ fuzz_target!(|input: (bool, bool, Vec<Said<'_>>)| {
     let (begins, two_taps, talk) = input;
     let views = |taps: usize| -> Vec<Vec<Box<View>>> {
         let tap = |_| {
-            let tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both });
+            let tracker = Tracker::new(Config { control_ports: vec![21], passive_range: None, leg: Leg::Both, sampled: false });
             let mut wire = Wire { tracker, next: [1000; 2], millis: 0, frame: 0 };
             if begins {
                 wire.handshake();

@@ -136,7 +136,7 @@ fn run(tap: usize, legs: bool, operations: &[Operation<'_>]) -> Vec<Box<View>> {
         (true, _) => Leg::Toward(Side::Server),
         (false, _) => Leg::Both,
     };
-    let mut tracker = Tracker::new(Config { control_ports: vec![21], passive_range: Some(50_000..=50_010), leg });
+    let mut tracker = Tracker::new(Config { control_ports: vec![21], passive_range: Some(50_000..=50_010), leg, sampled: false });
     let mut counters = Counters([0; 256]);
     let (mut millis, mut frame) = (0_i64, 0_u32);
     for Operation { taps, wait, what } in operations {

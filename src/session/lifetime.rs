@@ -37,9 +37,12 @@ impl Live {
     }
 
     /// Nothing more is waited for.
-    pub(super) fn conclude(&mut self, why: Settled, census: &mut Census) {
+    pub(super) fn conclude(&mut self, why: Settled, sampled: bool, census: &mut Census) {
         self.dialogue.finish(&mut self.view, &mut Vec::new());
         self.view.settled = why;
+        if sampled {
+            self.view.suppose_established();
+        }
         census.data_unseen += u64::from(self.view.lacks_data());
     }
 
@@ -148,7 +151,7 @@ impl Tracker {
     /// Hands a session out and forgets it.
     pub(super) fn settle(&mut self, slot: u32, why: Settled) {
         if let Some(live) = self.slots[slot as usize].as_mut() {
-            live.conclude(why, &mut self.census);
+            live.conclude(why, self.config.sampled, &mut self.census);
             self.release(slot);
         }
     }

@@ -31,7 +31,7 @@ struct Tap {
 
 impl Tap {
     fn new() -> Tap {
-        Tap::with(Config { control_ports: vec![21, 990], passive_range: None, leg: Leg::Both })
+        Tap::with(Config { control_ports: vec![21, 990], passive_range: None, leg: Leg::Both, sampled: false })
     }
 
     fn with(config: Config) -> Tap {

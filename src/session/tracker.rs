@@ -34,6 +34,8 @@ pub struct Config {
     pub passive_range: Option<RangeInclusive<u16>>,
     /// Which leg of a forwarding host to watch; see [`Leg`].
     pub leg: Leg,
+    /// The capture leaves out most of what passes on established data connections, as a live one does.
+    pub sampled: bool,
 }
 
 /// A capture on all interfaces of a forwarding host holds every packet twice, once on its way in and once on its way
@@ -215,7 +217,7 @@ impl Tracker {
         for (slot, live) in (0..).zip(&mut self.slots) {
             let Some(live) = live else { continue };
             let why = if live.view.control.is_over() { Settled::Closed } else { Settled::EndOfCapture };
-            live.conclude(why, &mut self.census);
+            live.conclude(why, self.config.sampled, &mut self.census);
             alive.push(slot);
         }
         alive.sort_by_key(|&slot| Reverse(self.slots[slot as usize].as_ref().map(|live| live.view.number)));

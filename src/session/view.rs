@@ -8,7 +8,7 @@ use crate::ftp::helper::{Reason, Ruling};
 use crate::ftp::host_port::HostPort;
 use crate::line::Side;
 use crate::packet::Endpoint;
-use crate::tcp::connection::Connection;
+use crate::tcp::connection::{Connection, Leg, Opening};
 
 /// One session at one tap.
 #[derive(Clone, Debug)]
@@ -365,6 +365,17 @@ impl View {
     pub(super) fn add_attempt(&mut self, attempt: Attempt) {
         make_room(&mut self.attempts, 1, 1);
         self.attempts.push(attempt);
+    }
+
+    /// Where the capture leaves out what passes on established data connections, the acknowledgement of a SYN-ACK is not seen.
+    /// An end that missed it would have repeated itself.
+    pub fn suppose_established(&mut self) {
+        for Attempt { connection, .. } in &mut self.attempts {
+            let once = |leg: Option<Leg>| leg.is_none_or(|leg| leg.count.get() == 1);
+            if connection.opening() == Opening::HalfOpen && once(connection.syn) && once(connection.syn_ack) {
+                connection.established = connection.syn_ack.map(|leg| leg.first);
+            }
+        }
     }
 
     /// A transfer went through, and the data connection that was agreed for it was not seen.

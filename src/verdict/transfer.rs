@@ -187,10 +187,13 @@ fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> O
     let at = if again.count > 0 { again.last } else { half.last_new };
     let at = (at != At::default()).then_some(at)?;
     let text = match (half.unacked(), half.fin) {
-        (true, _) => format!(
-            "{} bytes towards the {to} seen, {} acknowledged; segments of {} bytes sent again {} times",
-            half.reach, half.acked, again.stuck_len, again.count
-        ),
+        (true, _) => {
+            let seen = format!("{} bytes towards the {to} seen, {} acknowledged", half.reach, half.acked);
+            match again.count {
+                0 => seen,
+                count => format!("{seen}; segments of {} bytes sent again {count} times", again.stuck_len),
+            }
+        }
         (false, Some(fin)) if fin.count.get() > 1 => {
             format!("FIN towards the {to} sent {} times, never answered", fin.count)
         }

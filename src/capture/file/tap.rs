@@ -39,6 +39,8 @@ pub struct TapReader {
     current: Option<Box<Stream>>,
     /// The current source's packets up to this time are given before the turn passes on.
     until: Time,
+    /// The packet that comes next has been found already.
+    peeked: bool,
     /// The other sources that have packets, by the time of their next; unopened ones by that of their first.
     waiting: BinaryHeap<Reverse<(Time, u16)>>,
 }
@@ -113,6 +115,7 @@ impl TapReader {
             turn: 0,
             current: None,
             until: LAST,
+            peeked: false,
             waiting: BinaryHeap::new(),
         }
     }
@@ -121,9 +124,18 @@ impl TapReader {
     #[allow(clippy::should_implement_trait)] // an Iterator cannot lend
     #[inline]
     pub fn next(&mut self) -> Option<Frame<'_>> {
-        if !self.advance() {
+        if !std::mem::take(&mut self.peeked) && !self.advance() {
             self.pass_turn();
         }
+        self.current.as_ref().map(|stream| stream.frame())
+    }
+
+    /// The frame that [`TapReader::next`] will give. What the files say before it is known then.
+    pub fn peek(&mut self) -> Option<Frame<'_>> {
+        if !self.peeked && !self.advance() {
+            self.pass_turn();
+        }
+        self.peeked = self.current.is_some();
         self.current.as_ref().map(|stream| stream.frame())
     }
 

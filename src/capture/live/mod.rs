@@ -8,6 +8,7 @@ mod interfaces;
 pub mod keeper;
 mod netfilter;
 pub mod nflog;
+mod sampler;
 mod sniffer;
 pub mod tracer;
 mod writer;
@@ -18,6 +19,7 @@ use thiserror::Error;
 
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
+pub use sampler::Sampler;
 pub use sniffer::{Options, Sniffer};
 pub use writer::Writer;
 

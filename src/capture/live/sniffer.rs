@@ -29,6 +29,8 @@ pub struct Sniffer {
     capture: Capture<Active>,
     device: String,
     link_type: u32,
+    /// The conditions that were asked for, each in parentheses.
+    within: String,
     filter: String,
     interfaces: Vec<Interface>,
 }
@@ -54,6 +56,15 @@ impl Sniffer {
     /// # Errors
     /// An interface that is not there, a missing right, a filter that is none; libpcap's own errors.
     pub fn open(options: &Options) -> Result<Sniffer, LiveError> {
+        Sniffer::open_for(options, SNAPLEN, kept)
+    }
+
+    /// Opens a capture of the same packets as `options` but for `what` of them is kept, given the link type.
+    pub(super) fn open_for(
+        options: &Options,
+        snaplen: i32,
+        what: impl Fn(&Options, Linktype) -> String,
+    ) -> Result<Sniffer, LiveError> {
         let known = interfaces()?;
         let asked = asked(options, &known)?;
         let device = match asked[..] {
@@ -65,7 +76,7 @@ impl Sniffer {
         let capture = capture
             .immediate_mode(true)
             .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
-            .snaplen(SNAPLEN)
+            .snaplen(snaplen)
             .promisc(options.promiscuous && device != ANY)
             .precision(Precision::Nano);
         let mut capture = capture.open().map_err(failed)?;
@@ -73,13 +84,21 @@ impl Sniffer {
             capture.set_datalink(Linktype::LINUX_SLL2).map_err(failed)?;
         }
         let link_type = capture.get_datalink();
-        let filter = filter(options, &asked, link_type);
-        capture.filter(&filter, true).map_err(|why| match &options.filter {
-            Some(expression) => LiveError::Filter { expression: expression.clone(), why },
-            None => LiveError::Filter { expression: filter.clone(), why },
+        let within = within(options, &asked);
+        let filter = both(&within, &what(options, link_type));
+        capture.filter(&filter, true).map_err(|why| {
+            let expression = options.filter.clone().unwrap_or_else(|| filter.clone());
+            LiveError::Filter { expression, why }
         })?;
         let capture = capture.setnonblock().map_err(failed)?;
-        Ok(Sniffer { capture, link_type: link_type.0.cast_unsigned(), filter, interfaces: known, device })
+        let link_type = link_type.0.cast_unsigned();
+        Ok(Sniffer { capture, link_type, within, filter, interfaces: known, device })
+    }
+
+    /// Keeps `what` from now on, within what was asked for at the start.
+    pub(super) fn keep(&mut self, what: &str) -> Result<(), LiveError> {
+        self.filter = both(&self.within, what);
+        self.capture.filter(&self.filter, true).map_err(|why| failed(&self.device, why))
     }
 
     /// The next frame that is there already; none if there is none now. It has no number yet, and is lent until the next
@@ -154,15 +173,22 @@ fn asked<'a>(options: &Options, known: &'a [Interface]) -> Result<Vec<&'a Interf
 }
 
 /// What the kernel is to keep, tagged or not. Cooked headers come without tags.
-fn filter(options: &Options, asked: &[&Interface], link_type: Linktype) -> String {
+fn kept(options: &Options, link_type: Linktype) -> String {
     let control: Vec<String> = options.control_ports.iter().map(|port| format!("tcp port {port}")).collect();
     let kept = format!("{} or {OPENINGS} or {ERRORS_AND_FRAGMENTS}", control.join(" or "));
-    let tagged = if link_type == Linktype::ETHERNET { format!("({kept}) or (vlan and ({kept}))") } else { kept };
-    let interfaces = (asked.len() > 1)
-        .then(|| asked.iter().map(|interface| format!("ifindex {}", interface.index)).collect::<Vec<_>>().join(" or "));
-    let all = [interfaces, options.filter.clone(), Some(tagged)];
-    let all: Vec<String> = all.into_iter().flatten().map(|part| format!("({part})")).collect();
-    all.join(" and ")
+    if link_type == Linktype::ETHERNET { format!("({kept}) or (vlan and ({kept}))") } else { kept }
+}
+
+/// The interfaces, where `any` stands for more than are asked for, and the user's own condition.
+fn within(options: &Options, asked: &[&Interface]) -> String {
+    let numbers = asked.iter().map(|interface| format!("ifindex {}", interface.index));
+    let interfaces = (asked.len() > 1).then(|| numbers.collect::<Vec<_>>().join(" or "));
+    let all = interfaces.into_iter().chain(options.filter.clone());
+    all.map(|part| format!("({part})")).collect::<Vec<_>>().join(" and ")
+}
+
+fn both(within: &str, what: &str) -> String {
+    if within.is_empty() { format!("({what})") } else { format!("{within} and ({what})") }
 }
 
 fn time(stamp: libc::timeval) -> Time {

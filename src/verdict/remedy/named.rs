@@ -23,9 +23,9 @@ pub(super) fn before(scene: &Scene<'_>, named: &Named) -> Option<Remedy> {
         true => (None, "let the connection pass before it"),
         false => (Some(ESTABLISHED), "let what belongs to an established connection pass before it"),
     };
-    let what = match rule.position {
-        Some(_) => format!("{what}, and keep that:"),
-        None => "let it pass at the end of the chain, before the policy, and keep that:".to_owned(),
+    let what = match (rule.position, rule.handle) {
+        (None, None) => "let it pass at the end of the chain, before the policy, and keep that:".to_owned(),
+        (_, _) => format!("{what}, and keep that:"),
     };
     let mut commands = vec![command(&pass, named, passes)];
     commands.extend(keep(named));
