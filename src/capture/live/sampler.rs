@@ -1,6 +1,6 @@
 //! Samples of established data connections: whether they go on, and what is sent again and again where they do not.
 //!
-//! Copying a transfer would cost more than all the rest. So the kernel keeps none of it but for a moment in every second, until
+//! Copying a transfer would cost more than all the rest. So the kernel keeps none of it but for a moment every [`PERIOD`], until
 //! [`ENOUGH`] headers have come: of a fast transfer a few, of one that stalls each single retransmission.
 
 use std::time::{Duration, Instant};
@@ -18,10 +18,11 @@ pub struct Sampler {
     next: Instant,
 }
 
-/// From the beginning of a moment to that of the next.
-const PERIOD: Duration = Duration::from_secs(1);
+/// From the beginning of a moment to that of the next: short enough that no network carries 2 GiB meanwhile, beyond which a
+/// sequence number cannot be told from an old one.
+const PERIOD: Duration = Duration::from_millis(200);
 /// Headers of a moment: the segments in flight of a stalled connection are fewer.
-const ENOUGH: u32 = 64;
+const ENOUGH: u32 = 32;
 /// Longest frame that is kept, in bytes: the headers with their options, behind any link layer.
 const HEADERS: i32 = 192;
 /// Buffer in the kernel, in bytes: what comes between the last wanted header and the end of the moment may be lost.
