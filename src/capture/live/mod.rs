@@ -7,6 +7,7 @@
 mod interfaces;
 pub mod keeper;
 pub mod nflog;
+pub mod privileges;
 mod sniffer;
 pub mod tracer;
 mod writer;
