@@ -198,11 +198,14 @@ fn a_session_is_told_and_written() {
 fn a_command_runs_as_ever() {
     let script = "sleep 0.5; id -u; head -c 5 /etc/passwd; grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status";
     let mut command = Command::new(FTPWHY);
-    command.args(["run", "--", "sh", "-c", script]).env("SUDO_UID", "1234").env("SUDO_GID", "1234");
+    let kept = format!("{OPEN}/run.pcapng");
+    command.args(["run", "-w", &kept, "--", "sh", "-c", script]);
+    command.env("SUDO_UID", "1234").env("SUDO_GID", "1234");
     let output = command.output().expect("it can be run");
     let (told, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(told.starts_with("1234\nroot:NoNewPrivs:\t0\nSeccomp:\t0\n"), "{told}{complaints}");
     assert!(output.status.success() && !told.contains("rights") && complaints.is_empty(), "{told}{complaints}");
+    sh(&format!("test $(stat -c %u:%g {kept}) = 1234:1234"));
 }
 
 /// A server that announces a port where nobody listens.

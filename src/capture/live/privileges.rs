@@ -63,9 +63,8 @@ fn drop_user() -> Result<(), Errno> {
     let (user, group) = sudo_caller().unwrap_or((NOBODY, NOBODY));
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     drop_bounds();
-    setgroups(&[])?;
-    setresgid(group, group, group)?;
-    setresuid(user, user, user)
+    // each is tried, whatever becomes of the others
+    setgroups(&[]).and(setresgid(group, group, group)).and(setresuid(user, user, user))
 }
 
 /// Takes all capabilities from the set that limits what programs can give. Only root can; from others

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, 
 use pcap_file::{DataLink, PcapError};
 use rustix::net::netdevice::index_to_name;
 
+use super::privileges::sudo_caller;
 use super::{Interface, LiveError, Sniffer};
 use crate::cite::Time;
 use crate::packet::Frame;
@@ -40,7 +42,7 @@ impl Writer {
     /// The file cannot be made.
     pub fn create(path: &Path, sniffer: &Sniffer) -> Result<Writer, LiveError> {
         let failed = |why: &dyn ToString| LiveError::Write { path: path.to_owned(), why: why.to_string() };
-        let file = File::create(path).map_err(|why| failed(&why))?;
+        let file = create(path).map_err(|why| failed(&why))?;
         let file = PcapNgWriter::new(BufWriter::new(file)).map_err(|why| failed(&why))?;
         let (link_type, filter) = (sniffer.link_type(), sniffer.filter().to_owned());
         let names = sniffer.as_fd().try_clone_to_owned().map_err(LiveError::Socket)?;
@@ -124,5 +126,19 @@ impl Writer {
 
     fn told(&self, written: Result<usize, PcapError>) -> Result<(), LiveError> {
         written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: why.to_string() })
+    }
+}
+
+/// Makes the file, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
+fn create(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Ok(file) => {
+            if let Some((user, group)) = sudo_caller() {
+                let _ = fchown(&file, Some(user), Some(group)); // without root there is nothing to hand over
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
+        Err(error) => Err(error),
     }
 }
