@@ -8,6 +8,8 @@
 pub struct Message<'a> {
     /// Subsystem in the high byte, message in the low byte.
     pub kind: u16,
+    /// `NLM_F_*`.
+    pub flags: u16,
     /// Address family or `NFPROTO_*`.
     pub family: u8,
     /// The attributes; see [`attributes`].
@@ -39,9 +41,10 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Option<Message<'_>>> {
 }
 
 fn message(bytes: &[u8]) -> Option<Message<'_>> {
-    let kind = u16::from_ne_bytes([*bytes.get(4)?, *bytes.get(5)?]);
+    let &[_, _, _, _, k0, k1, f0, f1, ..] = bytes else { return None };
+    let (kind, flags) = (u16::from_ne_bytes([k0, k1]), u16::from_ne_bytes([f0, f1]));
     let attributes = bytes.get(HEADER + FAMILY..)?;
-    Some(Message { kind, family: bytes[HEADER], attributes })
+    Some(Message { kind, flags, family: bytes[HEADER], attributes })
 }
 
 /// Types and values of the attributes, up to the first that is cut or malformed.
@@ -54,6 +57,11 @@ pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         rest = rest.get(aligned(length)..).unwrap_or_default();
         Some((u16::from_ne_bytes([t0, t1]) & !NESTED_AND_ORDER, value))
     })
+}
+
+/// Value of the first attribute of this type.
+pub fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|row| row.0 == wanted).map(|row| row.1)
 }
 
 /// Where what follows a header or an attribute of this length begins.

@@ -4,6 +4,7 @@
 //! packet socket on `any` sees every interface, `lo` included, where alone a rejected OUTPUT shows; its cooked headers
 //! (LINUX_SLL2) tell interface and direction.
 
+pub mod conntrack;
 mod interfaces;
 pub mod keeper;
 pub mod nflog;
