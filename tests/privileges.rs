@@ -18,6 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use ftpwhy::capture::live::privileges::drop_all;
+use ftpwhy::capture::live::sockets::Sockets;
+use ftpwhy::netfilter::socket::{State, Wanted};
 
 /// Set inside the namespaces.
 const INSIDE: &str = "FTPWHY_PRIVILEGES_INSIDE";
@@ -97,6 +99,8 @@ fn closed() {
     let kept = format!("{OPEN}/kept");
     fs::write(&kept, "").expect("root may write there");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("lo is up");
+    let port = listener.local_addr().expect("it is bound").port();
+    let mut sockets = Sockets::open().expect("it takes no rights");
     assert_eq!(drop_all(&[Path::new(&kept)]), [] as [String; 0]);
 
     let denied = |tried: io::Result<()>, what: &str| {
@@ -112,6 +116,8 @@ fn closed() {
     denied(Command::new("true").status().map(drop), "running a program");
     denied(thread::Builder::new().spawn(|| ()).map(drop), "starting a thread");
     fs::write(format!("{OPEN}/anew"), "").expect("a file may be made beside the one that is kept");
+    let wanted = Wanted { states: &[State::Listen], local_port: Some(port), remote_port: None };
+    assert_eq!(sockets.list(&wanted).expect("the way to the kernel is still open").len(), 1);
 
     println!("closed");
     let _ = io::stdin().read(&mut [0]);

@@ -2,7 +2,7 @@
 //!
 //! [`trace`] reads which rule dropped a packet, [`log`] the same of the older iptables, [`ruleset`] knows the text and the
 //! position of every rule, [`table`] writes the rules that ask for the trace, [`conntrack`] reads which connections the
-//! kernel follows and expects, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
+//! kernel follows and expects, [`socket`] what became of the sockets of this host, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
 //! iptables(8) and `linux/netfilter/nf_tables.h`; read nft(8), "CHAINS" and "MONITOR" first.
 
 use std::fmt;
@@ -15,6 +15,7 @@ mod headers;
 pub mod log;
 pub mod netlink;
 pub mod ruleset;
+pub mod socket;
 pub mod table;
 pub mod trace;
 

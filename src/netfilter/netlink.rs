@@ -3,7 +3,7 @@
 //! Read first: netlink(7); `linux/netlink.h`, `linux/netfilter/nfnetlink.h`. Headers are in the byte order of this machine,
 //! values in network byte order.
 
-/// A message of one of netfilter's subsystems (`nlmsghdr` and `nfgenmsg`).
+/// A message (`nlmsghdr`), of one of netfilter's subsystems (`nfgenmsg`) if nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Subsystem in the high byte, message in the low byte.
@@ -14,6 +14,8 @@ pub struct Message<'a> {
     pub family: u8,
     /// The attributes; see [`attributes`].
     pub attributes: &'a [u8],
+    /// All that follows the header, for what is not of netfilter.
+    pub payload: &'a [u8],
 }
 
 /// Length of `nlmsghdr` in bytes.
@@ -44,7 +46,7 @@ fn message(bytes: &[u8]) -> Option<Message<'_>> {
     let &[_, _, _, _, k0, k1, f0, f1, ..] = bytes else { return None };
     let (kind, flags) = (u16::from_ne_bytes([k0, k1]), u16::from_ne_bytes([f0, f1]));
     let attributes = bytes.get(HEADER + FAMILY..)?;
-    Some(Message { kind, flags, family: bytes[HEADER], attributes })
+    Some(Message { kind, flags, family: bytes[HEADER], attributes, payload: &bytes[HEADER..] })
 }
 
 /// Types and values of the attributes, up to the first that is cut or malformed.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`conntrack`] has the
-//! kernel follow a session, [`killed`] kills the main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
+//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills the main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 #[allow(dead_code, reason = "the laboratory uses all of it")]
 #[path = "../lab/host.rs"]
@@ -14,6 +14,7 @@ mod host;
 mod cases;
 mod conntrack;
 mod killed;
+mod sockets;
 mod trial;
 mod world;
 
@@ -77,7 +78,9 @@ fn run(filters: &[String]) -> bool {
         }
     };
     let cases = cases::CASES.iter().map(|case| (case.name, Check::Case(case)));
-    let others = [("conntrack", Check::Other(conntrack::check)), ("killed", Check::Other(killed::check))];
+    let others: [(_, fn(&_) -> _); 3] =
+        [("conntrack", conntrack::check), ("sockets", sockets::check), ("killed", killed::check)];
+    let others = others.map(|(name, check)| (name, Check::Other(check)));
     let (mut passed, mut failed) = (0, 0);
     for (name, check) in cases.chain(others).filter(|(name, _)| wants(name)) {
         let result = match check {

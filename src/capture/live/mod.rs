@@ -10,6 +10,7 @@ pub mod keeper;
 pub mod nflog;
 pub mod privileges;
 mod sniffer;
+pub mod sockets;
 pub mod tracer;
 mod writer;
 
