@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::capture::live::{self, LiveError, Netfilter, Sampler, Sniffer, Writer};
+use crate::capture::live::{self, LiveError, Netfilter, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
 use crate::netfilter::table::Traced;
@@ -93,7 +93,8 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
         return Ok(Err(error));
     }
     let end = watch.duration.map(|duration| Instant::now() + duration);
-    let mut notes = Vec::new();
+    let more_rights = privileges::drop_all(&watch.write.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    let mut notes: Vec<Note> = more_rights.into_iter().map(|text| Note { text, unreadable: false }).collect();
     loop {
         let over = stop.load(Ordering::Relaxed)
             || end.is_some_and(|end| Instant::now() >= end)

@@ -5,7 +5,7 @@
 //! line of a rule that drops is a packet that is dropped.
 
 use super::headers::Headers;
-use super::netlink::{Message, attributes, messages, number, string};
+use super::netlink::{Message, attribute, messages, number, string};
 use super::ruleset::Ruleset;
 use super::{Dropped, Family, Hook, Rule, Witness};
 use crate::cite::Time;
@@ -37,7 +37,7 @@ fn read(time: Time, message: &Message<'_>, ruleset: &Ruleset) -> Option<Dropped>
         10 => Family::Ip6,
         _ => return None,
     };
-    let value = |wanted| attributes(message.attributes).find(|row| row.0 == wanted).map(|row| row.1);
+    let value = |wanted| attribute(message.attributes, wanted);
     let rule = ruleset.of_trace_line(family, string(value(PREFIX)?)?)?;
     let Headers { ends: (source, destination), flags, seq } = Headers::read(value(PAYLOAD)?)?;
     let (inbound, outbound) = (value(IFINDEX_INDEV).and_then(number), value(IFINDEX_OUTDEV).and_then(number));

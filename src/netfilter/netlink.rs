@@ -3,15 +3,19 @@
 //! Read first: netlink(7); `linux/netlink.h`, `linux/netfilter/nfnetlink.h`. Headers are in the byte order of this machine,
 //! values in network byte order.
 
-/// A message of one of netfilter's subsystems (`nlmsghdr` and `nfgenmsg`).
+/// A message (`nlmsghdr`), of one of netfilter's subsystems (`nfgenmsg`) if nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Subsystem in the high byte, message in the low byte.
     pub kind: u16,
+    /// `NLM_F_*`.
+    pub flags: u16,
     /// Address family or `NFPROTO_*`.
     pub family: u8,
     /// The attributes; see [`attributes`].
     pub attributes: &'a [u8],
+    /// All that follows the header, for what is not of netfilter.
+    pub payload: &'a [u8],
 }
 
 /// Length of `nlmsghdr` in bytes.
@@ -39,9 +43,10 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Option<Message<'_>>> {
 }
 
 fn message(bytes: &[u8]) -> Option<Message<'_>> {
-    let kind = u16::from_ne_bytes([*bytes.get(4)?, *bytes.get(5)?]);
+    let &[_, _, _, _, k0, k1, f0, f1, ..] = bytes else { return None };
+    let (kind, flags) = (u16::from_ne_bytes([k0, k1]), u16::from_ne_bytes([f0, f1]));
     let attributes = bytes.get(HEADER + FAMILY..)?;
-    Some(Message { kind, family: bytes[HEADER], attributes })
+    Some(Message { kind, flags, family: bytes[HEADER], attributes, payload: &bytes[HEADER..] })
 }
 
 /// Types and values of the attributes, up to the first that is cut or malformed.
@@ -54,6 +59,11 @@ pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         rest = rest.get(aligned(length)..).unwrap_or_default();
         Some((u16::from_ne_bytes([t0, t1]) & !NESTED_AND_ORDER, value))
     })
+}
+
+/// Value of the first attribute of this type.
+pub fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|row| row.0 == wanted).map(|row| row.1)
 }
 
 /// Where what follows a header or an attribute of this length begins.

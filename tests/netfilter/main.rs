@@ -4,15 +4,17 @@
 //! cargo test --test netfilter -- [NAME...]
 //! ```
 //!
-//! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`killed`] kills the
-//! main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
+//! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`conntrack`] has the
+//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills the main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 #[allow(dead_code, reason = "the laboratory uses all of it")]
 #[path = "../lab/host.rs"]
 mod host;
 
 mod cases;
+mod conntrack;
 mod killed;
+mod sockets;
 mod trial;
 mod world;
 
@@ -59,6 +61,12 @@ fn missing(wanted: &str) -> Option<String> {
     }
 }
 
+/// What is run.
+enum Check {
+    Case(&'static cases::Case),
+    Other(fn(&world::World) -> host::Fallible<()>),
+}
+
 /// Runs all cases that are asked for; whether all is well.
 fn run(filters: &[String]) -> bool {
     let wants = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
@@ -69,10 +77,17 @@ fn run(filters: &[String]) -> bool {
             return false;
         }
     };
-    let checks = cases::CASES.iter().map(|case| (case.name, Some(case))).chain([("killed", None)]);
+    let cases = cases::CASES.iter().map(|case| (case.name, Check::Case(case)));
+    let others: [(_, fn(&_) -> _); 3] =
+        [("conntrack", conntrack::check), ("sockets", sockets::check), ("killed", killed::check)];
+    let others = others.map(|(name, check)| (name, Check::Other(check)));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in checks.filter(|(name, _)| wants(name)) {
-        match case.map_or_else(|| killed::check(&world), |case| trial::run(&world, case)) {
+    for (name, check) in cases.chain(others).filter(|(name, _)| wants(name)) {
+        let result = match check {
+            Check::Case(case) => trial::run(&world, case),
+            Check::Other(check) => check(&world),
+        };
+        match result {
             Ok(()) => {
                 passed += 1;
                 println!("{name} ... ok");

@@ -4,12 +4,15 @@
 //! packet socket on `any` sees every interface, `lo` included, where alone a rejected OUTPUT shows; its cooked headers
 //! (LINUX_SLL2) tell interface and direction.
 
+pub mod conntrack;
 mod interfaces;
 pub mod keeper;
 mod netfilter;
 pub mod nflog;
+pub mod privileges;
 mod sampler;
 mod sniffer;
+pub mod sockets;
 pub mod tracer;
 mod writer;
 

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +15,10 @@ use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
 use pcap_file::{DataLink, PcapError};
+use rustix::net::netdevice::index_to_name;
 
-use super::{Interface, LiveError, Sniffer, interfaces};
+use super::privileges::sudo_caller;
+use super::{Interface, LiveError, Sniffer};
 use crate::cite::Time;
 use crate::packet::Frame;
 
@@ -26,6 +30,8 @@ pub struct Writer {
     filter: String,
     /// Number in the file, by number in the kernel.
     numbers: HashMap<u32, u32>,
+    /// Leads to the kernel, which knows names: the capture's own socket, since there may be no right to another.
+    names: OwnedFd,
     last: Time,
 }
 
@@ -36,11 +42,12 @@ impl Writer {
     /// The file cannot be made.
     pub fn create(path: &Path, sniffer: &Sniffer) -> Result<Writer, LiveError> {
         let failed = |why: &dyn ToString| LiveError::Write { path: path.to_owned(), why: why.to_string() };
-        let file = File::create(path).map_err(|why| failed(&why))?;
+        let file = create(path).map_err(|why| failed(&why))?;
         let file = PcapNgWriter::new(BufWriter::new(file)).map_err(|why| failed(&why))?;
         let (link_type, filter) = (sniffer.link_type(), sniffer.filter().to_owned());
+        let names = sniffer.as_fd().try_clone_to_owned().map_err(LiveError::Socket)?;
         let mut writer =
-            Writer { path: path.to_owned(), file, link_type, filter, numbers: HashMap::new(), last: Time(0) };
+            Writer { path: path.to_owned(), file, link_type, filter, numbers: HashMap::new(), names, last: Time(0) };
         let seen = |interface: &&Interface| interface.name == sniffer.device() || writer.is_cooked();
         let described: Vec<&Interface> = sniffer.interfaces().iter().filter(seen).collect();
         for interface in described {
@@ -93,8 +100,7 @@ impl Writer {
 
     /// An interface that came after the start.
     fn meet(&mut self, index: u32) -> Result<u32, LiveError> {
-        let known = interfaces()?.into_iter().find(|interface| interface.index == index);
-        let name = known.map_or_else(|| format!("if{index}"), |interface| interface.name);
+        let name = index_to_name(&self.names, index).unwrap_or_else(|_| format!("if{index}"));
         self.describe(index, &Interface { index, name, addresses: Vec::new(), up: true })
     }
 
@@ -120,5 +126,19 @@ impl Writer {
 
     fn told(&self, written: Result<usize, PcapError>) -> Result<(), LiveError> {
         written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: why.to_string() })
+    }
+}
+
+/// Makes the file, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
+fn create(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Ok(file) => {
+            if let Some((user, group)) = sudo_caller() {
+                let _ = fchown(&file, Some(user), Some(group)); // without root there is nothing to hand over
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
+        Err(error) => Err(error),
     }
 }

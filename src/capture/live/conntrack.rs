@@ -1,0 +1,70 @@
+//! The kernel's messages about connections that it follows and expects, as they come.
+//!
+//! Read first: netlink(7). What they say is [`crate::netfilter::conntrack`]'s business. In a network namespace where no rule
+//! asks for the state of connections, the kernel follows none.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use super::tracer::netlink_socket;
+use crate::cite::Time;
+use crate::netfilter::conntrack::{Event, events};
+
+/// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE`, `_DESTROY`, `_EXP_NEW` and `_EXP_DESTROY`, 1 to 4 and 6, in the mask of an address.
+const GROUPS: u32 = 0b10_1111;
+/// Longer than any message: four tuples of 52 bytes, labels, a few numbers.
+const MESSAGE: usize = 4096;
+/// Messages of one reading: other work waits meanwhile, and a scan makes them without end.
+const AT_ONCE: usize = 4096;
+
+/// Listens for the connections of this network namespace.
+#[derive(Debug)]
+pub struct Conntrack {
+    socket: OwnedFd,
+    overruns: u64,
+}
+
+impl Conntrack {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The kernel does not follow connections, or the process lacks `CAP_NET_ADMIN`.
+    pub fn open() -> io::Result<Conntrack> {
+        Ok(Conntrack { socket: netlink_socket(GROUPS)?, overruns: 0 })
+    }
+
+    /// Reads what has come; what it tells of TCP is handed to `take` with the time `now`. If very much has come, the socket
+    /// is still readable.
+    ///
+    /// # Errors
+    /// The socket fails for another reason than that messages were lost.
+    pub fn read(&mut self, now: Time, mut take: impl FnMut(Event)) -> io::Result<()> {
+        let mut buffer = [0; MESSAGE];
+        for _ in 0..AT_ONCE {
+            match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
+                Ok((length, _)) => events(now, &buffer[..length]).for_each(&mut take),
+                Err(Errno::NOBUFS) => self.overruns += 1,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the kernel had to throw messages away, since they came faster than they were read. After that, that a
+    /// connection was not followed is not known.
+    pub fn overruns(&self) -> u64 {
+        self.overruns
+    }
+}
+
+/// Readable when there are messages.
+impl AsFd for Conntrack {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
