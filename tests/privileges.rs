@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ftpwhy::capture::live::privileges::drop_all;
 use ftpwhy::capture::live::sockets::Sockets;
@@ -142,9 +142,22 @@ impl Process {
         line.trim_end().to_owned()
     }
 
-    /// Compares /proc/PID/status (proc(5)).
+    /// The fields of proc_pid_status(5).
+    fn status(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs")
+    }
+
+    /// Waits for the last that it does before it goes on.
+    fn closes_the_door(&self) {
+        let begun = Instant::now();
+        while !self.status().contains("\nSeccomp:\t2\n") {
+            assert!(begun.elapsed() < Duration::from_secs(5), "{}", self.status());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn has_no_rights(&self, user: &str) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = self.status();
         let fields = status.lines().filter_map(|line| line.split_once(':'));
         let fields: HashMap<&str, Vec<&str>> =
             fields.map(|(name, values)| (name, values.split_whitespace().collect())).collect();
@@ -180,7 +193,7 @@ fn a_session_is_told_and_written() {
     let mut ready = String::new();
     BufReader::new(watch.child.stderr.take().expect("it is piped")).read_line(&mut ready).expect("it prints text");
     assert!(ready.contains("watching any"), "{ready}");
-    thread::sleep(Duration::from_millis(300)); // the door closes after that line
+    watch.closes_the_door();
     watch.has_no_rights("65534");
 
     sh("ip link add later type veth peer other; ip link set other up; ip link set later up;
