@@ -11,9 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::capture::live::sockets::Sockets;
 use crate::capture::live::{self, LiveError, Netfilter, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
+use crate::netfilter::socket::{State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
@@ -74,6 +76,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// Frames taken before the next look at what is due.
 const AT_ONCE: usize = 4096;
 
+/// Sockets that try in vain and are kept.
+const MAX_TRYING: usize = 256;
+
 /// Late packets of a transfer are waited for this long after its last reply: an ICMP error or a RST comes within a round
 /// trip.
 const GRACE: Duration = Duration::from_secs(1);
@@ -112,6 +117,9 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
             watcher.advance(before);
         }
         notes.extend(watcher.hear(now()));
+        if took == 0 {
+            watcher.note_sockets(now());
+        }
         if let Err(error) = watcher.tell(sink) {
             return Ok(Err(error));
         }
@@ -155,6 +163,7 @@ struct Told {
 struct Watcher {
     legs: Legs,
     netfilter: Option<Netfilter>,
+    sockets: Option<Sockets>,
     own: Placing,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
@@ -184,6 +193,7 @@ impl Watcher {
             taps: vec![facts; legs.len()],
             legs: Legs::new(legs, &config),
             netfilter: None,
+            sockets: Sockets::open().ok(),
             told: HashMap::new(),
             sessions: 0,
             frames: 0,
@@ -215,6 +225,21 @@ impl Watcher {
         let Some(Ok(Some(dropped))) = self.netfilter.as_mut().map(Netfilter::news) else { return false };
         self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
         true
+    }
+
+    /// While a data connection is agreed upon and not seen: notes the sockets of this host that try to open one.
+    fn note_sockets(&mut self, now: Time) {
+        let awaited = self.legs.trackers.iter().flat_map(Tracker::under_way).any(|view| awaits_data(view, now));
+        let Some(sockets) = self.sockets.as_mut().filter(|_| awaited) else { return };
+        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
+        for socket in sockets.list(&wanted).unwrap_or_default() {
+            for tap in &mut self.taps {
+                tap.trying.retain(|(_, other)| (other.local, other.remote) != (socket.local, socket.remote));
+                tap.trying.push((now, socket));
+                let excess = tap.trying.len().saturating_sub(MAX_TRYING);
+                tap.trying.drain(..excess);
+            }
+        }
     }
 
     /// Takes the frames that are there; returns how many of them came from `sniffer`.
@@ -366,6 +391,16 @@ impl Watcher {
         self.legs.trackers.iter_mut().for_each(|tracker| tracker.finish());
         self.tell_settled(sink)
     }
+}
+
+/// A data connection is agreed upon, for [`GRACE`] already, and was not seen.
+fn awaits_data(view: &View, now: Time) -> bool {
+    let Some((index, transfer)) = view.transfers.iter().enumerate().next_back() else { return false };
+    let agreed =
+        transfer.negotiation.as_ref().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some());
+    let since = agreed.and_then(|negotiation| view.event(negotiation.command)).map(|event| event.at);
+    let is_due = since.is_some_and(|At { time, .. }| time.plus(GRACE) <= now);
+    is_due && transfer.code == 0 && !view.control.is_over() && view.attempts_of(index).next().is_none()
 }
 
 /// By what the taps know a session.

@@ -327,10 +327,10 @@ fn by_time<'a>(case: Case<'a>, evidence: &'a [Evidence]) -> impl Iterator<Item =
 
 fn evidence_object<'a>(case: Case<'a>, evidence: &'a Evidence) -> EvidenceObject<'a> {
     let names = Names::of(case);
-    let packet = evidence.at.filter(|_| evidence.witness.is_none());
+    let packet = evidence.at.filter(|_| evidence.source.is_none());
     EvidenceObject {
-        tap: match evidence.witness {
-            Some(witness) => words::source(witness),
+        tap: match evidence.source {
+            Some(source) => words::source(source),
             None => names.tap(evidence.sight),
         },
         frame: packet.map(|at| at.frame),

@@ -172,13 +172,13 @@ pub(super) fn unanswered() -> Verdict {
     let mut verdict = verdict("O5", Mechanism::SilentDrop, Some(Lost::DataSyn), Some(stretch));
     verdict.owner = Owner::BeyondServer;
     let text = "client: PORT 172,16,0,99,192,8".to_owned();
-    verdict.finding.evidence.push(Evidence { sight: 0, at: Some(at(4)), until: None, witness: None, text });
+    verdict.finding.evidence.push(Evidence { sight: 0, at: Some(at(4)), until: None, source: None, text });
     let text = "nothing answers the SYN: no SYN-ACK, RST or ICMP error".to_owned();
     verdict.finding.evidence.push(Evidence {
         sight: 0,
         at: Some(at(8)),
         until: Some(Time(NOON + 60_000_000_000)),
-        witness: None,
+        source: None,
         text,
     });
     verdict.finding.notes.push("a note".to_owned());

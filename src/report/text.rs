@@ -241,8 +241,8 @@ impl<'a> Page<'a> {
         let names = Names::of(self.case);
         let moment = |time| self.clock.show(self.case.session.on_main_clock(evidence.sight, time), 3);
         let tap = || escaped(names.tap(evidence.sight)).to_string();
-        if let (Some(witness), Some(at)) = (evidence.witness, evidence.at) {
-            return [words::source(witness).to_owned(), moment(at.time)];
+        if let (Some(source), Some(at)) = (evidence.source, evidence.at) {
+            return [words::source(source).to_owned(), moment(at.time)];
         }
         match (evidence.at, evidence.until) {
             (Some(at @ At { time, frame, .. }), None) => {

@@ -8,10 +8,10 @@ mod region;
 use crate::cite::At;
 use crate::few::Few;
 use crate::line::{Owner, Place, Point, Side, Stretch};
-use crate::netfilter::{Rule, Witness};
+use crate::netfilter::Rule;
 use crate::session::place::{Standing, Why};
 use crate::tcp::connection::Role;
-use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, TapFacts, Verdict};
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, Source, TapFacts, Verdict};
 use region::{Region, end};
 
 /// What the points of a session's line are called.
@@ -115,11 +115,12 @@ pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> String {
     }
 }
 
-/// How netfilter's word is cited where a packet would be by its tap.
-pub(super) fn source(witness: Witness) -> &'static str {
-    match witness {
-        Witness::Trace => "nft:trace",
-        Witness::Counter | Witness::Ruleset => "rules",
+/// How the word of a tap's own host is cited, where a packet would be by its tap.
+pub(super) fn source(source: Source) -> &'static str {
+    match source {
+        Source::Trace => "nft:trace",
+        Source::Rules => "rules",
+        Source::Sockets => "socket",
     }
 }
 
@@ -290,6 +291,10 @@ fn reset(blame: &Blame<'_>) -> String {
 
 fn never_sent(blame: &Blame<'_>) -> String {
     let opener = end(blame.opener);
+    let tried = blame.finding().evidence.iter().any(|evidence| evidence.source == Some(Source::Sockets));
+    if tried {
+        return format!("The {opener}'s own firewall did not let the SYN of its data connection out.");
+    }
     let link = if matches!(blame.region, Region::Link(_)) { "a box on its own link dropped it, " } else { "" };
     format!(
         "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, {link}or its program did not try."

@@ -159,7 +159,7 @@ impl<'a> Case<'a> {
 
     /// Evidence: a packet.
     pub fn seen(&self, sight: usize, at: At, text: impl Into<String>) -> Evidence {
-        Evidence { sight, at: Some(at), until: None, witness: None, text: text.into() }
+        Evidence { sight, at: Some(at), until: None, source: None, text: text.into() }
     }
 
     /// Evidence: an event of the main view, quoted.

@@ -181,7 +181,7 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
     let mut evidence = case.transfer_evidence();
     let until = case.view().last_at.time;
     let text = format!("no final reply, {} after the data connection closed", seconds(ended, until));
-    evidence.push(Evidence { sight: case.session.main_sight(), at: None, until: Some(until), witness: None, text });
+    evidence.push(Evidence { sight: case.session.main_sight(), at: None, until: Some(until), source: None, text });
     Some(finding(stretch, mechanism, Confidence::Possible, evidence))
 }
 
@@ -199,7 +199,7 @@ pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     let until = view.last_at.time;
     let text = format!("connected, and not one byte from the server for {}", seconds(since.time, until));
     let evidence =
-        vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), witness: None, text }];
+        vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), source: None, text }];
     let mut found = finding(passage.stretch(), Mechanism::Stalled, Confidence::Possible, evidence);
     found.notes.push(
         "the usual causes are TCP wrappers, a name look-up that hangs, a full process table, a proxy without its server"

@@ -23,7 +23,8 @@ use std::net::IpAddr;
 
 use crate::cite::{At, Time};
 use crate::line::{Owner, Stretch};
-use crate::netfilter::{Dropped, Witness};
+use crate::netfilter::Dropped;
+use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::Case;
@@ -54,6 +55,8 @@ pub struct TapFacts {
     pub census: Census,
     /// What netfilter on this host dropped, as far as it was asked and told, in order of time.
     pub dropped: Vec<Dropped>,
+    /// Sockets of this host whose SYN was not answered for a while, each as it was when it was last seen so, and when.
+    pub trying: Vec<(Time, Socket)>,
 }
 
 /// How a transfer ended.
@@ -137,10 +140,21 @@ pub struct Evidence {
     pub at: Option<At>,
     /// For an absence: the end of the wait, on that tap's clock.
     pub until: Option<Time>,
-    /// Netfilter on the tap's host says it, and by this; no packet is pointed at then.
-    pub witness: Option<Witness>,
+    /// What else than a packet says it, on the tap's own host.
+    pub source: Option<Source>,
     /// What was seen or not seen.
     pub text: String,
+}
+
+/// What evidence is taken from where it is no packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The kernel's trace of a packet through the rules.
+    Trace,
+    /// The rules, or their counters.
+    Rules,
+    /// The kernel's list of sockets.
+    Sockets,
 }
 
 /// What a rule found.

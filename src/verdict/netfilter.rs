@@ -8,7 +8,7 @@ use crate::netfilter::{Dropped, Rule, Witness};
 use crate::packet::Endpoint;
 use crate::session::join::JoinedAttempt;
 use crate::verdict::case::Case;
-use crate::verdict::{Confidence, Evidence, Finding, Lost};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Source};
 
 /// The rule that dropped the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,9 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
     let Told { sight, own, lost, dropped } = told;
     let named = Named { on: case.place(sight), rule: dropped.rule.clone(), from: dropped.from };
     let mut evidence = finding.evidence;
+    let source = if dropped.from == Witness::Trace { Source::Trace } else { Source::Rules };
     let at = Some(At { time: dropped.time, ..At::default() });
-    evidence.push(Evidence { sight, at, until: None, witness: Some(dropped.from), text: words(dropped) });
+    evidence.push(Evidence { sight, at, until: None, source: Some(source), text: words(dropped) });
     let confidence = match dropped.from {
         Witness::Trace => Confidence::Certain,
         Witness::Counter | Witness::Ruleset => finding.confidence,

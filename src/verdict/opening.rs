@@ -7,6 +7,7 @@ use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
+use crate::netfilter::socket::Socket;
 use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
@@ -14,7 +15,7 @@ use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::passage::{Passage, Transit};
-use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
 type Which<'a> = Option<&'a JoinedAttempt>;
@@ -55,11 +56,31 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     evidence.extend(case.transfer_evidence());
     evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
     let mut notes = helper_notes(case, stretch);
-    if own_host {
-        notes.push(never_sent_note(!toward).to_owned());
+    let trying = passage.next.filter(|_| own_host).and_then(|sight| trying(case, sight, !toward));
+    match trying {
+        Some(trying) => evidence.push(trying),
+        None if own_host => notes.push(never_sent_note(!toward).to_owned()),
+        None => {}
     }
     let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
     Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
+}
+
+/// The opener's own host has a socket whose SYN is to open the data connection that nobody saw.
+fn trying(case: &Case<'_>, sight: usize, opener: Side) -> Option<Evidence> {
+    let offered = case.negotiation()?.offered?;
+    let peers = [case.address(sight, !opener), offered.address];
+    let is_it = |(_, socket): &&(Time, Socket)| {
+        socket.remote.port == offered.port && peers.contains(&Some(socket.remote.ip)) && socket.retransmits > 0
+    };
+    let (time, socket) = case.facts(sight).trying.iter().rev().find(is_it)?;
+    let text = format!(
+        "the socket {} > {} has sent its SYN {} times, and none was seen",
+        socket.local,
+        socket.remote,
+        u32::from(socket.retransmits) + 1
+    );
+    Some(Evidence { source: Some(Source::Sockets), ..case.seen(sight, At { time: *time, ..At::default() }, text) })
 }
 
 fn never_sent_note(opener: Side) -> &'static str {
@@ -411,7 +432,7 @@ fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, towar
     let until = case.session.view(sight)?.last_at.time;
     let text = format!("nothing answers the {what}: no SYN-ACK, RST or ICMP error", what = what);
     let text = if what == "SYN-ACK" { "no acknowledgement follows the SYN-ACK".to_owned() } else { text };
-    Some(Evidence { sight, at: Some(leg.first), until: Some(until), witness: None, text })
+    Some(Evidence { sight, at: Some(leg.first), until: Some(until), source: None, text })
 }
 
 /// What the tap behind did not see.
@@ -425,7 +446,7 @@ fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Eviden
         sight,
         at: None,
         until: Some(until),
-        witness: None,
+        source: None,
         text: format!("{what}; looked for it for {}", seconds(from, until)),
     }
 }

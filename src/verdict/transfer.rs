@@ -226,7 +226,7 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
     let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
-    evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), witness: None, text });
+    evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), source: None, text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
     found.notes.extend(said_done(case));
     if receiver.is_some() {

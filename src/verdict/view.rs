@@ -11,7 +11,7 @@ fn finding(case: &Case<'_>, mechanism: Mechanism, text: String) -> Finding {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
     let sight = case.session.main_sight();
-    evidence.push(Evidence { sight, at: None, until: None, witness: None, text });
+    evidence.push(Evidence { sight, at: None, until: None, source: None, text });
     Finding {
         stretch: Some(Stretch::WHOLE),
         owner: Some(Owner::Unknown),

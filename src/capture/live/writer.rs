@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::fchown;
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ impl Writer {
 
 /// Makes the file, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
 fn create(path: &Path) -> io::Result<File> {
-    match File::create_new(path) {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             if let Some((user, group)) = sudo_caller() {
                 let _ = fchown(&file, Some(user), Some(group)); // without root there is nothing to hand over
