@@ -1,10 +1,13 @@
-//! The table at the end: right / wide / silent / wrong, a row a view, a column a vantage.
+//! The tables at the end: right / wide / silent / wrong, a row a view, a column a vantage; and of what was said live, a row a
+//! host.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::degrade::View;
+use crate::heard::{Heard, Naming, UNSEEN};
 use crate::judge::{Grade, Judged};
+use crate::line::At;
 use crate::vantage::Vantage;
 
 /// Counts of grades by view, whether places were given, and vantage.
@@ -46,5 +49,53 @@ impl fmt::Display for Table {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts of what was said live.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTable {
+    grades: BTreeMap<(&'static str, Grade), usize>,
+    namings: BTreeMap<(&'static str, Naming), usize>,
+    unseen: usize,
+}
+
+impl LiveTable {
+    const HOSTS: [&'static str; 3] = ["client", "routers", "server"];
+
+    /// Takes one in.
+    pub(crate) fn count(&mut self, heard: &Heard) {
+        let host = match heard.at {
+            At::Client => "client",
+            At::Server => "server",
+            _ => "routers",
+        };
+        match heard.grade {
+            Some(grade) => *self.grades.entry((host, grade)).or_default() += 1,
+            None => self.unseen += 1,
+        }
+        if let Some(naming) = heard.naming {
+            *self.namings.entry((host, naming)).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for LiveTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "said live, with --trace; and of drops on that very host, how netfilter named them:")?;
+        writeln!(f, "{:9}right/wide/silent/wrong    rule/hook only/nothing", "host")?;
+        for host in Self::HOSTS {
+            let grade = |grade| self.grades.get(&(host, grade)).copied().unwrap_or(0);
+            let naming = |naming| self.namings.get(&(host, naming)).copied().unwrap_or(0);
+            let grades = [Grade::Right, Grade::Wide, Grade::Silent, Grade::Wrong].map(|it| grade(it).to_string());
+            let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
+            writeln!(f, "{host:9}{:23}    {}", grades.join("/"), namings.join("/"))?;
+        }
+        write!(
+            f,
+            "not held to the truth: {} hosts of scenarios {}, since data segments are not captured live",
+            self.unseen,
+            UNSEEN.join(" ")
+        )
     }
 }
