@@ -33,13 +33,14 @@ pub(crate) enum Naming {
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) at: At,
-    /// None if it is not held to the truth.
-    pub(crate) grade: Option<Grade>,
+    pub(crate) grade: Grade,
+    /// Whether it must be true; see [`UNSEEN`].
+    pub(crate) is_held: bool,
     /// Where a rule of this host dropped the packet.
     pub(crate) naming: Option<Naming>,
     /// What must not be, in words.
     pub(crate) faults: Vec<String>,
-    /// What was said, if it could be better.
+    /// What cannot be told yet, and why.
     pub(crate) lacks: Option<String>,
 }
 
@@ -70,17 +71,28 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
         told.verdicts.iter().zip(&stretches).map(|(one, it)| if one.names() { Some(own) } else { *it }).collect();
     let judged = told.judge(scenario, case, whole, &stretches);
     let is_held = !UNSEEN.contains(&scenario.row);
-    faults.extend(judged.wrong.filter(|_| is_held));
-    let label = |text: &String| format!("{} live on {at}: {text}", scenario.name);
-    let lacks = is_held && judged.naming.is_some_and(|naming| naming != Naming::Rule);
-    let lacks = lacks || is_held && scenario.truth.place == Some(at) && judged.grade != Grade::Right;
+    faults.extend(judged.wrong.clone().filter(|_| is_held));
+    faults.extend(unnamed(scenario, &judged).filter(|_| is_held && judged.wrong.is_none()));
+    let label = |text: &String| format!("{} live on {at}: {text}: {told:?}", scenario.name);
+    let lacks = judged.wrong.filter(|_| !is_held).or_else(|| judged.naming.and(scenario.unnamed).map(str::to_owned));
     Ok(Heard {
         at,
-        grade: is_held.then_some(judged.grade),
+        grade: judged.grade,
+        is_held,
         naming: judged.naming.filter(|_| is_held),
         faults: faults.iter().map(label).collect(),
-        lacks: lacks.then(|| label(&format!("{:?}: {told:?}", judged.grade))),
+        lacks: lacks.map(|text| format!("{} live on {at}: {text}", scenario.name)),
     })
+}
+
+/// A rule of this host that is to blame must be named, unless the scenario tells why it cannot be.
+fn unnamed(scenario: &Scenario, judged: &Held) -> Option<String> {
+    let is_named = judged.naming? == Naming::Rule && judged.grade == Grade::Right;
+    match (is_named, scenario.unnamed) {
+        (false, None) => Some("the rule is not named".to_owned()),
+        (true, Some(reason)) => Some(format!("the rule is named in spite of: {reason}")),
+        (true, None) | (false, Some(_)) => None,
+    }
 }
 
 /// A verdict.
@@ -172,6 +184,7 @@ impl Told {
             true => {
                 (&live.rule, &live.mechanism) == (&replay.rule, &replay.mechanism)
                     && stretch.is_some_and(|wide| wide.0 <= own.0 && own.1 <= wide.1)
+                    && (**stretch != Some(own) || live.side == replay.side)
             }
             false => live == replay,
         };
@@ -206,7 +219,7 @@ impl Told {
             (None, Grade::Right) if is_blamed && !self.is_certain() => Grade::Wide,
             (None, grade) => grade,
         };
-        Held { grade, naming, wrong: wrong.map(|what| format!("{what}: {self:?}")) }
+        Held { grade, naming, wrong }
     }
 
     fn naming(&self) -> Naming {

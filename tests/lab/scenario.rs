@@ -110,6 +110,8 @@ pub(crate) struct Scenario {
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
     pub(crate) wider: Vec<Wider>,
+    /// Why netfilter of the host to blame does not name the rule.
+    pub(crate) unnamed: Option<&'static str>,
 }
 
 impl Scenario {
@@ -150,6 +152,7 @@ impl Scenario {
             checks: Vec::new(),
             content_tells: true,
             wider: Vec::new(),
+            unnamed: None,
         }
     }
 
@@ -312,6 +315,11 @@ impl Scenario {
 
     pub(crate) fn wider(mut self, taps: &'static [&'static str], reason: &'static str) -> Self {
         self.wider.push(Wider { taps, reason });
+        self
+    }
+
+    pub(crate) fn unnamed(mut self, reason: Option<&'static str>) -> Self {
+        self.unnamed = reason;
         self
     }
 

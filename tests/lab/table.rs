@@ -28,8 +28,7 @@ impl Table {
     }
 
     fn cell(&self, view: View, inferred: bool, vantage: Vantage) -> String {
-        let count = |grade| self.counts.get(&(view, inferred, vantage, grade)).copied().unwrap_or(0);
-        format!("{}/{}/{}/{}", count(Grade::Right), count(Grade::Wide), count(Grade::Silent), count(Grade::Wrong))
+        by_grade(|grade| self.counts.get(&(view, inferred, vantage, grade)))
     }
 }
 
@@ -52,12 +51,19 @@ impl fmt::Display for Table {
     }
 }
 
+/// How many of each grade.
+fn by_grade<'a>(count: impl Fn(Grade) -> Option<&'a usize>) -> String {
+    let grades = [Grade::Right, Grade::Wide, Grade::Silent, Grade::Wrong];
+    grades.map(|grade| count(grade).copied().unwrap_or(0).to_string()).join("/")
+}
+
 /// Counts of what was said live.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTable {
     grades: BTreeMap<(&'static str, Grade), usize>,
     namings: BTreeMap<(&'static str, Naming), usize>,
-    unseen: usize,
+    /// Of scenarios that are not held to the truth.
+    unseen: BTreeMap<Grade, usize>,
 }
 
 impl LiveTable {
@@ -70,10 +76,11 @@ impl LiveTable {
             At::Server => "server",
             _ => "routers",
         };
-        match heard.grade {
-            Some(grade) => *self.grades.entry((host, grade)).or_default() += 1,
-            None => self.unseen += 1,
-        }
+        let count = match heard.is_held {
+            true => self.grades.entry((host, heard.grade)).or_default(),
+            false => self.unseen.entry(heard.grade).or_default(),
+        };
+        *count += 1;
         if let Some(naming) = heard.naming {
             *self.namings.entry((host, naming)).or_default() += 1;
         }
@@ -85,17 +92,12 @@ impl fmt::Display for LiveTable {
         writeln!(f, "said live, with --trace; and of drops on that very host, how netfilter named them:")?;
         writeln!(f, "{:9}right/wide/silent/wrong    rule/hook only/nothing", "host")?;
         for host in Self::HOSTS {
-            let grade = |grade| self.grades.get(&(host, grade)).copied().unwrap_or(0);
+            let grades = by_grade(|grade| self.grades.get(&(host, grade)));
             let naming = |naming| self.namings.get(&(host, naming)).copied().unwrap_or(0);
-            let grades = [Grade::Right, Grade::Wide, Grade::Silent, Grade::Wrong].map(|it| grade(it).to_string());
             let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
-            writeln!(f, "{host:9}{:23}    {}", grades.join("/"), namings.join("/"))?;
+            writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
         }
-        write!(
-            f,
-            "not held to the truth: {} hosts of scenarios {}, since data segments are not captured live",
-            self.unseen,
-            UNSEEN.join(" ")
-        )
+        let unseen = by_grade(|grade| self.unseen.get(&grade));
+        write!(f, "not held to the truth, since data segments are not captured live: {unseen} ({})", UNSEEN.join(" "))
     }
 }
