@@ -24,6 +24,9 @@ const PAIRS: u32 = 65536;
 const TIMEOUT: &str = "2h";
 /// SYN, SYN-ACK and RST that are traced per second: a record is a message, and a scan makes many.
 const OPENINGS: u32 = 1000;
+/// Segments of control connections that are traced per second, each way: a command or reply that a rule takes away must not
+/// be missed, and a session of people has some dozens.
+const CONTROL: u32 = 200;
 /// Other segments that are traced per second: bulk data is not wanted, but a transfer that stalls is slow.
 const OTHERS: u32 = 20;
 /// Before and after all other chains that anybody can have.
@@ -53,6 +56,8 @@ pub fn trace_table(name: &str, traced: &Traced) -> String {
     let _ = write!(
         table,
         "chain follow {{ {openings} limit rate {OPENINGS}/second burst {OPENINGS} packets meta nftrace set 1 return; \
+         tcp dport {{ {ports} }} limit rate {CONTROL}/second burst {CONTROL} packets meta nftrace set 1 return; \
+         tcp sport {{ {ports} }} limit rate {CONTROL}/second burst {CONTROL} packets meta nftrace set 1 return; \
          limit rate {OTHERS}/second burst {OTHERS} packets meta nftrace set 1; }}; \
          chain learn {{ {learn}}}; chain watch {{ jump learn; {follow}{range}}}; "
     );

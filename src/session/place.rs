@@ -144,12 +144,13 @@ pub fn standing(view: &View, placing: &Placing) -> Standing {
 }
 
 /// The same where the session shows on both legs of one host: that forwards it, even if it has the address that the other
-/// end speaks to (a port forwarding).
+/// end speaks to (a port forwarding), or has given it its own (a masquerade). A session with itself does so, too.
 pub fn standing_of_leg(view: &View, placing: &Placing) -> Standing {
     let standing = standing(view, placing);
-    match (standing.why, standing.place) {
-        (Why::Own, Place::Client | Place::Server) => Standing { place: Place::Between, ..standing },
-        (_, _) => standing,
+    let has = |end| matches!(placing, Placing::Own(addresses) if addresses.contains(&end));
+    match standing.why {
+        Why::Own if !(has(view.client.ip) && has(view.server.ip)) => Standing { place: Place::Between, ..standing },
+        _ => standing,
     }
 }
 

@@ -165,6 +165,12 @@ impl Half {
         (offset <= edge + MAX_JUMP).then_some(offset)
     }
 
+    /// There is text up to `seq` that was not captured.
+    fn lacks(&self, seq: u32) -> bool {
+        let edge = self.reach.max(self.acked);
+        self.offset(seq, edge).is_some_and(|to| to > edge)
+    }
+
     #[inline]
     fn sent(&mut self, segment: &Segment<'_>) {
         let syn = segment.flags.syn();
@@ -420,7 +426,15 @@ impl Connection {
         }
     }
 
+    /// One that stands behind text which was not captured, or acknowledges such text, proves that the connection was up.
     fn reset_seen(&mut self, segment: &Segment<'_>, from: Role) -> Noticed {
+        let is_behind_text = || {
+            let acknowledges = segment.flags.ack() && self.half(from.other()).lacks(segment.ack);
+            acknowledges || self.half(from).lacks(segment.seq)
+        };
+        if self.syn_ack.is_some() && self.established.is_none() && is_behind_text() {
+            self.established = Some(segment.at);
+        }
         match &mut self.reset {
             None => {
                 self.reset =

@@ -162,3 +162,18 @@ fn a_number_that_no_window_allows_is_a_strangers() {
     wire.send(Role::Listener, Flags::ACK, 0x7000_0000, 1000, 1448);
     assert_eq!(wire.connection.half(Role::Listener).reach, 0);
 }
+
+#[test]
+fn a_reset_behind_text_that_was_not_captured_proves_that_the_connection_was_up() {
+    let opened = |seq: u32, ack: u32| {
+        let mut wire = Wire::new();
+        wire.send(Role::Opener, Flags::SYN, 999, 0, 0);
+        wire.send(Role::Listener, Flags::SYN | Flags::ACK, 4999, 1000, 0);
+        wire.send(Role::Opener, Flags::RST | Flags::ACK, seq, ack, 0);
+        wire.connection.opening()
+    };
+    assert_eq!(opened(1000, 5000), Opening::Reset);
+    assert_eq!(opened(1000, 5001), Opening::Established);
+    assert_eq!(opened(1001, 5000), Opening::Established);
+    assert_eq!(opened(999, 4000), Opening::Reset);
+}

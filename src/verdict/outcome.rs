@@ -79,7 +79,8 @@ fn left_by_client(case: &Case<'_>, joined: &JoinedAttempt, connection: &Connecti
     let ended = own.fin.map(|fin| fin.first).or(connection.reset_from(client).map(|reset| reset.at));
     let first = ended.is_some_and(|at| servers.fin.is_none_or(|fin| at < fin.first));
     let downloading = sender(case) == Some(Side::Server);
-    let moving = ended.is_some_and(|at| servers.last_new.time.until(at.time) < STILL);
+    let uncaptured = servers.reach == 0 && servers.bytes() > 0;
+    let moving = ended.is_some_and(|at| uncaptured || servers.last_new.time.until(at.time) < STILL);
     downloading && first && moving && !transfer::is_stuck(case) && !transfer::is_forged(case, joined)
 }
 

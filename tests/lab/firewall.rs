@@ -113,7 +113,8 @@ impl<'a> Trace<'a> {
 
     /// Ends it; what it told.
     pub(crate) fn stop(mut self) -> Fallible<String> {
-        self.host.run("pkill -TERM -x nft || true")?;
+        // Not the one that holds a table for `ftpwhy watch`.
+        self.host.run("pkill -TERM -f '^nft monitor' || true")?;
         self.nft.wait().map_err(|error| error.to_string())?;
         fs::read_to_string(self.host.path(TRACE)).map_err(|error| error.to_string())
     }

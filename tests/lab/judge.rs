@@ -38,23 +38,33 @@ pub(crate) struct Judged {
     pub(crate) excused: Option<&'static str>,
 }
 
-/// Judges a recording in every way, and damages it at random so many times, with a seed of its own.
-pub(crate) fn judge(scenario: &Scenario, folder: &Path, rounds: u64, seed: u64) -> Fallible<Vec<Judged>> {
+/// A recording with its label.
+pub(crate) fn case(scenario: &Scenario, folder: &Path) -> Labelled {
     let names = scenario.line.taps();
-    let case = Labelled {
+    Labelled {
         name: scenario.name.clone(),
         taps: names.iter().map(|name| (vantage::place(name), folder.join(name))).collect(),
         ports: vec![scenario.server.port],
         truth: scenario.interval(),
         completed: scenario.truth.outcome == Outcome::Completed,
-    };
+    }
+}
+
+/// Judges a recording in every way, and damages it at random so many times, with a seed of its own.
+pub(crate) fn judge(
+    scenario: &Scenario,
+    case: &Labelled,
+    folder: &Path,
+    rounds: u64,
+    seed: u64,
+) -> Fallible<Vec<Judged>> {
     let mut random = Random(scenario.name.bytes().fold(seed, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte)));
     let mut judged = Vec::new();
     for round in 0..=rounds {
         let views = View::ALL.into_iter().filter(|view| view.is_random() == (round > 0));
         for view in views {
             let files = folder.join(format!("{view:?}-{round}"));
-            judged.extend(judge_view(scenario, &case, view, folder, &files, &mut random)?);
+            judged.extend(judge_view(scenario, case, view, folder, &files, &mut random)?);
         }
     }
     Ok(judged)
@@ -97,7 +107,8 @@ fn look(scenario: &Scenario, case: &Labelled, view: View, set: &Set, given: bool
     }
     let wrong = case.error(&said);
     let taps = set.taps();
-    let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &said, &taps) };
+    let stretches: Vec<Interval> = said.verdicts.iter().filter_map(|(_, stretch, _)| *stretch).collect();
+    let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &stretches, &taps) };
     let names = scenario.line.taps();
     let names: Vec<&str> = taps.iter().filter_map(|&tap| names[tap].strip_suffix(".pcap")).collect();
     let excuse =
@@ -118,8 +129,8 @@ fn look(scenario: &Scenario, case: &Labelled, view: View, set: &Set, given: bool
     Judged { view, vantage: set.vantage(), given, grade, fault, excused }
 }
 
-fn grade(case: &Labelled, said: &Said, taps: &[usize]) -> Grade {
-    let stretches: Vec<Interval> = said.verdicts.iter().filter_map(|(_, stretch, _)| *stretch).collect();
+/// How narrow the stretches are that are named, none of them wrongly.
+pub(crate) fn grade(case: &Labelled, stretches: &[Interval], taps: &[usize]) -> Grade {
     match case.truth {
         None if stretches.is_empty() => Grade::Right,
         Some(_) if stretches.is_empty() => Grade::Silent,

@@ -24,10 +24,12 @@ mod crash;
 mod degrade;
 mod files;
 mod firewall;
+mod heard;
 mod host;
 mod judge;
 mod label;
 mod line;
+mod live;
 mod publish;
 mod scenario;
 mod scenarios;
@@ -45,10 +47,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
+use heard::Heard;
 use host::Fallible;
 use judge::{Grade, Judged};
 use scenario::{Scenario, Wider};
-use table::Table;
+use table::{LiveTable, Table};
 
 /// Scenarios that run at once: they mostly wait.
 const JOBS: usize = 8;
@@ -170,16 +173,23 @@ fn run(options: &Options, folder: &Path) -> bool {
 }
 
 /// Runs one scenario, checks its label and judges it. What shook the laboratory gets a second chance.
-fn attempt(scenario: &Scenario, folder: &Path, accounts: &Path, options: &Options) -> Fallible<Vec<Judged>> {
+fn attempt(
+    scenario: &Scenario,
+    folder: &Path,
+    accounts: &Path,
+    options: &Options,
+) -> Fallible<(Vec<Judged>, Vec<Heard>)> {
     let folder = folder.join(&scenario.name);
     if options.judge.is_none() {
         record(scenario, &folder, accounts).or_else(|_| record(scenario, &folder, accounts))?;
     }
-    let judged = judge::judge(scenario, &folder, options.rounds, options.seed)?;
+    let case = judge::case(scenario, &folder);
+    let judged = judge::judge(scenario, &case, &folder, options.rounds, options.seed)?;
+    let heard = heard::judge(scenario, &case, &folder)?;
     if options.judge.is_none() && options.keep.is_none() {
         let _ = fs::remove_dir_all(&folder);
     }
-    Ok(judged)
+    Ok((judged, heard))
 }
 
 fn record(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallible<()> {
@@ -196,23 +206,29 @@ fn record(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallible<()> {
 #[derive(Default)]
 struct Results {
     table: Table,
+    live: LiveTable,
     passed: usize,
     faults: Vec<String>,
+    /// What cannot be told live, and why.
+    lacks: Vec<String>,
 }
 
 impl Results {
-    fn take(&mut self, scenario: &Scenario, result: Fallible<Vec<Judged>>, seconds: f32) {
+    fn take(&mut self, scenario: &Scenario, result: Fallible<(Vec<Judged>, Vec<Heard>)>, seconds: f32) {
         let word = match result {
             Err(error) => {
                 self.faults.push(format!("{}: lab error: {error}", scenario.name));
                 "lab error"
             }
-            Ok(judged) => {
+            Ok((judged, heard)) => {
                 judged.iter().for_each(|judged| self.table.count(judged));
+                heard.iter().for_each(|heard| self.live.count(heard));
+                self.lacks.extend(heard.iter().filter_map(|heard| heard.lacks.clone()));
                 let is_used = |wider: &Wider| judged.iter().any(|judged| judged.excused == Some(wider.reason));
                 let stale = scenario.wider.iter().filter(|wider| !wider.taps.is_empty() && !is_used(wider));
                 let mut faults: Vec<String> =
                     stale.map(|wider| format!("{}: no longer wide: {}", scenario.name, wider.reason)).collect();
+                faults.extend(heard.into_iter().flat_map(|heard| heard.faults));
                 faults.extend(judged.into_iter().filter_map(|judged| judged.fault));
                 self.faults.extend(faults.iter().take(TOLD).cloned());
                 if faults.len() > TOLD {
@@ -227,7 +243,8 @@ impl Results {
 
     fn tell(&self, total: usize, census: &str, seconds: u64) {
         self.faults.iter().for_each(|fault| println!("\n{fault}"));
-        println!("\n{}", self.table);
+        println!("\n{}\n{}", self.table, self.live);
+        self.lacks.iter().for_each(|lack| println!("cannot be told live: {lack}"));
         println!("{census}, in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
         println!("lab: {} passed, {} failed", self.passed, total - self.passed);
     }

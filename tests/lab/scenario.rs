@@ -6,7 +6,7 @@ use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism, Outcome};
 
 use crate::client::{Client, Does, Mode, Program as ClientProgram};
-use crate::firewall::Tool;
+use crate::firewall::{BLAMED, Tool};
 use crate::line::{At, Line};
 use crate::server::{Program as ServerProgram, Server, Tls};
 
@@ -110,6 +110,8 @@ pub(crate) struct Scenario {
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
     pub(crate) wider: Vec<Wider>,
+    /// Why netfilter of the host to blame does not name the rule.
+    pub(crate) unnamed: Option<&'static str>,
 }
 
 impl Scenario {
@@ -150,6 +152,7 @@ impl Scenario {
             checks: Vec::new(),
             content_tells: true,
             wider: Vec::new(),
+            unnamed: None,
         }
     }
 
@@ -313,6 +316,19 @@ impl Scenario {
     pub(crate) fn wider(mut self, taps: &'static [&'static str], reason: &'static str) -> Self {
         self.wider.push(Wider { taps, reason });
         self
+    }
+
+    pub(crate) fn unnamed(mut self, reason: Option<&'static str>) -> Self {
+        self.unnamed = reason;
+        self
+    }
+
+    /// A rule or a policy of this host drops the packet.
+    pub(crate) fn blames(&self, host: At) -> bool {
+        let rules = self.rules.iter().map(|(at, _, rules)| (at, rules));
+        let events = self.events.iter().map(|event| (&event.at, &event.command));
+        let blamed = |(at, text): (&At, &String)| *at == host && text.contains(BLAMED);
+        self.truth.place == Some(host) && self.truth.lost.is_some() && (self.traced || rules.chain(events).any(blamed))
     }
 
     /// The line's neighbours of the true place.

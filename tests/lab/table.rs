@@ -1,10 +1,13 @@
-//! The table at the end: right / wide / silent / wrong, a row a view, a column a vantage.
+//! The tables at the end: right / wide / silent / wrong, a row a view, a column a vantage; and of what was said live, a row a
+//! host.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::degrade::View;
+use crate::heard::{Heard, Naming, UNSEEN};
 use crate::judge::{Grade, Judged};
+use crate::line::At;
 use crate::vantage::Vantage;
 
 /// Counts of grades by view, whether places were given, and vantage.
@@ -25,8 +28,7 @@ impl Table {
     }
 
     fn cell(&self, view: View, inferred: bool, vantage: Vantage) -> String {
-        let count = |grade| self.counts.get(&(view, inferred, vantage, grade)).copied().unwrap_or(0);
-        format!("{}/{}/{}/{}", count(Grade::Right), count(Grade::Wide), count(Grade::Silent), count(Grade::Wrong))
+        by_grade(|grade| self.counts.get(&(view, inferred, vantage, grade)))
     }
 }
 
@@ -46,5 +48,56 @@ impl fmt::Display for Table {
             }
         }
         Ok(())
+    }
+}
+
+/// How many of each grade.
+fn by_grade<'a>(count: impl Fn(Grade) -> Option<&'a usize>) -> String {
+    let grades = [Grade::Right, Grade::Wide, Grade::Silent, Grade::Wrong];
+    grades.map(|grade| count(grade).copied().unwrap_or(0).to_string()).join("/")
+}
+
+/// Counts of what was said live.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTable {
+    grades: BTreeMap<(&'static str, Grade), usize>,
+    namings: BTreeMap<(&'static str, Naming), usize>,
+    /// Of scenarios that are not held to the truth.
+    unseen: BTreeMap<Grade, usize>,
+}
+
+impl LiveTable {
+    const HOSTS: [&'static str; 3] = ["client", "routers", "server"];
+
+    /// Takes one in.
+    pub(crate) fn count(&mut self, heard: &Heard) {
+        let host = match heard.at {
+            At::Client => "client",
+            At::Server => "server",
+            _ => "routers",
+        };
+        let count = match heard.is_held {
+            true => self.grades.entry((host, heard.grade)).or_default(),
+            false => self.unseen.entry(heard.grade).or_default(),
+        };
+        *count += 1;
+        if let Some(naming) = heard.naming {
+            *self.namings.entry((host, naming)).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for LiveTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "said live, with --trace; and of drops on that very host, how netfilter named them:")?;
+        writeln!(f, "{:9}right/wide/silent/wrong    rule/hook only/nothing", "host")?;
+        for host in Self::HOSTS {
+            let grades = by_grade(|grade| self.grades.get(&(host, grade)));
+            let naming = |naming| self.namings.get(&(host, naming)).copied().unwrap_or(0);
+            let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
+            writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
+        }
+        let unseen = by_grade(|grade| self.unseen.get(&grade));
+        write!(f, "not held to the truth, since data segments are not captured live: {unseen} ({})", UNSEEN.join(" "))
     }
 }

@@ -12,6 +12,7 @@ use crate::files::{FILES, File};
 use crate::firewall::Trace;
 use crate::host::{Fallible, Host};
 use crate::line::{At, Line, Network};
+use crate::live::Live;
 use crate::scenario::{Event, Scenario, When};
 
 /// What a scenario left behind.
@@ -58,6 +59,7 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
         server_config += &other.start(network.at(At::Other), line.other_server(), accounts)?;
     }
     let trace = trace_of(scenario, &network)?;
+    let live = watch(scenario, &network, folder)?;
     happen(scenario, &network, When::Ready)?;
     let said = thread::scope(|scope| {
         for event in &scenario.events {
@@ -73,8 +75,10 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
     })?;
     thread::sleep(REST);
     let dump = |(at, tool, _): &(At, crate::firewall::Tool, String)| Ok((*at, tool.dump(network.at(*at), line.v6)?));
-    let dumps = scenario.rules.iter().map(dump).collect::<Fallible<Vec<_>>>()?;
     let trace = trace.map(Trace::stop).transpose()?;
+    live.iter().try_for_each(Live::interrupt)?;
+    live.into_iter().try_for_each(Live::stop)?;
+    let dumps = scenario.rules.iter().map(dump).collect::<Fallible<Vec<_>>>()?;
     let arrived = arrived(scenario, &network);
     network.greet(line)?;
     thread::sleep(LAST);
@@ -96,6 +100,15 @@ fn capture<'a>(network: &'a Network, line: Line, folder: &Path) -> Fallible<Vec<
     let mut captures = captures.collect::<Fallible<Vec<Capture<'a>>>>()?;
     captures.iter_mut().try_for_each(Capture::wait)?;
     Ok(captures)
+}
+
+/// Watches on every host of the line.
+fn watch<'a>(scenario: &Scenario, network: &'a Network, folder: &Path) -> Fallible<Vec<Live<'a>>> {
+    let hosts = scenario.line.wholes().into_iter().map(|whole| whole.at);
+    let live = hosts.map(|at| Live::start(network.at(at), at, scenario.server.port, folder));
+    let mut live = live.collect::<Fallible<Vec<Live<'a>>>>()?;
+    live.iter_mut().try_for_each(Live::wait)?;
+    Ok(live)
 }
 
 /// The capture at the second server.

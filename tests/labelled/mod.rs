@@ -181,20 +181,24 @@ impl Labelled {
         said
     }
 
-    /// What is wrong with what was said: the truth lies outside of a stretch that is named, or somebody is blamed where
-    /// nobody is to blame.
+    /// What is wrong with what was said: see [`Labelled::misjudged`].
     pub(crate) fn error(&self, said: &Said) -> Option<String> {
+        let named = said.verdicts.iter().filter_map(|&(rule, stretch, _)| Some((rule, stretch?)));
+        let failed = said.outcomes.contains(&Outcome::Failed) && !said.lacks_packets();
+        self.misjudged(&named.collect::<Vec<_>>(), failed)
+    }
+
+    /// What is wrong with rules that name stretches: the truth lies outside of one, or somebody is blamed where nobody is to
+    /// blame. Or a transfer that went through is called `failed`.
+    pub(crate) fn misjudged(&self, named: &[(&str, Interval)], failed: bool) -> Option<String> {
         let whole = (0, self.taps.len() + 1);
-        let named = || said.verdicts.iter().filter_map(|&(rule, stretch, _)| Some((rule, stretch?)));
         let wrong = match self.truth {
-            Some(truth) => named().find(|(_, named)| named.0 > truth.0 || named.1 < truth.1),
-            None => named().find(|(_, named)| *named != whole),
+            Some(truth) => named.iter().find(|(_, named)| named.0 > truth.0 || named.1 < truth.1),
+            None => named.iter().find(|(_, named)| *named != whole),
         };
         match wrong {
             Some((rule, named)) => Some(format!("{rule} names {named:?}, the truth is {:?}", self.truth)),
-            None if self.completed && said.outcomes.contains(&Outcome::Failed) && !said.lacks_packets() => {
-                Some("a transfer that went through has failed".to_owned())
-            }
+            None if self.completed && failed => Some("a transfer that went through has failed".to_owned()),
             None => None,
         }
     }

@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::keeper::{Keeper, KeeperError, Request};
 use super::nflog::Nflog;
 use super::tracer::Tracer;
 use crate::cite::Time;
-use crate::netfilter::Dropped;
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::table::Traced;
+use crate::netfilter::{Dropped, Family, Rule, Tool};
 
 /// The trace of this host's netfilter, under way. Whatever was set up for it ends with it.
 pub struct Netfilter {
@@ -19,6 +23,9 @@ pub struct Netfilter {
     nflog: Option<Nflog>,
     /// The rules as they were when they were last asked for.
     rules: Ruleset,
+    /// Those of the older iptables, as they were at `asked`.
+    older: Ruleset,
+    asked: Time,
     dropped: Vec<Dropped>,
     /// How many of `dropped` have the place and the text of their rule.
     resolved: usize,
@@ -26,6 +33,10 @@ pub struct Netfilter {
 
 /// Drops that are kept; of more, the oldest go. A failing transfer makes about ten.
 const MAX_DROPPED: usize = 4096;
+
+/// The lines of the older iptables name a rule by its position, and nothing tells that rules have changed: while lines come,
+/// the rules that they are read by are not older than this.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What the trace is for, where it cannot be had.
 const WITHOUT: &str = "without the trace, the rule that drops a packet on this host is not named";
@@ -48,17 +59,21 @@ impl Netfilter {
         keeper.ask(Request::Trace).map_err(|why| failed(&why))?;
         let (rules, missing) = keeper.ruleset().map_err(|why| failed(&why))?;
         absent.extend(missing);
-        Ok((Netfilter { keeper, tracer, nflog, rules, dropped: Vec::new(), resolved: 0 }, absent))
+        let (older, asked, dropped) = (Ruleset::default(), Time::default(), Vec::new());
+        Ok((Netfilter { keeper, tracer, nflog, rules, older, asked, dropped, resolved: 0 }, absent))
     }
 
     /// Takes what has come; `now` is its time.
     ///
     /// # Errors
-    /// A socket fails.
+    /// A socket fails, or the helper has ended.
     pub fn read(&mut self, now: Time) -> io::Result<()> {
         self.tracer.read(now, &mut self.dropped)?;
         if let Some(nflog) = &mut self.nflog {
-            nflog.read(now, &self.rules, &mut self.dropped)?;
+            if self.asked.until(now) >= FRESH && is_readable(nflog)? {
+                (self.older, self.asked) = (older_rules(&mut self.keeper)?, now);
+            }
+            nflog.read(now, &self.older, &mut self.dropped)?;
         }
         let excess = self.dropped.len().saturating_sub(MAX_DROPPED);
         self.dropped.drain(..excess);
@@ -67,7 +82,7 @@ impl Netfilter {
     }
 
     /// All drops with the place and the text of their rules, if there are new ones. Handles and positions start anew when a
-    /// table is loaded again: a rule that is not the same before and after the drop is left without both.
+    /// table is loaded again: one that is another rule after the drop than before is left without both.
     ///
     /// # Errors
     /// The helper has ended.
@@ -78,7 +93,8 @@ impl Netfilter {
         let (rules, _) = self.keeper.ruleset()?;
         for dropped in &mut self.dropped[self.resolved..] {
             let (before, after) = (self.rules.resolve(&dropped.rule), rules.resolve(&dropped.rule));
-            if let Some(rule) = after.filter(|rule| before.as_ref() == Some(rule)) {
+            let is_same = |rule: &Rule| before.as_ref().is_none_or(|before| before == rule);
+            if let Some(rule) = after.filter(is_same) {
                 dropped.rule = rule;
             }
         }
@@ -97,6 +113,24 @@ impl Netfilter {
 fn older_tables() -> bool {
     let names = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
     names.iter().any(|path| fs::read_to_string(path).is_ok_and(|names| !names.trim().is_empty()))
+}
+
+/// The rules of the older iptables as they are now.
+fn older_rules(keeper: &mut Keeper) -> io::Result<Ruleset> {
+    let mut rules = Ruleset::default();
+    for (request, family) in [(Request::IptablesLegacy, Family::Ip), (Request::Ip6tablesLegacy, Family::Ip6)] {
+        match keeper.ask(request) {
+            Ok(text) => rules.add_iptables_save(&text, family, Tool::IptablesLegacy),
+            Err(KeeperError::Refused(_)) => {}
+            Err(KeeperError::Gone(error)) => return Err(error),
+        }
+    }
+    Ok(rules)
+}
+
+fn is_readable(socket: &impl AsFd) -> io::Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&now))? > 0)
 }
 
 fn log(keeper: &mut Keeper) -> Result<Nflog, String> {

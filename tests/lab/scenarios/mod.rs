@@ -10,6 +10,7 @@ mod opening;
 mod policy;
 mod refused;
 mod rules;
+mod rulesets;
 mod story;
 mod success;
 mod wire;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         story::all(),
         opening::all(),
         policy::all(),
+        rulesets::all(),
         established::all(),
         nat::all(),
         helper::all(),
