@@ -15,8 +15,8 @@ use crate::live;
 use crate::scenario::Scenario;
 use crate::vantage;
 
-/// Failure modes that are not held to the truth here: a live capture leaves the segments of established data connections in
-/// the kernel, so what becomes of them cannot be told.
+/// Failure modes in which no rule need be named: a live capture leaves the segments of established data connections in the
+/// kernel, so that one was lost cannot be told. Wrong is wrong here, too.
 pub(crate) const UNSEEN: [&str; 5] = ["T01", "T02", "T03", "T04", "T14"];
 
 /// How much netfilter said of a drop on its own host.
@@ -34,9 +34,7 @@ pub(crate) enum Naming {
 pub(crate) struct Heard {
     pub(crate) at: At,
     pub(crate) grade: Grade,
-    /// Whether it must be true; see [`UNSEEN`].
-    pub(crate) is_held: bool,
-    /// Where a rule of this host dropped the packet.
+    /// Where a rule of this host dropped the packet, and that can be told.
     pub(crate) naming: Option<Naming>,
     /// What must not be, in words.
     pub(crate) faults: Vec<String>,
@@ -70,19 +68,10 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
     let stretches: Vec<Option<Interval>> =
         told.verdicts.iter().zip(&stretches).map(|(one, it)| if one.names() { Some(own) } else { *it }).collect();
     let judged = told.judge(scenario, case, whole, &stretches);
-    let is_held = !UNSEEN.contains(&scenario.row);
-    faults.extend(judged.wrong.clone().filter(|_| is_held));
-    faults.extend(unnamed(scenario, &judged).filter(|_| is_held && judged.wrong.is_none()));
+    faults.extend(judged.wrong.clone().or_else(|| unnamed(scenario, &judged)));
     let label = |text: &String| format!("{} live on {at}: {text}: {told:?}", scenario.name);
-    let lacks = judged.wrong.filter(|_| !is_held).or_else(|| judged.naming.and(scenario.unnamed).map(str::to_owned));
-    Ok(Heard {
-        at,
-        grade: judged.grade,
-        is_held,
-        naming: judged.naming.filter(|_| is_held),
-        faults: faults.iter().map(label).collect(),
-        lacks: lacks.map(|text| format!("{} live on {at}: {text}", scenario.name)),
-    })
+    let lacks = judged.naming.and(scenario.unnamed).map(|why| format!("{} live on {at}: {why}", scenario.name));
+    Ok(Heard { at, grade: judged.grade, naming: judged.naming, faults: faults.iter().map(label).collect(), lacks })
 }
 
 /// A rule of this host that is to blame must be named, unless the scenario tells why it cannot be.
@@ -212,7 +201,7 @@ impl Told {
         let wrong = case
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
-        let naming = is_blamed.then(|| self.naming());
+        let naming = (is_blamed && !UNSEEN.contains(&scenario.row)).then(|| self.naming());
         let stretches: Vec<Interval> = named.iter().map(|(_, stretch)| *stretch).collect();
         let grade = match (&wrong, grade(case, &stretches, &whole.taps)) {
             (Some(_), _) => Grade::Wrong,
