@@ -15,8 +15,8 @@ use crate::live;
 use crate::scenario::Scenario;
 use crate::vantage;
 
-/// Failure modes in which no rule need be named: a live capture leaves the segments of established data connections in the
-/// kernel, so that one was lost cannot be told. Wrong is wrong here, too.
+/// Failure modes in which no rule need be named: a live capture keeps a few segments of established data connections only, so
+/// it may miss that one was lost. Wrong is wrong here, too.
 pub(crate) const UNSEEN: [&str; 5] = ["T01", "T02", "T03", "T04", "T14"];
 
 /// How much netfilter said of a drop on its own host.
