@@ -91,6 +91,6 @@ impl fmt::Display for LiveTable {
             let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
             writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
         }
-        write!(f, "no rule is asked for in {}, since data segments are not captured live", UNSEEN.join(" "))
+        write!(f, "no rule is asked for in {}, since a live capture keeps few segments of data", UNSEEN.join(" "))
     }
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub struct Facts {
     /// The files, in the order of [`At::file`](crate::cite::At::file).
     pub files: Vec<FileFacts>,
-    /// The interfaces, in the order of [`Frame::interface`](crate::packet::Frame::interface). Interfaces of several
+    /// The interfaces, in the order of [`Frame::interface`](field@crate::packet::Frame::interface). Interfaces of several
     /// files (or sections) are one if the files describe them alike, as those of a rotated capture do.
     pub interfaces: Vec<Interface>,
     /// What could not be read and why, each told once, in the order in which it was met.

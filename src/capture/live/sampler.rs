@@ -1,7 +1,7 @@
 //! Samples of established data connections: whether they go on, and what is sent again and again where they do not.
 //!
-//! Copying a transfer would cost more than all the rest. So the kernel keeps none of it but for a moment every [`PERIOD`], until
-//! [`ENOUGH`] headers have come: of a fast transfer a few, of one that stalls each single retransmission.
+//! Copying a transfer would cost more than all the rest. So the kernel keeps none of it but for a moment every `PERIOD`, until
+//! `ENOUGH` headers have come: of a fast transfer a few, of one that stalls each single retransmission.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ impl Sampler {
         Ok(Sampler { sniffer, ports: Vec::new(), wanted: None, next: Instant::now() })
     }
 
-    /// Begins the next moment if it is time, with the connections that have these ports; the first [`MAX_PORTS`] count.
+    /// Begins the next moment if it is time, with the connections that have these ports; the first `MAX_PORTS` count.
     ///
     /// # Errors
     /// libpcap's own.
