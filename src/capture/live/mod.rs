@@ -62,6 +62,16 @@ pub enum LiveError {
         /// libpcap's own words.
         why: pcap::Error,
     },
+    /// A capture that was running gives no more.
+    #[error(
+        "the capture on {device} has ended: the interface went down or is gone ({why}); what was seen until then is told"
+    )]
+    Ended {
+        /// On what.
+        device: String,
+        /// libpcap's own words.
+        why: pcap::Error,
+    },
     /// The capture filter is none.
     #[error("cannot filter by '{expression}': {why}; the language is tcpdump's, see pcap-filter(7)")]
     Filter {

@@ -121,7 +121,7 @@ impl Sniffer {
                 }))
             }
             Err(Error::TimeoutExpired | Error::NoMorePackets) => Ok(None),
-            Err(why) => Err(failed(&self.device, why)),
+            Err(why) => Err(LiveError::Ended { device: self.device.clone(), why }),
         }
     }
 
