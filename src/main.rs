@@ -124,6 +124,7 @@ mod live {
     use std::thread;
     use std::time::Duration;
 
+    use ftpwhy::capture::live::privileges::sudo_caller;
     use ftpwhy::capture::live::{self, Sniffer};
     use ftpwhy::cli::{RunArgs, WatchArgs};
     use ftpwhy::watch::{Found, Sink, watch as follow};
@@ -225,8 +226,7 @@ mod live {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments);
-        let id = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-        if let (Some(user), Some(group)) = (id("SUDO_UID"), id("SUDO_GID")) {
+        if let Some((user, group)) = sudo_caller() {
             command.uid(user).gid(group);
         }
         command.spawn().map_err(|why| io::Error::new(why.kind(), format!("cannot run {program}: {why}")))

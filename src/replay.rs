@@ -135,10 +135,10 @@ fn hand_out<S: Sink>(follower: &mut Follower, taps: &mut [TapFacts], sink: &mut 
         return Ok(());
     }
     follower.tell(0, &mut taps[0]);
-    let placing = follower.placing();
-    let tracker = &mut follower.legs.trackers[0];
+    let Follower { legs, placing, .. } = follower;
+    let tracker = &mut legs.trackers[0];
     while let Some(view) = tracker.poll() {
-        let mut session = Session::of_one(view, 0, &placing);
+        let mut session = Session::of_one(view, 0, placing);
         sink.session(&session, &judge(&session, taps), taps)?;
         session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| tracker.recycle(view));
     }
@@ -180,7 +180,7 @@ struct Leg {
 fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
     while follower.read_some() {}
     follower.finish();
-    let placing = follower.placing();
+    let placing = follower.placing.clone();
     let mut legs: Vec<Leg> = (0..follower.legs.trackers.len())
         .map(|leg| {
             let views = std::iter::from_fn(|| follower.legs.trackers[leg].poll()).collect();
@@ -226,20 +226,20 @@ fn path_name(replay: &Replay, capture: usize) -> Option<String> {
 }
 
 /// Reads one capture and follows what it holds.
-struct Follower<'a> {
+struct Follower {
     reader: TapReader,
     sieve: Option<Sieve>,
     unfiltered: bool,
     legs: Legs,
     capture: usize,
-    given: &'a Capture,
+    placing: Placing,
     /// If its file's does not tell it from the others.
     name: Option<String>,
 }
 
-impl<'a> Follower<'a> {
+impl Follower {
     /// Looks at the first frame: its link type tells how many legs there are.
-    fn new(replay: &'a Replay, mut reader: TapReader, capture: usize) -> Self {
+    fn new(replay: &Replay, mut reader: TapReader, capture: usize) -> Self {
         let link_type = reader.peek().map_or(0, |frame| frame.link_type);
         let filters = reader.facts().interfaces.iter().filter_map(|interface| interface.filter.as_ref());
         let config = Config {
@@ -249,18 +249,14 @@ impl<'a> Follower<'a> {
             sampled: filters.into_iter().any(|filter| filter.contains(OPENINGS_FILTER)),
         };
         Follower {
+            placing: replay.captures[capture].placing(reader.facts()),
             reader,
             sieve: replay.filter.as_ref().map(Filter::ready),
             unfiltered: replay.unfiltered,
             legs: Legs::new(legs_of(link_type), &config),
             capture,
-            given: &replay.captures[capture],
             name: path_name(replay, capture),
         }
-    }
-
-    fn placing(&self) -> Placing {
-        self.given.placing(self.reader.facts())
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.

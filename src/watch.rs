@@ -4,6 +4,7 @@
 //! soon as its last reply is a second old, its session when it is over.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::capture::live::sockets::Sockets;
-use crate::capture::live::{self, LiveError, Netfilter, Sampler, Sniffer, Writer, privileges};
+use crate::capture::live::{self, LiveError, MAX_PORTS, Netfilter, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
+use crate::count::counted;
 use crate::legs::{Legs, legs_of};
 use crate::netfilter::socket::{State, Wanted};
 use crate::netfilter::table::Traced;
@@ -99,7 +101,7 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
     }
     let end = watch.duration.map(|duration| Instant::now() + duration);
     let more_rights = privileges::drop_all(&watch.write.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-    let mut notes: Vec<Note> = more_rights.into_iter().map(|text| Note { text, unreadable: false }).collect();
+    more_rights.into_iter().for_each(|text| watcher.note(text));
     loop {
         let over = stop.load(Ordering::Relaxed)
             || end.is_some_and(|end| Instant::now() >= end)
@@ -109,14 +111,15 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
             Ok(took) => took,
             Err(error @ LiveError::Write { .. }) => return Err(error),
             Err(error) => {
-                notes.push(Note { text: error.to_string(), unreadable: true });
+                watcher.notes.push(Note { text: error.to_string(), unreadable: true });
                 break;
             }
         };
         if took < AT_ONCE {
             watcher.advance(before);
         }
-        notes.extend(watcher.hear(now()));
+        watcher.hear(now());
+        watcher.note_losses(&mut sniffer);
         if took == 0 {
             watcher.note_sockets(now());
         }
@@ -134,8 +137,14 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
     }
     watcher.note_losses(&mut sniffer);
     let told = watcher.finish(sink);
-    notes.extend(watcher.legs.undecoded().into_iter().map(|text| Note { text, unreadable: false }));
-    Ok(told.map(|()| Summary { taps: watcher.taps, notes }))
+    if sampler.exceeded() {
+        watcher.note(format!(
+            "more than {MAX_PORTS} data connections were open at once: not all were looked at for stalls"
+        ));
+    }
+    watcher.legs.undecoded().into_iter().for_each(|text| watcher.note(text));
+    let Watcher { taps, notes, .. } = watcher;
+    Ok(told.map(|()| Summary { taps, notes }))
 }
 
 /// Waits for packets, for a signal or for the next look at what is due.
@@ -170,6 +179,7 @@ struct Watcher {
     sessions: u64,
     frames: u32,
     failed: bool,
+    notes: Vec<Note>,
 }
 
 impl Watcher {
@@ -198,6 +208,7 @@ impl Watcher {
             sessions: 0,
             frames: 0,
             failed: false,
+            notes: Vec::new(),
         }
     }
 
@@ -213,18 +224,36 @@ impl Watcher {
         }
     }
 
-    /// Takes what netfilter has told. If that ends, it is said once, and the rest goes on.
-    fn hear(&mut self, now: Time) -> Option<Note> {
-        let error = self.netfilter.as_mut()?.read(now).err()?;
+    fn note(&mut self, text: String) {
+        self.notes.push(Note { text, unreadable: false });
+    }
+
+    /// Takes what netfilter has told.
+    fn hear(&mut self, now: Time) {
+        if let Some(Err(error)) = self.netfilter.as_mut().map(|netfilter| netfilter.read(now)) {
+            self.lose_netfilter(&error);
+        }
+    }
+
+    /// Netfilter tells no more: that is said once, and the rest goes on.
+    fn lose_netfilter(&mut self, error: &io::Error) {
         self.netfilter = None;
-        Some(Note { text: format!("netfilter tells no more: {error}"), unreadable: false })
+        self.note(format!("netfilter tells no more, and no rule is named from here on: {error}"));
     }
 
     /// Brings the drops of this host up to date where they are needed; true if there are new ones.
     fn ask_netfilter(&mut self) -> bool {
-        let Some(Ok(Some(dropped))) = self.netfilter.as_mut().map(Netfilter::news) else { return false };
-        self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
-        true
+        match self.netfilter.as_mut().map(Netfilter::news) {
+            Some(Ok(Some(dropped))) => {
+                self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
+                true
+            }
+            Some(Err(error)) => {
+                self.lose_netfilter(&error);
+                false
+            }
+            Some(Ok(None)) | None => false,
+        }
     }
 
     /// While a data connection is agreed upon and not seen: notes the sockets of this host that try to open one.
@@ -355,7 +384,9 @@ impl Watcher {
         for session in join(views, &self.placings()) {
             let keys = keys(&session);
             self.tell_one(session, now(), |found| sink.settled(found))?;
-            self.told.retain(|key, _| !keys.contains(key));
+            for key in keys {
+                self.told.remove(&key);
+            }
         }
         Ok(())
     }
@@ -388,6 +419,11 @@ impl Watcher {
 
     /// The end: all that is under way is told as far as it came.
     fn finish<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        let overruns = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
+        if overruns > 0 {
+            let lost = counted(overruns, "time");
+            self.note(format!("netfilter told more than could be read, {lost}: a drop may be without its rule"));
+        }
         self.legs.trackers.iter_mut().for_each(|tracker| tracker.finish());
         self.tell_settled(sink)
     }

@@ -17,6 +17,7 @@ pub mod remedy;
 mod rules;
 mod stuck;
 mod transfer;
+mod unseen;
 mod view;
 
 use std::net::IpAddr;

@@ -7,7 +7,6 @@ use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
 use crate::line::{Owner, Point, Side, Stretch};
-use crate::netfilter::socket::Socket;
 use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
@@ -15,13 +14,10 @@ use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::passage::{Passage, Transit};
-use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
 type Which<'a> = Option<&'a JoinedAttempt>;
-
-/// A client that ends the session sooner than this after the negotiation was refused at once, or refused by itself.
-const AT_ONCE: i64 = 1_500_000_000;
 
 /// A packet that was sent as often as this was not answered: chance does not take as many answers, even from a capture that
 /// misses packets.
@@ -36,64 +32,8 @@ fn failed<'a>(case: &Case<'a>, which: Which<'a>, opening: Opening) -> Option<Whi
     (case.opening(which) == opening).then_some(which)
 }
 
-/// O1: the SYN that should have opened the data connection was seen nowhere.
-pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
-    let negotiation = case.negotiation().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some())?;
-    let due = case.due().filter(|_| case.attempts().is_empty())?;
-    let toward = negotiation.mode.listener();
-    let passage = case.passage(Transit { toward, since: due.time, data: true }, |_| false);
-    passage.next?;
-    let stretch = passage.stretch();
-    let own_host = stretch_is_host(case, stretch, !toward);
-    let given_up = case.given_up(due);
-    let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
-    let mechanism = match (own_host, at_once) {
-        (true, _) => Mechanism::NeverSent,
-        (false, true) => Mechanism::IcmpReject,
-        (false, false) => Mechanism::SilentDrop,
-    };
-    let mut evidence = case.negotiation_evidence();
-    evidence.extend(case.transfer_evidence());
-    evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
-    let mut notes = helper_notes(case, stretch);
-    let trying = passage.next.filter(|_| own_host).and_then(|sight| trying(case, sight, !toward));
-    match trying {
-        Some(trying) => evidence.push(trying),
-        None if own_host => notes.push(never_sent_note(!toward).to_owned()),
-        None => {}
-    }
-    let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
-    Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
-}
-
-/// The opener's own host has a socket whose SYN is to open the data connection that nobody saw.
-fn trying(case: &Case<'_>, sight: usize, opener: Side) -> Option<Evidence> {
-    let offered = case.negotiation()?.offered?;
-    let peers = [case.address(sight, !opener), offered.address];
-    let is_it = |(_, socket): &&(Time, Socket)| {
-        socket.remote.port == offered.port && peers.contains(&Some(socket.remote.ip)) && socket.retransmits > 0
-    };
-    let (time, socket) = case.facts(sight).trying.iter().rev().find(is_it)?;
-    let text = format!(
-        "the socket {} > {} has sent its SYN {} times, and none was seen",
-        socket.local,
-        socket.remote,
-        u32::from(socket.retransmits) + 1
-    );
-    Some(Evidence { source: Some(Source::Sockets), ..case.seen(sight, At { time: *time, ..At::default() }, text) })
-}
-
-fn never_sent_note(opener: Side) -> &'static str {
-    match opener {
-        Side::Client => {
-            "a rule on the client's own OUTPUT, or its program never tried; a capture on its loopback shows a REJECT"
-        }
-        Side::Server => "a rule on the server's own OUTPUT, or its program could not bind its end; its log tells",
-    }
-}
-
 /// The stretch is nothing but this end's own host.
-fn stretch_is_host(case: &Case<'_>, stretch: Stretch, side: Side) -> bool {
+pub(super) fn stretch_is_host(case: &Case<'_>, stretch: Stretch, side: Side) -> bool {
     let place = |point| match point {
         Point::Tap(sight) => Some(case.place(sight)),
         Point::Client | Point::Server => None,
@@ -287,7 +227,7 @@ fn lost(which: Which<'_>, control: Lost, data: Lost) -> Lost {
     if which.is_some() { data } else { control }
 }
 
-fn finding(
+pub(super) fn finding(
     stretch: Stretch,
     mechanism: Mechanism,
     lost: Lost,
@@ -436,7 +376,7 @@ fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, towar
 }
 
 /// What the tap behind did not see.
-fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Evidence {
+pub(super) fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Evidence {
     let sight = passage.next.unwrap_or(0);
     let view = case.session.view(sight);
     let offset = case.session.sights[sight].offset_ns;
@@ -452,7 +392,7 @@ fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Eviden
 }
 
 /// What a Linux helper on the path would have made of the negotiation.
-fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<String> {
+pub(super) fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<String> {
     let view = case.view();
     if stretch_is_host(case, stretch, Side::Client)
         && case.negotiation().is_none_or(|n| n.mode.listener() == Side::Server)

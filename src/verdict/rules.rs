@@ -3,7 +3,7 @@
 //! To add a rule: a row here, a function in the family's file, a capture in `captures/`.
 
 use crate::verdict::case::Case;
-use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, view};
+use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, unseen, view};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ rules! {
     "T7" "ended-by-server" Failed transfer::ended_by_server, ["T05", "T07"],
         "The server ends a transfer that was under way.",
         "The data connection was up and shows no loss; the reply is the program's own word.";
-    "O1" "data-syn-unseen" Failed opening::data_syn_unseen, ["P06", "P09", "P10", "A04", "A05", "A06"],
+    "O1" "data-syn-unseen" Failed unseen::data_syn_unseen, ["P06", "P09", "P10", "A04", "A05", "A06"],
         "The SYN that should have opened the data connection is seen nowhere.",
         "It was stopped before the first tap that it would have reached, or never sent.";
     "C14" "control-reset" Both control::reset_by_server, ["T05", "T12"],

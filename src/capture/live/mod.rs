@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
-pub use sampler::Sampler;
+pub use sampler::{MAX_PORTS, Sampler};
 pub use sniffer::{Options, Sniffer};
 pub use writer::Writer;
 

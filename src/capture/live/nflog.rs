@@ -6,10 +6,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::tracer::netlink_socket;
+use super::tracer::{netlink_socket, read_all};
 use crate::cite::Time;
 use crate::netfilter::Dropped;
 use crate::netfilter::log::{acknowledged, dropped, subscription};
@@ -55,15 +54,9 @@ impl Nflog {
     /// # Errors
     /// The socket fails for another reason than that messages were lost.
     pub fn read(&mut self, now: Time, ruleset: &Ruleset, dropped_so_far: &mut Vec<Dropped>) -> io::Result<()> {
-        loop {
-            match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
-                Ok((length, _)) => dropped_so_far.extend(dropped(now, &self.buffer[..length], ruleset)),
-                Err(Errno::NOBUFS) => self.overruns += 1,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let Nflog { socket, buffer, overruns } = self;
+        *overruns += read_all(socket, buffer, |line| dropped_so_far.extend(dropped(now, line, ruleset)))?;
+        Ok(())
     }
 
     /// How often the kernel had to throw lines away, since they came faster than they were read.

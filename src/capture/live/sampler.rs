@@ -16,6 +16,8 @@ pub struct Sampler {
     wanted: Option<u32>,
     /// When the next moment begins.
     next: Instant,
+    /// There were once more ports than are looked at.
+    exceeded: bool,
 }
 
 /// From the beginning of a moment to that of the next: short enough that no network carries 2 GiB meanwhile, beyond which a
@@ -28,7 +30,7 @@ const HEADERS: i32 = 192;
 /// Buffer in the kernel, in bytes: what comes between the last wanted header and the end of the moment may be lost.
 const BUFFER: u32 = 1 << 20;
 /// Connections that are looked at, by their ports: a filter of more becomes slow.
-const MAX_PORTS: usize = 64;
+pub const MAX_PORTS: usize = 64;
 
 /// Nothing: no connection has this port.
 const NOTHING: &str = "tcp port 0";
@@ -41,7 +43,7 @@ impl Sampler {
     pub fn open(options: &Options) -> Result<Sampler, LiveError> {
         let options = Options { buffer: BUFFER, ..options.clone() };
         let sniffer = Sniffer::open_for(&options, HEADERS, |_, _| NOTHING.to_owned())?;
-        Ok(Sampler { sniffer, ports: Vec::new(), wanted: None, next: Instant::now() })
+        Ok(Sampler { sniffer, ports: Vec::new(), wanted: None, next: Instant::now(), exceeded: false })
     }
 
     /// Begins the next moment if it is time, with the connections that have these ports; the first `MAX_PORTS` count.
@@ -52,6 +54,7 @@ impl Sampler {
         if now < self.next {
             return Ok(());
         }
+        self.exceeded |= ports.len() > MAX_PORTS;
         ports.truncate(MAX_PORTS);
         if ports != self.ports || (self.wanted.is_none() && !ports.is_empty()) {
             self.sniffer.keep(&filter(&ports))?;
@@ -60,6 +63,11 @@ impl Sampler {
         self.ports = ports;
         self.next = now + PERIOD;
         Ok(())
+    }
+
+    /// Not all connections were looked at, since there were more than [`MAX_PORTS`] at once.
+    pub fn exceeded(&self) -> bool {
+        self.exceeded
     }
 
     /// The next header that is there already; none if there is none now, or enough of this moment.

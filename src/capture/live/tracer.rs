@@ -45,16 +45,9 @@ impl Tracer {
     /// # Errors
     /// The socket fails for another reason than that messages were lost.
     pub fn read(&mut self, now: Time, dropped: &mut Vec<Dropped>) -> io::Result<()> {
-        let mut buffer = [0; MESSAGE];
-        loop {
-            match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
-                Ok((length, _)) => dropped.extend(self.trace.observe(now, &buffer[..length])),
-                Err(Errno::NOBUFS) => self.overruns += 1,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let Tracer { socket, trace, overruns } = self;
+        *overruns += read_all(socket, &mut [0; MESSAGE], |datagram| dropped.extend(trace.observe(now, datagram)))?;
+        Ok(())
     }
 
     /// How often the kernel had to throw messages away, since they came faster than they were read. After that a segment
@@ -77,6 +70,20 @@ pub(super) fn netlink_socket(groups: u32) -> io::Result<OwnedFd> {
     let _ = sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     Ok(socket)
+}
+
+/// Hands out all datagrams that have come; returns how often the kernel had to throw some away.
+pub(super) fn read_all(socket: &OwnedFd, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut overruns = 0;
+    loop {
+        match recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((length, _)) => take(&buffer[..length]),
+            Err(Errno::NOBUFS) => overruns += 1,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(overruns),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Readable when there are messages.
