@@ -1,6 +1,8 @@
 //! What netfilter on the hosts of the taps says about a packet that was lost: the kernel's own word, which names the rule.
 //!
-//! It is believed where the host lies within the stretch that the packets tell; then the host is the stretch.
+//! It is believed where the host lies within the stretch that the packets tell; then the host is the stretch. Segments of an
+//! established connection are dropped for many reasons that do no harm, late ones above all: they name a rule where the
+//! packets tell of this very host, and narrow nothing.
 
 use crate::cite::At;
 use crate::line::{Place, Point, Side, Stretch};
@@ -47,8 +49,10 @@ struct Told<'a> {
 
 fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
     let (stretch, lost) = (finding.stretch?, finding.lost?);
+    let is_opening = !matches!(lost, Lost::ControlSegments | Lost::DataSegments);
     (0..case.session.sights.len()).find_map(|sight| {
-        let own = host(case, sight).filter(|own| stretch.hull(*own) == stretch)?;
+        let explains = |own: &Stretch| *own == stretch || (is_opening && stretch.hull(*own) == stretch);
+        let own = host(case, sight).filter(explains)?;
         let drops = case.facts(sight).dropped.iter().rev();
         drops.filter_map(|dropped| Some((dropped, lost_by(case, lost, dropped)?))).next().map(|(dropped, lost)| Told {
             sight,
