@@ -18,6 +18,11 @@ impl Time {
     pub fn plus(self, by: Duration) -> Time {
         Time(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
     }
+
+    /// This time moved by `by` into the past.
+    pub fn minus(self, by: Duration) -> Time {
+        Time(self.0.saturating_sub(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// One frame of one tap. Sessions consist of little else, so it takes no more than its 14 bytes.

@@ -115,6 +115,7 @@ mod live {
     //! Live captures: until Ctrl-C, or around a command.
 
     use std::error::Error;
+    use std::fs;
     use std::io;
     use std::net::IpAddr;
     use std::os::unix::process::CommandExt;
@@ -127,8 +128,8 @@ mod live {
     use ftpwhy::capture::live::privileges::sudo_caller;
     use ftpwhy::capture::live::{self, Sniffer};
     use ftpwhy::cli::{RunArgs, WatchArgs};
-    use ftpwhy::watch::{Found, Sink, watch as follow};
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use ftpwhy::watch::{Found, Signals, Sink, watch as follow};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::flag;
 
     use super::{HEALTHY, Output, status};
@@ -137,17 +138,17 @@ mod live {
     const LATE: Duration = Duration::from_millis(1500);
 
     pub(super) fn watch(args: &WatchArgs) -> Result<u8, Box<dyn Error>> {
-        let stop = stop_by_signal()?;
+        let signals = signals(args.capture.write.is_some())?;
         let mut sink = Live { output: Output::new(args.show.report()), command: None };
-        let ended = follow(&args.watch(), &stop, &mut sink)?.and_then(|summary| sink.output.finish(summary));
+        let ended = follow(&args.watch(), &signals, &mut sink)?.and_then(|summary| sink.output.finish(summary));
         status(ended)
     }
 
     pub(super) fn run(args: &RunArgs) -> Result<u8, Box<dyn Error>> {
-        let stop = stop_by_signal()?;
-        let command = Some((args.command.clone(), Arc::clone(&stop)));
+        let signals = signals(args.capture.write.is_some())?;
+        let command = Some((args.command.clone(), Arc::clone(&signals.end)));
         let mut sink = Live { output: Output::new(args.show.report()), command };
-        let ended = follow(&args.watch(), &stop, &mut sink)?.and_then(|summary| sink.output.finish(summary));
+        let ended = follow(&args.watch(), &signals, &mut sink)?.and_then(|summary| sink.output.finish(summary));
         status(ended)
     }
 
@@ -167,13 +168,21 @@ mod live {
         Ok(HEALTHY)
     }
 
-    /// Set by Ctrl-C and by SIGTERM.
-    fn stop_by_signal() -> io::Result<Arc<AtomicBool>> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            flag::register(signal, Arc::clone(&stop))?;
+    fn signals(writes: bool) -> io::Result<Signals> {
+        let signals = Signals::default();
+        for (signal, asked) in [(SIGINT, &signals.end), (SIGTERM, &signals.end), (SIGHUP, &signals.hang_up)] {
+            if signal != SIGHUP || writes || !ignores_hang_up() {
+                flag::register(signal, Arc::clone(asked))?;
+            }
         }
-        Ok(stop)
+        Ok(signals)
+    }
+
+    /// Whether nohup(1) started this program: the lowest bit of what proc_pid_status(5) calls `SigIgn` is SIGHUP.
+    fn ignores_hang_up() -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        ignored.is_some_and(|mask| mask.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
     }
 
     struct Live<'a> {

@@ -4,16 +4,18 @@
 //! soon as its last reply is a second old, its session when it is over.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::capture::live::sockets::Sockets;
-use crate::capture::live::{self, LiveError, MAX_PORTS, Netfilter, Sampler, Sniffer, Writer, privileges};
+use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Netfilter, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::legs::{Legs, legs_of};
@@ -72,8 +74,11 @@ pub struct Found<'a> {
     pub told: usize,
 }
 
-/// Between two looks at what is due, if no packet comes.
+/// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(200);
+
+/// A packet that came this long ago is not held back by the kernel any more.
+const HELD_BACK: Duration = LATEST.saturating_mul(2);
 
 /// Frames taken before the next look at what is due.
 const AT_ONCE: usize = 4096;
@@ -85,16 +90,25 @@ const MAX_TRYING: usize = 256;
 /// trip.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Watches until `stop` is set, or what `watch` says. What was captured until then is all told.
+/// What signals ask for.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// The end.
+    pub end: Arc<AtomicBool>,
+    /// A new file to write, in place of one that was moved away; the end, where no file is written or the terminal is gone.
+    pub hang_up: Arc<AtomicBool>,
+}
+
+/// Watches until a signal, or what `watch` says, ends it. What was captured until then is all told.
 ///
 /// # Errors
-/// The capture cannot be opened, or the file not be written; or the sink's own error. A capture that breaks later ends with a
-/// note.
-pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
+/// The capture cannot be opened, or the file not be made; or the sink's own error. What breaks later is noted, and the rest
+/// goes on.
+pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
     let mut sniffer = Sniffer::open(&watch.capture)?;
-    let mut writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
     let mut sampler = Sampler::open(&watch.capture)?;
     let mut watcher = Watcher::new(watch, &sniffer);
+    watcher.writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
     let absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
     if let Err(error) = sink.ready(&sniffer, &absent) {
         return Ok(Err(error));
@@ -102,40 +116,50 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
     let end = watch.duration.map(|duration| Instant::now() + duration);
     let more_rights = privileges::drop_all(&watch.write.iter().map(PathBuf::as_path).collect::<Vec<_>>());
     more_rights.into_iter().for_each(|text| watcher.note(text));
+    let on_terminal = io::stdin().is_terminal();
+    let mut look = Instant::now();
     loop {
-        let over = stop.load(Ordering::Relaxed)
+        let hung_up = signals.hang_up.swap(false, Ordering::Relaxed)
+            && (!watcher.renew_file(&mut sniffer) || on_terminal && !io::stdin().is_terminal());
+        let over = hung_up
+            || signals.end.load(Ordering::Relaxed)
             || end.is_some_and(|end| Instant::now() >= end)
             || watch.until_failure && watcher.failed;
+        if over {
+            thread::sleep(HELD_BACK);
+        }
         let before = now();
-        let took = match watcher.take_all(&mut sniffer, &mut sampler, writer.as_mut()) {
+        let took = match watcher.take_all(&mut sniffer, &mut sampler) {
             Ok(took) => took,
-            Err(error @ LiveError::Write { .. }) => return Err(error),
             Err(error) => {
                 watcher.notes.push(Note { text: error.to_string(), unreadable: true });
                 break;
             }
         };
         if took < AT_ONCE {
-            watcher.advance(before);
+            watcher.advance(before.minus(HELD_BACK));
         }
         watcher.hear(now());
-        watcher.note_losses(&mut sniffer);
-        if took == 0 {
+        if over || Instant::now() >= look {
+            look = Instant::now() + TICK;
+            watcher.note_losses(&mut sniffer);
             watcher.note_sockets(now());
-        }
-        if let Err(error) = watcher.tell(sink) {
-            return Ok(Err(error));
+            watcher.keep(Writer::flush);
+            if let Err(error) = watcher.tell(sink) {
+                return Ok(Err(error));
+            }
+            if let Err(error) = sampler.look_at(watcher.open_data_ports(), Instant::now()) {
+                watcher.note(error.to_string());
+            }
         }
         match (took < AT_ONCE, over) {
             (true, true) => break,
-            (true, false) => wait(&sniffer),
+            (true, false) => wait(&sniffer, &sampler),
             (false, _) => {}
         }
     }
-    if let Some(writer) = writer {
-        writer.finish(sniffer.lost())?;
-    }
     watcher.note_losses(&mut sniffer);
+    watcher.keep(|writer| writer.finish(sniffer.lost()));
     let told = watcher.finish(sink);
     if sampler.exceeded() {
         watcher.note(format!(
@@ -148,10 +172,12 @@ pub fn watch<S: Sink>(watch: &Watch, stop: &AtomicBool, sink: &mut S) -> Result<
 }
 
 /// Waits for packets, for a signal or for the next look at what is due.
-fn wait(sniffer: &Sniffer) {
+fn wait(sniffer: &Sniffer, sampler: &Sampler) {
     let timeout = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+    let mut awaited = vec![PollFd::new(sniffer, PollFlags::IN)];
+    awaited.extend(sampler.awaits().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
     // an error here is a signal, and that shows elsewhere
-    let _ = poll(&mut [PollFd::new(sniffer, PollFlags::IN)], Some(&timeout));
+    let _ = poll(&mut awaited, Some(&timeout));
 }
 
 fn now() -> Time {
@@ -171,6 +197,7 @@ struct Told {
 
 struct Watcher {
     legs: Legs,
+    writer: Option<Writer>,
     netfilter: Option<Netfilter>,
     sockets: Option<Sockets>,
     own: Placing,
@@ -202,6 +229,7 @@ impl Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
             taps: vec![facts; legs.len()],
             legs: Legs::new(legs, &config),
+            writer: None,
             netfilter: None,
             sockets: Sockets::open().ok(),
             told: HashMap::new(),
@@ -272,31 +300,43 @@ impl Watcher {
     }
 
     /// Takes the frames that are there; returns how many of them came from `sniffer`.
-    fn take_all(
-        &mut self,
-        sniffer: &mut Sniffer,
-        sampler: &mut Sampler,
-        mut writer: Option<&mut Writer>,
-    ) -> Result<usize, LiveError> {
+    fn take_all(&mut self, sniffer: &mut Sniffer, sampler: &mut Sampler) -> Result<usize, LiveError> {
         let mut took = 0;
         while took < AT_ONCE
             && let Some(frame) = sniffer.read()?
         {
-            self.take(frame, writer.as_deref_mut())?;
+            self.take(frame);
             took += 1;
         }
         while let Some(frame) = sampler.read()? {
-            self.take(frame, writer.as_deref_mut())?;
+            self.take(frame);
         }
-        sampler.look_at(self.open_data_ports(), Instant::now())?;
         Ok(took)
     }
 
-    fn take(&mut self, frame: Frame<'_>, writer: Option<&mut Writer>) -> Result<(), LiveError> {
+    fn take(&mut self, frame: Frame<'_>) {
         self.frames = self.frames.wrapping_add(1);
         let frame = Frame { at: At { frame: self.frames, ..frame.at }, ..frame };
         self.legs.observe(&frame);
-        writer.map_or(Ok(()), |writer| writer.write(&frame))
+        self.keep(|writer| writer.write(&frame));
+    }
+
+    /// Writes to the file, if there is one. One that cannot be written is given up: that is said once, and the rest goes on.
+    fn keep(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), LiveError>) {
+        if let Some(Err(error)) = self.writer.as_mut().map(write) {
+            self.writer = None;
+            self.notes.push(Note { text: format!("{error}; what came later is not in the file"), unreadable: true });
+        }
+    }
+
+    /// Begins the file anew in place of one that was moved away; false if none is written.
+    fn renew_file(&mut self, sniffer: &mut Sniffer) -> bool {
+        let lost = sniffer.lost();
+        let Some(renewed) = self.writer.as_mut().map(|writer| writer.renew(sniffer, lost)) else { return false };
+        if let Err(error) = renewed {
+            self.note(format!("{error}; the old file goes on"));
+        }
+        true
     }
 
     /// Listeners' ports of data connections that are open, in order.

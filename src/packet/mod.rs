@@ -69,6 +69,8 @@ pub enum Direction {
     Overheard,
     /// Sent by, or forwarded out of, the capturing host.
     Outgoing,
+    /// From an address of the capturing host to the same, over its loopback: sent and received, and captured once.
+    Looped,
 }
 
 impl Direction {
@@ -77,6 +79,7 @@ impl Direction {
         match self {
             Direction::Incoming | Direction::Overheard => Direction::Outgoing,
             Direction::Outgoing => Direction::Incoming,
+            Direction::Looped => Direction::Looped,
         }
     }
 }
@@ -168,7 +171,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn packet<'a, Ip: Into<IpAddr> + Copy>(
+    fn packet<'a, Ip: Into<IpAddr> + Copy + PartialEq>(
         &'a mut self,
         at: At,
         link: Link<'_>,
@@ -185,7 +188,7 @@ impl Decoder {
 
     /// What the whole datagram carries, if `datagram` is the last fragment missing.
     #[cold]
-    fn reassembled<'a, Ip: Into<IpAddr> + Copy>(
+    fn reassembled<'a, Ip: Into<IpAddr> + Copy + PartialEq>(
         &'a mut self,
         at: At,
         link: Link<'_>,
@@ -210,7 +213,10 @@ impl Decoder {
 
 /// What a whole datagram carries.
 #[inline]
-fn carried<'a, Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
+fn carried<'a, Ip: Into<IpAddr> + PartialEq>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
+    let looped = link.interface == LOOPBACK && datagram.source == datagram.destination;
+    let direction = link.direction.map(|direction| if looped { Direction::Looped } else { direction });
+    let link = Link { direction, ..link };
     match datagram.content.protocol {
         IpNextHeaderProtocols::Tcp => Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment),
         IpNextHeaderProtocols::Icmp | IpNextHeaderProtocols::Icmpv6 => {

@@ -19,7 +19,9 @@ pub fn complaints(taps: &[TapFacts]) -> Vec<String> {
         let sessions = counted(tap.census.displaced, "session");
         format!("{}: {sessions} given up before the end, since too many were alive at once", tap.name)
     });
-    lost.chain(displaced).collect()
+    let mut complaints: Vec<String> = lost.chain(displaced).collect();
+    complaints.dedup(); // the legs of one capture lose the same
+    complaints
 }
 
 /// Writes it; `notes` are what was wrong with the captures.

@@ -125,10 +125,13 @@ pub fn hops(ttl: u8) -> u8 {
 /// Where the tap of this view stands.
 pub fn standing(view: &View, placing: &Placing) -> Standing {
     let inferred = |place, why| Standing { place, given: false, why };
+    let is_looped = view.client.ip == view.server.ip;
     match (placing, ttls(view)) {
         (&Placing::Given(place), _) => Standing { place, given: true, why: Why::Given },
         (Placing::Own(addresses), ttls) => own_standing([view.client.ip, view.server.ip], addresses, ttls),
-        (Placing::OneLeg(Side::Server), (Some(_), Some(_))) => inferred(Place::Client, Why::Direction(Side::Client)),
+        (Placing::OneLeg(Side::Server), (Some(_), Some(_))) if !is_looped => {
+            inferred(Place::Client, Why::Direction(Side::Client))
+        }
         (Placing::OneLeg(Side::Client), (Some(_), Some(_))) => inferred(Place::Server, Why::Direction(Side::Server)),
         (_, (Some(client), Some(server))) => {
             let place = match (hops(client), hops(server)) {

@@ -39,7 +39,8 @@ pub struct Config {
 }
 
 /// A capture on all interfaces of a forwarding host holds every packet twice, once on its way in and once on its way
-/// out. Each leg is a tap of its own; a host that does not forward shows everything on one of the two.
+/// out. Each leg is a tap of its own; a host that does not forward shows everything on one of the two. What it says to itself
+/// is on the leg towards the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leg {
     /// Every packet.
@@ -55,6 +56,7 @@ impl Leg {
             (Leg::Both, _) | (_, None) => true,
             (Leg::Toward(side), Some(Direction::Outgoing)) => toward == side,
             (Leg::Toward(side), Some(Direction::Incoming | Direction::Overheard)) => toward != side,
+            (Leg::Toward(side), Some(Direction::Looped)) => side == Side::Server,
         }
     }
 
@@ -62,7 +64,7 @@ impl Leg {
     /// it is always that one.
     pub(super) fn is_near_opener(self, from_opener: bool, direction: Option<Direction>) -> bool {
         match (self, direction) {
-            (Leg::Both, _) | (_, None) => true,
+            (Leg::Both, _) | (_, None | Some(Direction::Looped)) => true,
             (Leg::Toward(_), Some(Direction::Outgoing)) => !from_opener,
             (Leg::Toward(_), Some(Direction::Incoming | Direction::Overheard)) => from_opener,
         }

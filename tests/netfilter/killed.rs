@@ -1,63 +1,61 @@
-//! The main process is killed: nothing of it may stay.
+//! `ftpwhy watch --trace` is killed at any moment: nothing of it may stay.
 
-use std::env;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ftpwhy::capture::live::keeper::Request;
-
 use crate::host::Fallible;
-use crate::trial::keeper;
 use crate::world::World;
 
-/// The argument that makes this program the main process that is killed.
-pub(crate) const ROLE: &str = "main-process";
-
 /// How soon all must be gone.
-const SOON: Duration = Duration::from_secs(1);
-const ROUNDS: usize = 10;
+const SOON: Duration = Duration::from_secs(2);
+const ROUNDS: u64 = 100;
+/// Milliseconds after its start; the trace is set up in the first two hundred.
+const MOMENTS: u64 = 600;
 const TABLES: &str = "nft list tables | grep ftpwhy || true";
 const LOGGERS: &str = "cat /proc/sys/net/netfilter/nf_log/2 /proc/sys/net/netfilter/nf_log/10";
-const PROCESSES: &str = "ps -eo stat,comm,args | grep -E '^[^Z]\\S* +(nft|ftpwhy)' || true";
-
-/// Has the helper do all that must be undone, says so, and waits to be killed.
-pub(crate) fn main_process() -> ExitCode {
-    let asked = keeper(None).map(|mut keeper| {
-        let asked = keeper.ask(Request::Trace).and_then(|_| keeper.ask(Request::Log));
-        println!("{}", asked.map_or_else(|error| error.to_string(), |_| "ready".to_owned()));
-        sleep(Duration::from_secs(60));
-    });
-    if asked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
+const PROCESSES: &str = "ps -eo stat,comm,args | grep -E '^[^Z]\\S* +(nft|ftpwhy|ip6?tables|xtables)' || true";
 
 pub(crate) fn check(world: &World) -> Fallible<()> {
-    let before = world.here(LOGGERS)?;
+    // rules of the older iptables, so that loggers are changed, too
+    world.here(
+        "iptables-legacy -A INPUT -p tcp --dport 4711 -j DROP; ip6tables-legacy -A INPUT -p tcp --dport 4711 -j DROP",
+    )?;
+    let before = left(world)?;
+    let (mut with_table, mut with_logger, mut moment) = (0, 0, 0);
     for round in 0..ROUNDS {
-        let mut main = Command::new(env::current_exe().map_err(|error| error.to_string())?)
-            .arg(ROLE)
-            .stdout(Stdio::piped())
+        let mut watch = Command::new(env!("CARGO_BIN_EXE_ftpwhy"))
+            .args(["watch", "--trace"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .map_err(|error| error.to_string())?;
-        let mut line = String::new();
-        let stdout = main.stdout.take().ok_or("no output")?;
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
-        let during = (world.here(TABLES)?, world.here(LOGGERS)?);
-        main.kill().and_then(|()| main.wait().map(drop)).map_err(|error| error.to_string())?;
-        if line != "ready\n" || !during.0.contains("table inet ftpwhy_") || !during.1.starts_with("nfnetlink_log") {
-            return Err(format!("round {round}: {line}{during:?}"));
-        }
+        moment = next_moment(moment);
+        sleep(Duration::from_millis(moment));
+        let during = left(world)?;
+        watch.kill().and_then(|()| watch.wait().map(drop)).map_err(|error| error.to_string())?;
+        with_table += u64::from(during.0 != before.0);
+        with_logger += u64::from(during.1 != before.1);
         let killed = Instant::now();
-        let mut left = left(world)?;
-        while (!left.0.is_empty() || left.1 != before || !left.2.is_empty()) && killed.elapsed() < SOON {
-            left = self::left(world)?;
+        let mut after = left(world)?;
+        while after != before && killed.elapsed() < SOON {
+            after = left(world)?;
         }
-        if !left.0.is_empty() || left.1 != before || !left.2.is_empty() {
-            return Err(format!("round {round}: left after {SOON:?}: {left:?}"));
+        if after != before {
+            return Err(format!("round {round}, killed after {moment} ms: {SOON:?} later {after:?}, not {before:?}"));
         }
     }
+    // or else nothing was tried
+    if with_table < ROUNDS / 4 || with_logger < ROUNDS / 4 {
+        return Err(format!("only {with_table} rounds with a table, {with_logger} with another logger"));
+    }
     Ok(())
+}
+
+/// Moments without an order, the same every time: a linear congruence whose period is their number.
+fn next_moment(moment: u64) -> u64 {
+    (moment * 421 + 397) % MOMENTS
 }
 
 /// Tables, loggers and processes.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`conntrack`] has the
-//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills the main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
+//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills a watch.
+//! Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 #[allow(dead_code, reason = "the laboratory uses all of it")]
 #[path = "../lab/host.rs"]
@@ -26,9 +27,6 @@ const INSIDE: &str = "FTPWHY_NETFILTER_INSIDE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if arguments == [killed::ROLE] {
-        return killed::main_process();
-    }
     if env::var_os(INSIDE).is_some() {
         return if run(&arguments) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }

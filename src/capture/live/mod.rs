@@ -23,6 +23,7 @@ use thiserror::Error;
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
 pub use sampler::{MAX_PORTS, Sampler};
+pub(crate) use sniffer::LATEST;
 pub use sniffer::{Options, Sniffer};
 pub use writer::Writer;
 

@@ -3,8 +3,10 @@
 //! Copying a transfer would cost more than all the rest. So the kernel keeps none of it but for a moment every `PERIOD`, until
 //! `ENOUGH` headers have come: of a fast transfer a few, of one that stalls each single retransmission.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use super::sniffer::Handing;
 use super::{LiveError, Options, Sniffer};
 use crate::packet::Frame;
 
@@ -42,7 +44,7 @@ impl Sampler {
     /// Those of [`Sniffer::open`].
     pub fn open(options: &Options) -> Result<Sampler, LiveError> {
         let options = Options { buffer: BUFFER, ..options.clone() };
-        let sniffer = Sniffer::open_for(&options, HEADERS, |_, _| NOTHING.to_owned())?;
+        let sniffer = Sniffer::open_for(&options, Handing::Each, HEADERS, |_, _| NOTHING.to_owned())?;
         Ok(Sampler { sniffer, ports: Vec::new(), wanted: None, next: Instant::now(), exceeded: false })
     }
 
@@ -68,6 +70,11 @@ impl Sampler {
     /// Not all connections were looked at, since there were more than [`MAX_PORTS`] at once.
     pub fn exceeded(&self) -> bool {
         self.exceeded
+    }
+
+    /// What becomes readable when there is a header, while one is wanted.
+    pub fn awaits(&self) -> Option<BorrowedFd<'_>> {
+        self.wanted.map(|_| self.sniffer.as_fd())
     }
 
     /// The next header that is there already; none if there is none now, or enough of this moment.

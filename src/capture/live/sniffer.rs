@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use pcap::{Active, Capture, Error, Linktype, Precision};
 
@@ -41,6 +42,19 @@ const ANY: &str = "any";
 /// Longest frame that is kept, in bytes: the control connection's segments are wanted whole.
 const SNAPLEN: i32 = 65_535;
 
+/// How the kernel hands frames over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handing {
+    /// Each at once, in slots of the longest frame that is kept (libpcap's immediate mode, `TPACKET_V2`).
+    Each,
+    /// In blocks, filled or [`LATEST`] old (`TPACKET_V3`): a buffer of 16 MiB holds a hundred thousand short frames, and not
+    /// 250 slots of [`SNAPLEN`].
+    Blocks,
+}
+
+/// Frames are handed over no later than this after they came.
+pub(crate) const LATEST: Duration = Duration::from_millis(50);
+
 /// TCP of every kind that opens or ends a connection, IPv4 and IPv6, as [`crate::verdict`] knows it: with it, a data
 /// connection that is not in the capture was not there.
 const OPENINGS: &str = crate::verdict::OPENINGS_FILTER;
@@ -56,12 +70,13 @@ impl Sniffer {
     /// # Errors
     /// An interface that is not there, a missing right, a filter that is none; libpcap's own errors.
     pub fn open(options: &Options) -> Result<Sniffer, LiveError> {
-        Sniffer::open_for(options, SNAPLEN, kept)
+        Sniffer::open_for(options, Handing::Blocks, SNAPLEN, kept)
     }
 
     /// Opens a capture of the same packets as `options` but for `what` of them is kept, given the link type.
     pub(super) fn open_for(
         options: &Options,
+        handing: Handing,
         snaplen: i32,
         what: impl Fn(&Options, Linktype) -> String,
     ) -> Result<Sniffer, LiveError> {
@@ -74,7 +89,8 @@ impl Sniffer {
         let failed = |why| failed(&device, why);
         let capture = Capture::from_device(device.as_str()).map_err(failed)?;
         let capture = capture
-            .immediate_mode(true)
+            .immediate_mode(handing == Handing::Each)
+            .timeout(LATEST.subsec_millis().cast_signed())
             .buffer_size(i32::try_from(options.buffer).unwrap_or(i32::MAX))
             .snaplen(snaplen)
             .promisc(options.promiscuous && device != ANY)

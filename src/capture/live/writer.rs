@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::mem;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
@@ -33,6 +34,8 @@ pub struct Writer {
     /// Leads to the kernel, which knows names: the capture's own socket, since there may be no right to another.
     names: OwnedFd,
     last: Time,
+    /// Packets that the kernel had dropped when the file began.
+    lost: u64,
 }
 
 impl Writer {
@@ -41,13 +44,26 @@ impl Writer {
     /// # Errors
     /// The file cannot be made.
     pub fn create(path: &Path, sniffer: &Sniffer) -> Result<Writer, LiveError> {
-        let failed = |why: &dyn ToString| LiveError::Write { path: path.to_owned(), why: why.to_string() };
-        let file = create(path).map_err(|why| failed(&why))?;
-        let file = PcapNgWriter::new(BufWriter::new(file)).map_err(|why| failed(&why))?;
+        Writer::begin(path, create(path), sniffer, 0)
+    }
+
+    /// Ends the file, which was moved away, and begins another in its place. `lost` packets the kernel dropped until now.
+    ///
+    /// # Errors
+    /// The file is still where it was, or a new one cannot be made: then the old one goes on.
+    pub fn renew(&mut self, sniffer: &Sniffer, lost: u64) -> Result<(), LiveError> {
+        let next = Writer::begin(&self.path, create_new(&self.path), sniffer, lost)?;
+        mem::replace(self, next).finish(lost)
+    }
+
+    fn begin(path: &Path, file: io::Result<File>, sniffer: &Sniffer, lost: u64) -> Result<Writer, LiveError> {
+        let failed = |why: PcapError| LiveError::Write { path: path.to_owned(), why: words(&why) };
+        let file = file.map_err(PcapError::IoError).map_err(failed)?;
+        let file = PcapNgWriter::new(BufWriter::new(file)).map_err(failed)?;
         let (link_type, filter) = (sniffer.link_type(), sniffer.filter().to_owned());
         let names = sniffer.as_fd().try_clone_to_owned().map_err(LiveError::Socket)?;
-        let mut writer =
-            Writer { path: path.to_owned(), file, link_type, filter, numbers: HashMap::new(), names, last: Time(0) };
+        let (path, numbers, last) = (path.to_owned(), HashMap::new(), Time(0));
+        let mut writer = Writer { path, file, link_type, filter, numbers, names, last, lost };
         let seen = |interface: &&Interface| interface.name == sniffer.device() || writer.is_cooked();
         let described: Vec<&Interface> = sniffer.interfaces().iter().filter(seen).collect();
         for interface in described {
@@ -78,18 +94,26 @@ impl Writer {
         self.told(written)
     }
 
-    /// Ends the file with how many packets the kernel dropped.
+    /// Ends the file with how many packets the kernel dropped meanwhile, of `lost` in all.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish(mut self, lost: u64) -> Result<(), LiveError> {
+    pub fn finish(&mut self, lost: u64) -> Result<(), LiveError> {
         let statistics = InterfaceStatisticsBlock {
             interface_id: 0,
             timestamp: self.last.0.max(0).cast_unsigned().rotate_left(32),
-            options: vec![InterfaceStatisticsOption::IsbOsDrop(lost)],
+            options: vec![InterfaceStatisticsOption::IsbOsDrop(lost.saturating_sub(self.lost))],
         };
         let written = self.file.write_pcapng_block(statistics);
         self.told(written)?;
+        self.flush()
+    }
+
+    /// Hands all that was written to the kernel, so that others can read it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn flush(&mut self) -> Result<(), LiveError> {
         let flushed = self.file.get_mut().flush().map(|()| 0).map_err(PcapError::IoError);
         self.told(flushed)
     }
@@ -125,20 +149,31 @@ impl Writer {
     }
 
     fn told(&self, written: Result<usize, PcapError>) -> Result<(), LiveError> {
-        written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: why.to_string() })
+        written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: words(&why) })
     }
 }
 
-/// Makes the file, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
-fn create(path: &Path) -> io::Result<File> {
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            if let Some((user, group)) = sudo_caller() {
-                let _ = fchown(&file, Some(user), Some(group)); // without root there is nothing to hand over
-            }
-            Ok(file)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
-        Err(error) => Err(error),
+/// Of an error of the system its own words.
+fn words(why: &PcapError) -> String {
+    match why {
+        PcapError::IoError(why) => why.to_string(),
+        why => why.to_string(),
     }
+}
+
+/// Makes the file, or empties it.
+fn create(path: &Path) -> io::Result<File> {
+    match create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
+        made => made,
+    }
+}
+
+/// Makes a file that is not there yet. It belongs to the caller of sudo, who also has to replace it later.
+fn create_new(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    if let Some((user, group)) = sudo_caller() {
+        let _ = fchown(&file, Some(user), Some(group)); // without root there is nothing to hand over
+    }
+    Ok(file)
 }

@@ -1,0 +1,90 @@
+//! Transfers of one big file by curl from vsftpd, with and without captures.
+
+use std::fs::File;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::capture::{FTPWHY, Running, Took};
+use crate::host::Fallible;
+use crate::pair::{Pair, SERVER};
+
+/// Bytes of the file.
+const SIZE: u64 = 8 << 30;
+
+const CONFIG: &str = "listen=YES\nbackground=NO\nanonymous_enable=YES\nno_anon_password=YES\nanon_root=/srv/ftp\n\
+                      secure_chroot_dir=/run/empty\nseccomp_sandbox=NO\npasv_min_port=50000\npasv_max_port=50099\n";
+
+/// What a round is measured with.
+const WITH: [&str; 3] = ["alone", "watch", "watch and tcpdump"];
+
+/// Prints the rounds; true if `ftpwhy watch` lost no packet.
+pub(crate) fn measure(pair: &Pair, rounds: u32) -> Fallible<bool> {
+    pair.server.run(&format!(
+        "mkdir -p /run/empty; mount -t tmpfs none /srv; mkdir /srv/ftp; truncate -s {SIZE} /srv/ftp/big; chmod 555 /srv/ftp"
+    ))?;
+    pair.server.write("/run/vsftpd.conf", CONFIG)?;
+    let mut server = pair.server.command("vsftpd").arg("/run/vsftpd.conf").stdin(Stdio::null()).spawn();
+    let server = server.as_mut().map_err(|error| format!("vsftpd: {error}"))?;
+    thread::sleep(Duration::from_millis(500));
+    transfer(pair)?; // the first is slower
+    println!("Bulk: {} GiB by vsftpd and curl over a veth, ftpwhy watch on the server's host\n", SIZE >> 30);
+    println!(
+        "| round | {} GiB/s | with {} | with {} | processor s: watch | tcpdump | ratio |",
+        WITH[0], WITH[1], WITH[2]
+    );
+    println!("|---|---|---|---|---|---|---|");
+    let (mut is_whole, mut slower) = (true, Vec::new());
+    for round in 1..=rounds {
+        let alone = transfer(pair)?;
+        let watch = watch(pair)?;
+        let watched = transfer(pair)?;
+        is_whole &= lost_nothing(&watch.end()?);
+        let (watch, tcpdump) = (self::watch(pair)?, tcpdump(pair)?);
+        let both = transfer(pair)?;
+        let (watch, tcpdump) = (watch.end()?, tcpdump.end()?);
+        is_whole &= lost_nothing(&watch);
+        let [alone, watched, both] =
+            [alone, watched, both].map(|time| (SIZE >> 20) as f64 / 1024.0 / time.as_secs_f64());
+        let [cpu, peer] = [&watch, &tcpdump].map(|took| took.cpu.as_secs_f64());
+        println!("| {round} | {alone:.2} | {watched:.2} | {both:.2} | {cpu:.2} | {peer:.2} | {:.3} |", cpu / peer);
+        slower.push(watched / alone);
+        if let Some(line) = tcpdump.said.lines().find(|line| line.contains("dropped by kernel")) {
+            println!("tcpdump: {line}");
+        }
+    }
+    slower.sort_by(f64::total_cmp);
+    let (least, most) = (slower[0], slower[slower.len() - 1]);
+    println!(
+        "\nthroughput with ftpwhy watch to that without: median {:.2}, {least:.2} .. {most:.2}",
+        slower[slower.len() / 2]
+    );
+    println!("packets lost by ftpwhy watch: {}\n", if is_whole { "none" } else { "SOME" });
+    let _ = server.kill();
+    pair.server.run("pkill vsftpd || true; umount -l /srv")?;
+    Ok(is_whole)
+}
+
+fn transfer(pair: &Pair) -> Fallible<Duration> {
+    let start = Instant::now();
+    pair.client.run(&format!("curl -s -o /dev/null ftp://{SERVER}/big"))?;
+    Ok(start.elapsed())
+}
+
+fn nowhere() -> Fallible<File> {
+    File::create("/dev/null").map_err(|error| error.to_string())
+}
+
+fn watch(pair: &Pair) -> Fallible<Running> {
+    Running::start(&pair.server, FTPWHY, &["watch", "--format", "jsonl"], nowhere()?, "watching")
+}
+
+fn tcpdump(pair: &Pair) -> Fallible<Running> {
+    Running::start(&pair.server, "tcpdump", &["-i", "any", "-w", "/dev/null"], nowhere()?, "listening on")
+}
+
+/// What is lost is told on standard error.
+pub(crate) fn lost_nothing(watch: &Took) -> bool {
+    watch.said.lines().for_each(|line| println!("{line}"));
+    watch.said.is_empty()
+}

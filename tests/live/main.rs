@@ -1,0 +1,90 @@
+//! Live captures as users start and end them, each in namespaces of its own.
+//!
+//! ```text
+//! cargo test --test live -- [NAME...]
+//! ```
+//!
+//! [`privileges`] looks at what a capture may still do when its door is closed, [`absent`] takes away what it would like to
+//! have, [`files`] moves the file that it writes. Needs root, ip(8) and mount(8); skipped elsewhere, unless
+//! `FTPWHY_LAB=required`.
+
+mod absent;
+mod files;
+mod privileges;
+mod process;
+mod session;
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// Set inside the namespaces: the name of the check.
+const INSIDE: &str = "FTPWHY_LIVE_INSIDE";
+/// A folder of the check alone, that everybody may write to.
+const OPEN: &str = "/mnt";
+
+const CHECKS: [(&str, fn()); 11] = [
+    ("what-the-process-is-left-with", privileges::what_the_process_is_left_with),
+    ("a-session-is-told-and-written", privileges::a_session_is_told_and_written),
+    ("a-command-runs-as-ever", privileges::a_command_runs_as_ever),
+    ("no-rights", absent::no_rights),
+    ("no-right-to-trace", absent::no_right_to_trace),
+    ("no-nft", absent::no_nft),
+    ("interface-goes-down", absent::interface_goes_down),
+    ("no-such-interface", absent::no_such_interface),
+    ("disk-full", files::disk_full),
+    ("moved-away", files::moved_away),
+    ("hung-up", files::hung_up),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if arguments == [privileges::CLOSED] {
+        privileges::closed();
+        return ExitCode::SUCCESS;
+    }
+    if let Ok(inside) = env::var(INSIDE) {
+        process::sh(&format!("mount -t tmpfs -o mode=1777 none {OPEN}; ip link set lo up"));
+        CHECKS.iter().filter(|(name, _)| *name == inside).for_each(|(_, check)| check());
+        return ExitCode::SUCCESS;
+    }
+    let wanted = env::var("FTPWHY_LAB").unwrap_or_default();
+    if let Some(why) = missing(&wanted) {
+        println!("live: skipped: {why}");
+        return if wanted == "required" { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    let is_asked = |name: &str| arguments.is_empty() || arguments.iter().any(|part| name.contains(part.as_str()));
+    let asked: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).filter(|name| is_asked(name)).collect();
+    let failed = asked.iter().filter(|name| !passes(name)).count();
+    println!("live: {} passed, {failed} failed", asked.len() - failed);
+    if failed == 0 && !asked.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn passes(name: &str) -> bool {
+    let program = env::current_exe().expect("a running program has a path");
+    let status = isolated(&program).env(INSIDE, name).env_remove("SUDO_UID").env_remove("SUDO_GID").status();
+    let passes = status.is_ok_and(|status| status.success());
+    println!("{name} ... {}", if passes { "ok" } else { "FAILED" });
+    passes
+}
+
+/// A program in namespaces of its own, killed with this one.
+fn isolated(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]);
+    command.arg("--mount-proc").arg(program);
+    command
+}
+
+/// What this machine lacks, tried in namespaces.
+fn missing(wanted: &str) -> Option<String> {
+    if wanted == "off" {
+        return Some("FTPWHY_LAB is off".to_owned());
+    }
+    let tries = format!("ip link add later type veth && mount -t tmpfs none {OPEN}");
+    match isolated(Path::new("sh")).args(["-c", &tries]).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("setpriv: {error}")),
+    }
+}

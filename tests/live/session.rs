@@ -1,0 +1,50 @@
+//! A session whose only transfer is refused: the smallest that there is something to tell of.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+/// A server that announces a port where nobody listens. It serves one session after another.
+pub(crate) fn serve() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("there is a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    thread::spawn(move || {
+        while let Ok((control, _)) = listener.accept() {
+            answer(control);
+        }
+    });
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn answer(mut control: TcpStream) {
+    let mut commands = BufReader::new(control.try_clone().expect("it is open")).lines();
+    let host = control.local_addr().expect("it is open").ip().to_string().replace('.', ",");
+    let mut say = |reply: &str| control.write_all(format!("{reply}\r\n").as_bytes()).expect("it is open");
+    say("220 here");
+    while let Some(Ok(command)) = commands.next() {
+        match command.as_str() {
+            "USER anonymous" => say("331 which?"),
+            "PASV" => say(&format!("227 Entering Passive Mode ({host},195,81)")),
+            "RETR file" => say("425 nobody came"),
+            _ => say("200 well"),
+        }
+    }
+}
+
+/// A client that tries to connect to the port. Waits as long as it takes to be told.
+pub(crate) fn refused_transfer(server: SocketAddr) {
+    let mut control = TcpStream::connect(server).expect("it listens");
+    let mut replies = BufReader::new(control.try_clone().expect("it is open")).lines();
+    for command in ["", "USER anonymous\r\n", "PASS -\r\n", "PASV\r\n", "RETR file\r\n"] {
+        if command.starts_with("RETR") {
+            assert!(TcpStream::connect((server.ip(), 50001)).is_err());
+        }
+        control.write_all(command.as_bytes()).expect("it is open");
+        replies.next().expect("it answers").expect("it answers text");
+    }
+    thread::sleep(Duration::from_millis(1800)); // a transfer is told when its last reply is a second old
+}
+
+/// The rule of the verdict on that.
+pub(crate) const TOLD: &str = "data-syn-reset";
