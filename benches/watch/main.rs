@@ -32,7 +32,7 @@ const INSIDE: &str = "FTPWHY_WATCH_BENCH_INSIDE";
 #[derive(Parser)]
 struct Options {
     /// Rounds of bulk transfers
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Length of the minute in which a thousand sessions a second come
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
