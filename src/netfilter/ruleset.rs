@@ -25,6 +25,17 @@ pub struct Table {
     pub name: String,
     /// Its chains.
     pub chains: Vec<Chain>,
+    /// Its named sets and maps (nft).
+    pub sets: Vec<Set>,
+}
+
+/// A named set or map of nft.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    /// Its name, unique in its table.
+    pub name: String,
+    /// Its elements between commas, as nft lists them; none if they come and go by themselves, or are very many.
+    pub elements: Option<String>,
 }
 
 /// A chain.
@@ -38,6 +49,8 @@ pub struct Chain {
     pub priority: Option<i32>,
     /// Whether a base chain drops what comes to its end.
     pub drops: bool,
+    /// Whether a base chain translates addresses: it sees the first packets of connections only.
+    pub nat: bool,
     /// Its rules in order.
     pub rules: Vec<Listed>,
 }
@@ -137,8 +150,13 @@ impl Table {
         self.chains.iter().find(|chain| chain.name == name)
     }
 
+    /// The named set or map with this name.
+    pub fn set(&self, name: &str) -> Option<&Set> {
+        self.sets.iter().find(|set| set.name == name)
+    }
+
     /// The rule at an index of a chain.
-    fn rule(&self, chain: &str, index: usize) -> Option<Rule> {
+    pub(super) fn rule(&self, chain: &str, index: usize) -> Option<Rule> {
         let chain = self.chain(chain)?;
         let listed = chain.rules.get(index)?;
         let position = u32::try_from(index + 1).ok();
@@ -146,7 +164,7 @@ impl Table {
     }
 
     /// The policy of a base chain.
-    fn policy(&self, chain: &str) -> Option<Rule> {
+    pub(super) fn policy(&self, chain: &str) -> Option<Rule> {
         let chain = self.chain(chain).filter(|chain| chain.hook.is_some())?;
         let text = match (self.tool, chain.drops) {
             (Tool::Nft, true) => "policy drop".to_owned(),
