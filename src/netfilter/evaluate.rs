@@ -213,8 +213,8 @@ impl<'a> Walk<'a> {
             Does::Accept => left.accepted = true,
             Does::Drop => self.drop_at(place, at),
             Does::Return => left.ended = true,
-            Does::Jump(name) => return self.into_chain(place, name, left),
-            Does::Goto(name) => left.ended |= self.into_chain(place, name, left),
+            Does::Jump(name) => return self.follow(place, name, left),
+            Does::Goto(name) => left.ended |= self.follow(place, name, left),
             Does::Block(rules, comes_back) => {
                 let ended = self.block(place, at, &rules, left);
                 left.ended |= ended && !comes_back;
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether it may come to the end of this chain, or return.
-    fn into_chain(&mut self, place: Place<'a>, name: &str, left: &mut Left) -> bool {
+    fn follow(&mut self, place: Place<'a>, name: &str, left: &mut Left) -> bool {
         let Some(chain) = place.table.chain(name).filter(|_| place.depth < DEPTH) else {
             self.fate.cut = true;
             return true;

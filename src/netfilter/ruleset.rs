@@ -109,6 +109,25 @@ impl Ruleset {
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
     }
 
+    /// Packets that a rule counted, if there is this very rule and it counts. One with further rules in it counts what comes
+    /// as far as to the first counter in it, which tells nothing.
+    pub fn counted(&self, rule: &Rule) -> Option<u64> {
+        let has_rules = |text: &str| text.contains("jump {") || text.contains("goto {");
+        self.resolve(rule).filter(|found| found == rule && !has_rules(&found.text))?;
+        let table = self
+            .tables
+            .iter()
+            .find(|table| (table.tool, table.family, &table.name) == (rule.tool, rule.family, &rule.table))?;
+        let index = usize::try_from(rule.position?.checked_sub(1)?).ok()?;
+        table.chain(&rule.chain)?.rules.get(index)?.packets
+    }
+
+    /// Whether a word outside of quotes is in one of the rules.
+    pub fn has_word(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        let chains = self.tables.iter().flat_map(|table| &table.chains);
+        chains.flat_map(|chain| &chain.rules).any(|rule| words(&rule.text).any(&is_it))
+    }
+
     /// The rules that drop and that counted packets since `earlier`, each with how many. A rule that counts nothing is never
     /// among them, nor a policy.
     pub fn counted_since(&self, earlier: &Ruleset) -> Vec<(Rule, u64)> {

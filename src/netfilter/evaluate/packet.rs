@@ -66,6 +66,8 @@ impl States {
     pub const INVALID: States = States(8);
     /// Packets that a rule excepts.
     pub const UNTRACKED: States = States(16);
+    /// None.
+    pub const NONE: States = States(0);
     /// Any of them.
     pub const ALL: States = States(31);
 
