@@ -35,10 +35,11 @@ pub(super) struct Loss {
     pub(super) is_data_syn: bool,
     /// What shows it: a packet or a socket.
     pub(super) cited: Option<(At, Option<Source>)>,
-    v6: bool,
-    source: End,
-    destination: End,
-    is_syn_ack: bool,
+    pub(super) v6: bool,
+    /// Its ends as it comes to this host.
+    pub(super) source: End,
+    pub(super) destination: End,
+    pub(super) is_syn_ack: bool,
 }
 
 /// The packet that a finding misses on the host of a tap, if it is lost on that host alone and that host's netfilter is known.
