@@ -69,22 +69,21 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
     let watched = Watched { place: vantage::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
     let stretches: Vec<Option<Interval>> =
         case.replay_watched(&[watched], false).verdicts.into_iter().map(|(_, stretch, _)| stretch).collect();
+    let own = scenario.line.interval(at);
     let told = |manner, told: &Told| {
-        let own = scenario.line.interval(at);
-        let mut faults = match manner {
-            Manner::Traced => told.differences(&replayed, &stretches, own),
-            Manner::Read => told.deviations(&replayed),
+        let (mut faults, stretches) = match manner {
+            Manner::Traced => (told.differences(&replayed, &stretches, own), told.narrowed(&stretches, own)),
+            Manner::Read => (Vec::new(), told.stretches(&replayed, &stretches, case.taps.len(), own)),
         };
-        let narrowed = |(one, it): (&Verdict, &Option<Interval>)| {
-            if manner == Manner::Traced && one.names() { Some(own) } else { *it }
-        };
-        let stretches: Vec<Option<Interval>> = told.verdicts.iter().zip(&stretches).map(narrowed).collect();
         let judged = told.judge(scenario, case, whole, &stretches, manner);
         let unnamed = || if manner == Manner::Traced { unnamed(scenario, &judged) } else { None };
         faults.extend(judged.wrong.clone().or_else(unnamed));
         let label = |text: &String| format!("{} {manner:?} on {at}: {text}: {told:?}", scenario.name);
-        let lacks = judged.naming.and(scenario.unnamed).filter(|_| manner == Manner::Traced);
-        let lacks = lacks.map(|why| format!("{} live on {at}: {why}", scenario.name));
+        let lacks = match manner {
+            Manner::Traced => judged.naming.and(scenario.unnamed).map(str::to_owned),
+            Manner::Read => judged.naming.filter(|naming| *naming != Naming::Rule).map(|it| format!("{it:?} named")),
+        };
+        let lacks = lacks.map(|why| format!("{} {manner:?} on {at}: {why}", scenario.name));
         let faults = faults.iter().map(label).collect();
         Heard { at, manner, grade: judged.grade, naming: judged.naming, faults, lacks }
     };
@@ -209,15 +208,37 @@ impl Told {
             .collect()
     }
 
-    /// How a replay differs of what was told without the trace: the rules narrow nothing, but what they do not settle may be
-    /// less certain.
-    fn deviations(&self, replayed: &Told) -> Vec<String> {
-        let bare = |told: &Told| {
-            let part = |it: &Verdict| (it.rule.clone(), it.mechanism.clone(), it.side.clone(), it.stretch);
-            (told.outcomes.clone(), told.verdicts.iter().map(part).collect::<Vec<_>>())
+    /// The stretches that are named, where those of a replay are known: whom netfilter names is the host itself.
+    fn narrowed(&self, replayed: &[Option<Interval>], own: Interval) -> Vec<Option<Interval>> {
+        let both = self.verdicts.iter().zip(replayed);
+        both.map(|(verdict, it)| if verdict.names() { Some(own) } else { *it }).collect()
+    }
+
+    /// The stretches that are named. What chance shows two captures of one host differs: where a replay of the other says it in
+    /// the same words, it is the same stretch; else the widest that the words can mean.
+    fn stretches(
+        &self,
+        replayed: &Told,
+        stretches: &[Option<Interval>],
+        taps: usize,
+        own: Interval,
+    ) -> Vec<Option<Interval>> {
+        let by_words = |[from, to]: [&str; 2]| {
+            let tap = |number: usize| number.clamp(1, taps);
+            match (from, to) {
+                ("here", "here") => own,
+                ("here", to) => (tap(own.0), if to == "server" { taps + 1 } else { own.1 }),
+                (_, "here") => (0, tap(own.1)),
+                (_, _) => (0, taps + 1),
+            }
         };
-        let is_same = bare(self) == bare(replayed);
-        if is_same { Vec::new() } else { vec![format!("replay differs: {self:?}\n  is replayed as {replayed:?}")] }
+        let one = |(index, verdict): (usize, &Verdict)| {
+            let words = verdict.stretch?;
+            let is_same = replayed.verdicts.get(index).is_some_and(|it| it.stretch == Some(words));
+            let replayed = stretches.get(index).copied().flatten().filter(|_| is_same);
+            Some(replayed.unwrap_or_else(|| by_words(words)))
+        };
+        self.verdicts.iter().enumerate().map(one).collect()
     }
 
     fn judge(
@@ -239,7 +260,8 @@ impl Told {
             .collect();
         let failed = self.outcomes.iter().any(|outcome| outcome == "failed");
         let lacks_packets = self.verdicts.iter().any(|verdict| verdict.rule == "V3");
-        let other = self.verdicts.iter().find(|it| it.names() && !(is_blamed && it.names_the_blamed(scenario.traced)));
+        let is_here = scenario.truth.place == Some(whole.at);
+        let other = self.verdicts.iter().find(|it| it.names() && !(is_here && it.names_the_blamed(scenario.traced)));
         let wrong = case
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
