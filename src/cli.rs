@@ -166,7 +166,8 @@ pub struct CaptureArgs {
     /// Capture only packets that pass this filter, too (pcap-filter(7))
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
-    /// Have this host's netfilter name the rule that drops a packet (needs CAP_NET_ADMIN and nft)
+    /// Have the kernel trace which rule of this host drops a packet, rather than only read the rules and their counters (needs
+    /// CAP_NET_ADMIN and nft)
     #[arg(long)]
     pub trace: bool,
     /// Keep what is captured in this file (pcapng), for replay

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::capture::live::sockets::Sockets;
-use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Netfilter, Sampler, Sniffer, Writer, privileges};
+use crate::capture::live::{
+    self, LATEST, LiveError, MAX_PORTS, Netfilter, Rules, Sampler, Sniffer, Writer, privileges,
+};
 use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::legs::{Legs, legs_of};
@@ -27,7 +29,7 @@ use crate::session::join::{Session, join, same_connection};
 use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{Transfer, View};
-use crate::verdict::{Judgement, TapFacts, judge};
+use crate::verdict::{Host, Judgement, TapFacts, judge};
 
 /// What to watch, and for how long.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ pub struct Watch {
     pub duration: Option<Duration>,
     /// Ends with the first failure.
     pub until_failure: bool,
-    /// Asks netfilter of this host which rule drops what.
+    /// Has the kernel trace which rule of this host drops what, and not only reads the rules.
     pub trace: bool,
 }
 
@@ -109,7 +111,8 @@ pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<
     let mut sampler = Sampler::open(&watch.capture)?;
     let mut watcher = Watcher::new(watch, &sniffer);
     watcher.writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
-    let absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
+    let mut absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
+    absent.extend(watcher.read_rules(&sniffer));
     if let Err(error) = sink.ready(&sniffer, &absent) {
         return Ok(Err(error));
     }
@@ -199,6 +202,7 @@ struct Watcher {
     legs: Legs,
     writer: Option<Writer>,
     netfilter: Option<Netfilter>,
+    rules: Option<Rules>,
     sockets: Option<Sockets>,
     own: Placing,
     taps: Vec<TapFacts>,
@@ -231,6 +235,7 @@ impl Watcher {
             legs: Legs::new(legs, &config),
             writer: None,
             netfilter: None,
+            rules: None,
             sockets: Sockets::open().ok(),
             told: HashMap::new(),
             sessions: 0,
@@ -252,6 +257,21 @@ impl Watcher {
         }
     }
 
+    /// Reads the rules of this host, if they are not traced; returns what cannot be had.
+    fn read_rules(&mut self, sniffer: &Sniffer) -> Option<String> {
+        if self.netfilter.is_some() {
+            return None;
+        }
+        let (rules, absent) = match Rules::open(now, sniffer.interfaces()) {
+            Ok(rules) => (Some(rules), None),
+            Err(why) => (None, Some(why)),
+        };
+        let host = rules.as_ref().map_or_else(|| live::host(sniffer.interfaces()).into(), Rules::host);
+        self.taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(&host)));
+        self.rules = rules;
+        absent
+    }
+
     fn note(&mut self, text: String) {
         self.notes.push(Note { text, unreadable: false });
     }
@@ -269,8 +289,32 @@ impl Watcher {
         self.note(format!("netfilter tells no more, and no rule is named from here on: {error}"));
     }
 
+    /// Lists the rules of this host again, if that was not done since `needed`; true if it was now.
+    fn ask_rules(&mut self, needed: Time) -> bool {
+        let Some(rules) = &mut self.rules else { return false };
+        let refreshed = rules.refresh(needed, now);
+        let host = rules.host();
+        match &refreshed {
+            Ok(true) => self.taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(&host))),
+            Ok(false) => {}
+            Err(why) => self.lose_rules(why),
+        }
+        refreshed == Ok(true)
+    }
+
+    /// The rules cannot be read any more: that is said once, and those that were read count no longer.
+    fn lose_rules(&mut self, why: &str) {
+        self.rules = None;
+        let bare = |host: &Arc<Host>| Arc::new(Host { lists: Vec::new(), ..Host::clone(host) });
+        self.taps.iter_mut().for_each(|tap| tap.host = tap.host.as_ref().map(bare));
+        self.note(format!("the rules of this host cannot be read any more, and no rule is named from here on: {why}"));
+    }
+
     /// Brings the drops of this host up to date where they are needed; true if there are new ones.
-    fn ask_netfilter(&mut self) -> bool {
+    fn ask_netfilter(&mut self, needed: Time) -> bool {
+        if self.rules.is_some() {
+            return self.ask_rules(needed);
+        }
         match self.netfilter.as_mut().map(Netfilter::news) {
             Some(Ok(Some(dropped))) => {
                 self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
@@ -446,7 +490,7 @@ impl Watcher {
         });
         session.number = number;
         let mut judgement = judge(&session, &self.taps);
-        if judgement.has_failure() && self.ask_netfilter() {
+        if judgement.has_failure() && self.ask_netfilter(session.main().last_at.time) {
             judgement = judge(&session, &self.taps);
         }
         self.failed |= judgement.has_failure();

@@ -25,6 +25,17 @@ pub struct Table {
     pub name: String,
     /// Its chains.
     pub chains: Vec<Chain>,
+    /// Its named sets and maps (nft).
+    pub sets: Vec<Set>,
+}
+
+/// A named set or map of nft.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    /// Its name, unique in its table.
+    pub name: String,
+    /// Its elements between commas, as nft lists them; none if they come and go by themselves, or are very many.
+    pub elements: Option<String>,
 }
 
 /// A chain.
@@ -38,6 +49,8 @@ pub struct Chain {
     pub priority: Option<i32>,
     /// Whether a base chain drops what comes to its end.
     pub drops: bool,
+    /// Whether a base chain translates addresses: it sees the first packets of connections only.
+    pub nat: bool,
     /// Its rules in order.
     pub rules: Vec<Listed>,
 }
@@ -96,6 +109,25 @@ impl Ruleset {
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
     }
 
+    /// Packets that a rule counted, if there is this very rule and it counts. One with further rules in it counts what comes
+    /// as far as to the first counter in it, which tells nothing.
+    pub fn counted(&self, rule: &Rule) -> Option<u64> {
+        let has_rules = |text: &str| text.contains("jump {") || text.contains("goto {");
+        self.resolve(rule).filter(|found| found == rule && !has_rules(&found.text))?;
+        let table = self
+            .tables
+            .iter()
+            .find(|table| (table.tool, table.family, &table.name) == (rule.tool, rule.family, &rule.table))?;
+        let index = usize::try_from(rule.position?.checked_sub(1)?).ok()?;
+        table.chain(&rule.chain)?.rules.get(index)?.packets
+    }
+
+    /// Whether a word outside of quotes is in one of the rules.
+    pub fn has_word(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        let chains = self.tables.iter().flat_map(|table| &table.chains);
+        chains.flat_map(|chain| &chain.rules).any(|rule| words(&rule.text).any(&is_it))
+    }
+
     /// The rules that drop and that counted packets since `earlier`, each with how many. A rule that counts nothing is never
     /// among them, nor a policy.
     pub fn counted_since(&self, earlier: &Ruleset) -> Vec<(Rule, u64)> {
@@ -137,8 +169,13 @@ impl Table {
         self.chains.iter().find(|chain| chain.name == name)
     }
 
+    /// The named set or map with this name.
+    pub fn set(&self, name: &str) -> Option<&Set> {
+        self.sets.iter().find(|set| set.name == name)
+    }
+
     /// The rule at an index of a chain.
-    fn rule(&self, chain: &str, index: usize) -> Option<Rule> {
+    pub(super) fn rule(&self, chain: &str, index: usize) -> Option<Rule> {
         let chain = self.chain(chain)?;
         let listed = chain.rules.get(index)?;
         let position = u32::try_from(index + 1).ok();
@@ -146,7 +183,7 @@ impl Table {
     }
 
     /// The policy of a base chain.
-    fn policy(&self, chain: &str) -> Option<Rule> {
+    pub(super) fn policy(&self, chain: &str) -> Option<Rule> {
         let chain = self.chain(chain).filter(|chain| chain.hook.is_some())?;
         let text = match (self.tool, chain.drops) {
             (Tool::Nft, true) => "policy drop".to_owned(),

@@ -6,6 +6,7 @@
 
 mod case;
 mod control;
+mod firewall;
 mod healthy;
 mod narrower;
 mod negotiation;
@@ -21,6 +22,7 @@ mod unseen;
 mod view;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::cite::{At, Time};
 use crate::line::{Owner, Stretch};
@@ -29,6 +31,7 @@ use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::Case;
+pub use firewall::{Host, Listing};
 pub use netfilter::Named;
 pub use passage::OPENINGS_FILTER;
 pub use remedy::Remedy;
@@ -58,6 +61,8 @@ pub struct TapFacts {
     pub dropped: Vec<Dropped>,
     /// Sockets of this host whose SYN was not answered for a while, each as it was when it was last seen so, and when.
     pub trying: Vec<(Time, Socket)>,
+    /// Netfilter of this host, live.
+    pub host: Option<Arc<Host>>,
 }
 
 /// How a transfer ended.

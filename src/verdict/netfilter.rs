@@ -10,6 +10,7 @@ use crate::netfilter::{Dropped, Rule, Witness};
 use crate::packet::Endpoint;
 use crate::session::join::JoinedAttempt;
 use crate::verdict::case::Case;
+use crate::verdict::firewall;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Source};
 
 /// The rule that dropped the packet.
@@ -25,7 +26,7 @@ pub struct Named {
 
 /// A finding with what netfilter adds to it.
 pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
-    let Some(told) = told(case, &finding) else { return (finding, None) };
+    let Some(told) = told(case, &finding) else { return firewall::ask(case, finding) };
     let Told { sight, own, lost, dropped } = told;
     let named = Named { on: case.place(sight), rule: dropped.rule.clone(), from: dropped.from };
     let mut evidence = finding.evidence;
@@ -52,7 +53,7 @@ fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
     let is_opening = !matches!(lost, Lost::ControlSegments | Lost::DataSegments);
     (0..case.session.sights.len()).find_map(|sight| {
         let explains = |own: &Stretch| *own == stretch || (is_opening && stretch.hull(*own) == stretch);
-        let own = host(case, sight).filter(explains)?;
+        let own = host_of(case, sight).filter(explains)?;
         let drops = case.facts(sight).dropped.iter().rev();
         drops.filter_map(|dropped| Some((dropped, lost_by(case, lost, dropped)?))).next().map(|(dropped, lost)| Told {
             sight,
@@ -64,7 +65,7 @@ fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
 }
 
 /// The part of the line that is the host of this tap.
-fn host(case: &Case<'_>, sight: usize) -> Option<Stretch> {
+pub(super) fn host_of(case: &Case<'_>, sight: usize) -> Option<Stretch> {
     let tap = Point::Tap(sight);
     match case.place(sight) {
         Place::Client => Some(Stretch { from: Point::Client, to: tap }),

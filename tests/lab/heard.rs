@@ -11,7 +11,7 @@ use crate::host::{Fallible, output};
 use crate::judge::{Grade, grade};
 use crate::labelled::{Interval, Labelled, Watched};
 use crate::line::{At, Whole};
-use crate::live;
+use crate::live::{self, Manner};
 use crate::scenario::Scenario;
 use crate::vantage;
 
@@ -33,6 +33,7 @@ pub(crate) enum Naming {
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) at: At,
+    pub(crate) manner: Manner,
     pub(crate) grade: Grade,
     /// Where a rule of this host dropped the packet, and that can be told.
     pub(crate) naming: Option<Naming>,
@@ -44,13 +45,18 @@ pub(crate) struct Heard {
 
 /// Judges what was said on every host of the line.
 pub(crate) fn judge(scenario: &Scenario, case: &Labelled, folder: &Path) -> Fallible<Vec<Heard>> {
-    scenario.line.wholes().iter().map(|whole| judge_host(scenario, case, folder, whole)).collect()
+    let heard = scenario.line.wholes().into_iter().map(|whole| judge_host(scenario, case, folder, &whole));
+    Ok(heard.collect::<Fallible<Vec<_>>>()?.concat())
 }
 
-fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole) -> Fallible<Heard> {
+fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole) -> Fallible<Vec<Heard>> {
     let at = whole.at;
-    let report = live::report(folder, at);
-    let told = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
+    let read = |manner| {
+        let report = live::report(folder, at, manner);
+        let told = fs::read_to_string(&report).map_err(|error| format!("{}: {error}", report.display()))?;
+        Told::read(&told)
+    };
+    let (traced, untraced) = (read(Manner::Traced)?, read(Manner::Read)?);
     let capture = live::capture(folder, at);
     let replayed = output(
         Command::new("sh")
@@ -59,19 +65,29 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
             .arg(&capture),
         "",
     )?;
-    let (told, replayed) = (Told::read(&told)?, Told::read(&replayed)?);
+    let replayed = Told::read(&replayed)?;
     let watched = Watched { place: vantage::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
     let stretches: Vec<Option<Interval>> =
         case.replay_watched(&[watched], false).verdicts.into_iter().map(|(_, stretch, _)| stretch).collect();
     let own = scenario.line.interval(at);
-    let mut faults = told.differences(&replayed, &stretches, own);
-    let stretches: Vec<Option<Interval>> =
-        told.verdicts.iter().zip(&stretches).map(|(one, it)| if one.names() { Some(own) } else { *it }).collect();
-    let judged = told.judge(scenario, case, whole, &stretches);
-    faults.extend(judged.wrong.clone().or_else(|| unnamed(scenario, &judged)));
-    let label = |text: &String| format!("{} live on {at}: {text}: {told:?}", scenario.name);
-    let lacks = judged.naming.and(scenario.unnamed).map(|why| format!("{} live on {at}: {why}", scenario.name));
-    Ok(Heard { at, grade: judged.grade, naming: judged.naming, faults: faults.iter().map(label).collect(), lacks })
+    let told = |manner, told: &Told| {
+        let (mut faults, stretches) = match manner {
+            Manner::Traced => (told.differences(&replayed, &stretches, own), told.narrowed(&stretches, own)),
+            Manner::Read => (Vec::new(), told.stretches(&replayed, &stretches, case.taps.len(), own)),
+        };
+        let judged = told.judge(scenario, case, whole, &stretches, manner);
+        let unnamed = || if manner == Manner::Traced { unnamed(scenario, &judged) } else { None };
+        faults.extend(judged.wrong.clone().or_else(unnamed));
+        let label = |text: &String| format!("{} {manner:?} on {at}: {text}: {told:?}", scenario.name);
+        let lacks = match manner {
+            Manner::Traced => judged.naming.and(scenario.unnamed).map(str::to_owned),
+            Manner::Read => judged.naming.filter(|naming| *naming != Naming::Rule).map(|it| format!("{it:?} named")),
+        };
+        let lacks = lacks.map(|why| format!("{} {manner:?} on {at}: {why}", scenario.name));
+        let faults = faults.iter().map(label).collect();
+        Heard { at, manner, grade: judged.grade, naming: judged.naming, faults, lacks }
+    };
+    Ok(vec![told(Manner::Traced, &traced), told(Manner::Read, &untraced)])
 }
 
 /// A rule of this host that is to blame must be named, unless the scenario tells why it cannot be.
@@ -94,6 +110,8 @@ struct Verdict {
     stretch: Option<[&'static str; 2]>,
     confidence: String,
     netfilter: Value,
+    /// The evidence tells at which hook.
+    tells_hook: bool,
 }
 
 impl Verdict {
@@ -106,6 +124,7 @@ impl Verdict {
             stretch: value["stretch"].as_object().map(|stretch| [&stretch["from"], &stretch["to"]].map(end)),
             confidence: text("confidence")?,
             netfilter: value["netfilter"].clone(),
+            tells_hook: value["evidence"].as_array().is_some_and(|evidence| evidence.iter().any(is_of_hook)),
         })
     }
 
@@ -120,6 +139,10 @@ impl Verdict {
         let is_drop = rule == "policy drop" || rule.starts_with("-P ") && rule.ends_with(" DROP");
         if is_policy { is_drop } else { rule.contains(BLAMED) }
     }
+}
+
+fn is_of_hook(evidence: &Value) -> bool {
+    evidence["text"].as_str().is_some_and(|text| text.contains(" lost at the hook "))
 }
 
 /// The end of a stretch. Live, a capture has the name of the device, later that of its file.
@@ -185,7 +208,47 @@ impl Told {
             .collect()
     }
 
-    fn judge(&self, scenario: &Scenario, case: &Labelled, whole: &Whole, stretches: &[Option<Interval>]) -> Held {
+    /// The stretches that are named, where those of a replay are known: whom netfilter names is the host itself.
+    fn narrowed(&self, replayed: &[Option<Interval>], own: Interval) -> Vec<Option<Interval>> {
+        let both = self.verdicts.iter().zip(replayed);
+        both.map(|(verdict, it)| if verdict.names() { Some(own) } else { *it }).collect()
+    }
+
+    /// The stretches that are named. What chance shows two captures of one host differs: where a replay of the other says it in
+    /// the same words, it is the same stretch; else the widest that the words can mean.
+    fn stretches(
+        &self,
+        replayed: &Told,
+        stretches: &[Option<Interval>],
+        taps: usize,
+        own: Interval,
+    ) -> Vec<Option<Interval>> {
+        let by_words = |[from, to]: [&str; 2]| {
+            let tap = |number: usize| number.clamp(1, taps);
+            match (from, to) {
+                ("here", "here") => own,
+                ("here", to) => (tap(own.0), if to == "server" { taps + 1 } else { own.1 }),
+                (_, "here") => (0, tap(own.1)),
+                (_, _) => (0, taps + 1),
+            }
+        };
+        let one = |(index, verdict): (usize, &Verdict)| {
+            let words = verdict.stretch?;
+            let is_same = replayed.verdicts.get(index).is_some_and(|it| it.stretch == Some(words));
+            let replayed = stretches.get(index).copied().flatten().filter(|_| is_same);
+            Some(replayed.unwrap_or_else(|| by_words(words)))
+        };
+        self.verdicts.iter().enumerate().map(one).collect()
+    }
+
+    fn judge(
+        &self,
+        scenario: &Scenario,
+        case: &Labelled,
+        whole: &Whole,
+        stretches: &[Option<Interval>],
+        manner: Manner,
+    ) -> Held {
         let is_blamed = scenario.blames(whole.at);
         let also = scenario.truth.also.map(|at| scenario.line.interval(at));
         let named: Vec<(&str, Interval)> = self
@@ -197,7 +260,8 @@ impl Told {
             .collect();
         let failed = self.outcomes.iter().any(|outcome| outcome == "failed");
         let lacks_packets = self.verdicts.iter().any(|verdict| verdict.rule == "V3");
-        let other = self.verdicts.iter().find(|it| it.names() && !(is_blamed && it.names_the_blamed(scenario.traced)));
+        let is_here = scenario.truth.place == Some(whole.at);
+        let other = self.verdicts.iter().find(|it| it.names() && !(is_here && it.names_the_blamed(scenario.traced)));
         let wrong = case
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
@@ -205,19 +269,21 @@ impl Told {
         let stretches: Vec<Interval> = named.iter().map(|(_, stretch)| *stretch).collect();
         let grade = match (&wrong, grade(case, &stretches, &whole.taps)) {
             (Some(_), _) => Grade::Wrong,
-            (None, Grade::Right) if is_blamed && !self.is_certain() => Grade::Wide,
+            (None, Grade::Right) if is_blamed && manner == Manner::Traced && !self.is_certain() => Grade::Wide,
             (None, grade) => grade,
         };
         Held { grade, naming, wrong }
     }
 
     fn naming(&self) -> Naming {
-        let named = self.verdicts.iter().filter(|verdict| verdict.names());
-        let naming = named.map(|verdict| match verdict.netfilter["rule"].as_str() {
-            None | Some("") => Naming::Hook,
-            Some(_) => Naming::Rule,
-        });
-        naming.min().unwrap_or(Naming::Nothing)
+        let has_text = |verdict: &&Verdict| verdict.netfilter["rule"].as_str().is_some_and(|rule| !rule.is_empty());
+        let mut named = self.verdicts.iter().filter(|verdict| verdict.names()).peekable();
+        match (named.peek().is_some(), named.all(|verdict| has_text(&verdict))) {
+            (true, true) => Naming::Rule,
+            (true, false) => Naming::Hook,
+            (false, _) if self.verdicts.iter().any(|verdict| verdict.tells_hook) => Naming::Hook,
+            (false, _) => Naming::Nothing,
+        }
     }
 
     /// Whether netfilter leaves no doubt.

@@ -1,4 +1,4 @@
-//! `ftpwhy watch --trace` itself, on every host of the line, beside tcpdump and for the same transfer.
+//! `ftpwhy watch` itself, with `--trace` and without, on every host of the line, beside tcpdump and for the same transfer.
 //!
 //! It starts when the rules are loaded, as on a host that somebody is called to, and ends by SIGINT. Then nothing of it may be
 //! left: no table, no process, and the kernel's loggers are what they were.
@@ -21,9 +21,21 @@ const READY: &str = "ftpwhy: watching any; Ctrl-C ends it\n";
 const TRACES: &str = "nft list tables | grep ftpwhy || true; cat /proc/sys/net/netfilter/nf_log/2 \
                       /proc/sys/net/netfilter/nf_log/10; pgrep -l -x ftpwhy || true; pgrep -f '[n]ft -a -i' || true";
 
+/// How a host is asked which rule drops what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Manner {
+    /// The kernel traces.
+    Traced,
+    /// The rules are read.
+    Read,
+}
+
 /// The report of a host, one session a line.
-pub(crate) fn report(folder: &Path, at: At) -> PathBuf {
-    folder.join(format!("{at}-live.jsonl"))
+pub(crate) fn report(folder: &Path, at: At, manner: Manner) -> PathBuf {
+    folder.join(match manner {
+        Manner::Traced => format!("{at}-live.jsonl"),
+        Manner::Read => format!("{at}-read.jsonl"),
+    })
 }
 
 /// What the host kept of what it captured.
@@ -35,56 +47,71 @@ pub(crate) fn capture(folder: &Path, at: At) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Live<'a> {
     host: &'a Host,
-    watch: Child,
-    said: BufReader<ChildStderr>,
+    watches: Vec<Watch>,
     before: String,
 }
 
+/// One that watches, and what it says.
+#[derive(Debug)]
+struct Watch {
+    child: Child,
+    said: BufReader<ChildStderr>,
+}
+
 impl<'a> Live<'a> {
-    /// Starts it.
+    /// Starts one of each manner; the one that traces keeps what it captures.
     pub(crate) fn start(host: &'a Host, at: At, port: u16, folder: &Path) -> Fallible<Live<'a>> {
         let fail = |error: std::io::Error| format!("watch on {at}: {error}");
         let before = host.run(TRACES)?;
-        let mut watch = host
-            .command("timeout")
-            .args([LIMIT, env!("CARGO_BIN_EXE_ftpwhy"), "watch", "--trace", "--format", "jsonl"])
-            .args(["--control-port", &port.to_string(), "-w"])
-            .arg(capture(folder, at))
-            .stdin(Stdio::null())
-            .stdout(File::create(report(folder, at)).map_err(fail)?)
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(fail)?;
-        let said = BufReader::new(watch.stderr.take().ok_or("watch has no output")?);
-        Ok(Live { host, watch, said, before })
-    }
-
-    /// Waits until it captures.
-    pub(crate) fn wait(&mut self) -> Fallible<()> {
-        let mut line = String::new();
-        self.said.read_line(&mut line).map_err(|error| self.fault(&error.to_string()))?;
-        if line == READY { Ok(()) } else { Err(self.fault(&line)) }
-    }
-
-    /// Asks it to end. Its helper, which is younger, is left alone.
-    pub(crate) fn interrupt(&self) -> Fallible<()> {
-        self.host.run("pkill -INT -o -x ftpwhy").map(drop)
-    }
-
-    /// Waits for its end.
-    pub(crate) fn stop(mut self) -> Fallible<()> {
-        let mut text = String::new();
-        self.said.read_to_string(&mut text).map_err(|error| self.fault(&error.to_string()))?;
-        let status = self.watch.wait().map_err(|error| self.fault(&error.to_string()))?;
-        let after = self.host.run(TRACES)?;
-        match status.code() {
-            Some(0 | 1) if text.is_empty() && after == self.before => Ok(()),
-            Some(0 | 1) if text.is_empty() => Err(self.fault(&format!("before: {}after: {after}", self.before))),
-            _ => Err(self.fault(&format!("{status}, {text}"))),
+        let mut watches = Vec::new();
+        for manner in [Manner::Traced, Manner::Read] {
+            let mut command = host.command("timeout");
+            command.args([LIMIT, env!("CARGO_BIN_EXE_ftpwhy"), "watch", "--format", "jsonl"]);
+            command.args(["--control-port", &port.to_string()]);
+            if manner == Manner::Traced {
+                command.args(["--trace", "-w"]).arg(capture(folder, at));
+            }
+            let report = File::create(report(folder, at, manner)).map_err(fail)?;
+            let mut child = command.stdin(Stdio::null()).stdout(report).stderr(Stdio::piped()).spawn().map_err(fail)?;
+            let said = BufReader::new(child.stderr.take().ok_or("watch has no output")?);
+            watches.push(Watch { child, said });
         }
+        Ok(Live { host, watches, before })
     }
 
-    fn fault(&self, what: &str) -> String {
-        format!("watch on {}: {what}", self.host.name)
+    /// Waits until they capture.
+    pub(crate) fn wait(&mut self) -> Fallible<()> {
+        for watch in &mut self.watches {
+            let mut line = String::new();
+            watch.said.read_line(&mut line).map_err(|error| fault(self.host, &error.to_string()))?;
+            if line != READY {
+                return Err(fault(self.host, &line));
+            }
+        }
+        Ok(())
     }
+
+    /// Asks them to end. Their helpers are left alone.
+    pub(crate) fn interrupt(&self) -> Fallible<()> {
+        self.host.run("pkill -INT -f '^[^ ]*/ftpwhy watch '").map(drop)
+    }
+
+    /// Waits for their end.
+    pub(crate) fn stop(self) -> Fallible<()> {
+        let Live { host, watches, before } = self;
+        for Watch { mut child, mut said } in watches {
+            let mut text = String::new();
+            said.read_to_string(&mut text).map_err(|error| fault(host, &error.to_string()))?;
+            let status = child.wait().map_err(|error| fault(host, &error.to_string()))?;
+            if !matches!(status.code(), Some(0 | 1)) || !text.is_empty() {
+                return Err(fault(host, &format!("{status}, {text}")));
+            }
+        }
+        let after = host.run(TRACES)?;
+        if after == before { Ok(()) } else { Err(fault(host, &format!("before: {before}after: {after}"))) }
+    }
+}
+
+fn fault(host: &Host, what: &str) -> String {
+    format!("watch on {}: {what}", host.name)
 }

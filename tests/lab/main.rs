@@ -244,7 +244,7 @@ impl Results {
     fn tell(&self, total: usize, census: &str, seconds: u64) {
         self.faults.iter().for_each(|fault| println!("\n{fault}"));
         println!("\n{}\n{}", self.table, self.live);
-        self.lacks.iter().for_each(|lack| println!("cannot be told live: {lack}"));
+        self.lacks.iter().for_each(|lack| println!("not told live: {lack}"));
         println!("{census}, in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
         println!("lab: {} passed, {} failed", self.passed, total - self.passed);
     }

@@ -8,6 +8,7 @@ use crate::degrade::View;
 use crate::heard::{Heard, Naming, UNSEEN};
 use crate::judge::{Grade, Judged};
 use crate::line::At;
+use crate::live::Manner;
 use crate::vantage::Vantage;
 
 /// Counts of grades by view, whether places were given, and vantage.
@@ -60,8 +61,8 @@ fn by_grade<'a>(count: impl Fn(Grade) -> Option<&'a usize>) -> String {
 /// Counts of what was said live.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTable {
-    grades: BTreeMap<(&'static str, Grade), usize>,
-    namings: BTreeMap<(&'static str, Naming), usize>,
+    grades: BTreeMap<(Manner, &'static str, Grade), usize>,
+    namings: BTreeMap<(Manner, &'static str, Naming), usize>,
 }
 
 impl LiveTable {
@@ -74,22 +75,24 @@ impl LiveTable {
             At::Server => "server",
             _ => "routers",
         };
-        *self.grades.entry((host, heard.grade)).or_default() += 1;
+        *self.grades.entry((heard.manner, host, heard.grade)).or_default() += 1;
         if let Some(naming) = heard.naming {
-            *self.namings.entry((host, naming)).or_default() += 1;
+            *self.namings.entry((heard.manner, host, naming)).or_default() += 1;
         }
     }
 }
 
 impl fmt::Display for LiveTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "said live, with --trace; and of drops on that very host, how netfilter named them:")?;
-        writeln!(f, "{:9}right/wide/silent/wrong    rule/hook only/nothing", "host")?;
-        for host in Self::HOSTS {
-            let grades = by_grade(|grade| self.grades.get(&(host, grade)));
-            let naming = |naming| self.namings.get(&(host, naming)).copied().unwrap_or(0);
-            let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
-            writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
+        for (manner, how) in [(Manner::Traced, "with --trace"), (Manner::Read, "without --trace")] {
+            writeln!(f, "said live, {how}; and of drops on that very host, how netfilter named them:")?;
+            writeln!(f, "{:9}right/wide/silent/wrong    rule/hook only/nothing", "host")?;
+            for host in Self::HOSTS {
+                let grades = by_grade(|grade| self.grades.get(&(manner, host, grade)));
+                let naming = |naming| self.namings.get(&(manner, host, naming)).copied().unwrap_or(0);
+                let namings = [Naming::Rule, Naming::Hook, Naming::Nothing].map(|it| naming(it).to_string());
+                writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
+            }
         }
         write!(f, "no rule is asked for in {}, since a live capture keeps few segments of data", UNSEEN.join(" "))
     }

@@ -21,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) flags: Flags,
     /// Whether it is dropped as translated.
     pub(crate) translated: bool,
+    /// The rules alone do not tell that nothing else can become of it.
+    pub(crate) unsure: bool,
     /// What drops it.
     pub(crate) by: By,
 }
@@ -54,11 +56,25 @@ const fn legacy(chain: &'static str, position: Option<usize>) -> By {
 
 const fn case(name: &'static str, rules: &'static str, data: (End, End), by: By) -> Case {
     let control = (Client, if matches!(data, (Server, _) | (_, Server)) { Server } else { Here });
-    Case { name, rules, control: Some(control), data, v6: false, flags: Flags::SYN, translated: false, by }
+    Case {
+        name,
+        rules,
+        control: Some(control),
+        data,
+        v6: false,
+        flags: Flags::SYN,
+        translated: false,
+        unsure: false,
+        by,
+    }
 }
 
 const fn v6(case: Case) -> Case {
     Case { v6: true, ..case }
+}
+
+const fn unsure(case: Case) -> Case {
+    Case { unsure: true, ..case }
 }
 
 const SYN_ACK: Flags = Flags(Flags::SYN.0 | Flags::ACK.0);
@@ -160,7 +176,7 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Here),
         nft("output", Some(1)),
     ) },
-    Case { flags: PSH_ACK, ..case(
+    Case { flags: PSH_ACK, unsure: true, ..case(
         "nft-established",
         "table inet filter { chain input { type filter hook input priority 0; policy accept;
          tcp dport 50021 meta length > 200 counter drop; } }",
@@ -181,7 +197,7 @@ pub(crate) const CASES: &[Case] = &[
         (Server, Client),
         nft("forward", Some(1)),
     )),
-    Case { translated: true, ..case(
+    Case { translated: true, unsure: true, ..case(
         "nft-forward-dnat",
         "table ip nat { chain pre { type nat hook prerouting priority -100; policy accept;
          ip daddr 10.1.0.1 tcp dport { 21, 50021 } counter dnat to 10.2.0.2; } }
@@ -222,7 +238,7 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Here),
         iptables("INPUT", None),
     ),
-    case(
+    unsure(case(
         "iptables-user-chain",
         "iptables-nft -N FTP
          iptables-nft -A FTP -p tcp --dport 21 -j RETURN
@@ -230,7 +246,7 @@ pub(crate) const CASES: &[Case] = &[
          iptables-nft -A INPUT -p tcp -m comment --comment 'ftp' -j FTP",
         (Client, Here),
         By { base_chain: "INPUT", ..iptables("FTP", Some(2)) },
-    ),
+    )),
     case(
         "iptables-output-reject",
         "iptables-nft -A OUTPUT -p tcp --dport 50021 -j REJECT --reject-with tcp-reset",
@@ -297,6 +313,55 @@ pub(crate) const CASES: &[Case] = &[
         (Client, Server),
         By { family: Family::Ip6, ..legacy("FORWARD", Some(2)) },
     )),
+    case(
+        "nft-hosts-and-ports",
+        "table inet filter {
+         set peers { type ipv4_addr; flags interval; elements = { 10.1.0.0/24, 192.0.2.1-192.0.2.9 }; }
+         set data { type inet_service; flags interval; elements = { 20, 40000-40010, 50020-50030 }; }
+         chain input { type filter hook input priority 0; policy accept; iifname lo accept;
+         ip saddr @peers tcp dport 21 accept; ip saddr != @peers drop; ip saddr @peers tcp dport @data counter drop; } }",
+        (Client, Here),
+        nft("input", Some(4)),
+    ),
+    case(
+        "nft-state-map",
+        "table inet filter { chain fresh { tcp flags syn / fin,syn,rst,ack tcp dport vmap { 21 : accept, 50000-50100 : drop }; }
+         chain input { type filter hook input priority 0; policy accept;
+         ct state vmap { established : accept, related : accept, invalid : drop, new : goto fresh }; drop; } }",
+        (Client, Here),
+        By { base_chain: "input", ..nft("fresh", Some(1)) },
+    ),
+    unsure(case(
+        "nft-limit-and-mark",
+        "table inet filter { chain input { type filter hook input priority 0; policy accept;
+         tcp dport 50021 limit rate over 1000/second drop; tcp dport 50021 meta mark set 7;
+         ip saddr . tcp dport { 10.1.0.2 . 50021 } counter drop; tcp dport 50021 drop; } }",
+        (Client, Here),
+        nft("input", Some(3)),
+    )),
+    v6(case(
+        "nft-hosts-v6",
+        "table ip6 hosts { chain forward { type filter hook forward priority filter + 5; policy drop;
+         ip6 saddr fd01::/64 ip6 daddr { fd02::2, fd02::3 } tcp dport { 21, 22 } counter accept; oifname \"lo\" accept; } }",
+        (Client, Server),
+        By { family: Family::Ip6, table: "hosts", ..nft("forward", None) },
+    )),
+    case(
+        "iptables-negated",
+        "iptables-nft -A INPUT ! -i lo -p tcp -m multiport ! --dports 21,22 -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j LOG
+         iptables-nft -A INPUT -p tcp ! --syn -j ACCEPT
+         iptables-nft -A INPUT ! -s 10.9.0.0/16 -p tcp -m conntrack ! --ctstate RELATED,ESTABLISHED -m tcp --dport 50000:50100 -j DROP",
+        (Client, Here),
+        iptables("INPUT", Some(3)),
+    ),
+    case(
+        "legacy-goto",
+        "iptables-legacy -N OTHER; iptables-legacy -N FTP; iptables-legacy -A FTP -p udp -j ACCEPT
+         iptables-legacy -A FTP -p tcp -m tcp --dport 21 -j ACCEPT; iptables-legacy -A OTHER -g FTP
+         iptables-legacy -A INPUT -p tcp -j OTHER; iptables-legacy -A INPUT -p tcp -m state --state NEW -j DROP",
+        (Client, Here),
+        legacy("INPUT", Some(2)),
+    ),
     case(
         "nft-behind-legacy",
         "iptables-legacy -A INPUT -p tcp --dport 50021 -j ACCEPT

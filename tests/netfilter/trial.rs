@@ -11,12 +11,15 @@ use ftpwhy::capture::live::keeper::{Keeper, Request};
 use ftpwhy::capture::live::nflog::Nflog;
 use ftpwhy::capture::live::tracer::Tracer;
 use ftpwhy::cite::Time;
+use ftpwhy::netfilter::evaluate::{Device, Packet, States, Way};
+use ftpwhy::netfilter::ruleset::Ruleset;
 use ftpwhy::netfilter::table::Traced;
 use ftpwhy::netfilter::{Dropped, Family, Hook, Rule, Tool, Witness};
 use ftpwhy::packet::Flags;
 
 use crate::cases::{By, Case, DATA};
 use crate::host::Fallible;
+use crate::world::End::{self, Here};
 use crate::world::World;
 
 /// How long the kernel may take to tell.
@@ -43,7 +46,7 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
     let (ruleset, absent) = keeper.ruleset().map_err(|error| fail(&error))?;
     attempt(world, case)?;
     let counted = counters(world)?;
-    let dropped = listen(case, |dropped| match case.by.tool {
+    let (dropped, all) = listen(case, |dropped| match case.by.tool {
         Tool::IptablesLegacy => lines.read(Time(1), &ruleset, dropped),
         _ => tracer.read(Time(1), dropped),
     })?;
@@ -52,9 +55,11 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
     drop(keeper);
 
     let resolved = match case.by.tool {
-        Tool::IptablesLegacy => dropped.rule,
+        Tool::IptablesLegacy => dropped.rule.clone(),
         _ => ruleset.resolve(&dropped.rule).ok_or_else(|| format!("unknown: {:?}", dropped.rule))?,
     };
+    foreseen(case, &ruleset, &dropped, &resolved)?;
+    passes(case, &ruleset, &dropped, &all)?;
     same("resolved later", &later.resolve(&resolved), &Some(resolved.clone()))?;
     same("the rule", &without_semicolons(resolved), &expected)?;
     same("the witness", &dropped.from, &Witness::Trace)?;
@@ -116,8 +121,66 @@ fn counters(world: &World) -> Fallible<String> {
     Ok(words.collect())
 }
 
-/// The segment that the trace says was dropped; the first of several.
-fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>) -> Fallible<Dropped> {
+/// Reading the rules must have told that the one that dropped the segment may, and of those that drop all that they match that
+/// nothing else was possible.
+fn foreseen(case: &Case, ruleset: &Ruleset, dropped: &Dropped, rule: &Rule) -> Fallible<()> {
+    let states = match case.flags {
+        Flags::SYN => States::NEW,
+        _ => States::ESTABLISHED,
+    };
+    let (source, destination) = (dropped.source.into(), dropped.destination.into());
+    let packet = Packet { source, destination, flags: case.flags, ..packet(case, states) };
+    let way = if case.flags == Flags::SYN | Flags::ACK { way((case.data.1, case.data.0)) } else { way(case.data) };
+    let fate = ruleset.fate(&packet, way);
+    if !fate.drops.contains(rule) {
+        return Err(format!("not foreseen: {rule:#?}\n  but: {fate:#?}"));
+    }
+    match (fate.may_pass || fate.drops.len() > 1, case.unsure) {
+        (false, true) => Err(format!("certain in spite of all: {fate:#?}")),
+        (true, false) => Err(format!("not certain: {fate:#?}")),
+        _ => Ok(()),
+    }
+}
+
+/// The control connection's SYN may pass by the rules, unless the trace tells of a drop.
+fn passes(case: &Case, ruleset: &Ruleset, dropped: &Dropped, all: &[Dropped]) -> Fallible<()> {
+    const CONTROL: u16 = 21;
+    let Some(control) = case.control else { return Ok(()) };
+    let is_dropped = all.iter().any(|it| it.destination.port == CONTROL && it.flags == Flags::SYN);
+    let [source, destination] =
+        [control.0, control.1].map(|end| if end == case.data.0 { dropped.source } else { dropped.destination });
+    let same_ends = [control.0, control.1].iter().all(|end| [case.data.0, case.data.1].contains(end));
+    if is_dropped || !same_ends || case.flags != Flags::SYN {
+        return Ok(());
+    }
+    let mut packet = Packet { source: source.into(), destination: destination.into(), ..packet(case, States::NEW) };
+    (packet.source.port, packet.destination.port) = (None, Some(CONTROL));
+    let fate = ruleset.fate(&packet, way(control));
+    if fate.may_pass { Ok(()) } else { Err(format!("it passed in spite of: {fate:#?}")) }
+}
+
+fn packet(case: &Case, states: States) -> Packet {
+    Packet {
+        v6: case.v6,
+        source: Default::default(),
+        destination: Default::default(),
+        flags: Flags::SYN,
+        inbound: Device::Outside,
+        outbound: Device::Outside,
+        states,
+    }
+}
+
+fn way((from, to): (End, End)) -> Way {
+    match (from, to) {
+        (Here, _) => Way::Output,
+        (_, Here) => Way::Input,
+        (_, _) => Way::Forward,
+    }
+}
+
+/// The segment that the trace says was dropped, the first of several; and all that were.
+fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>) -> Fallible<(Dropped, Vec<Dropped>)> {
     let mut dropped = Vec::new();
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
@@ -127,8 +190,8 @@ fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>
                 if case.flags == Flags::SYN | Flags::ACK { dropped.source.port } else { dropped.destination.port };
             (port, dropped.flags) == (DATA, case.flags) && dropped.source.ip.is_ipv6() == case.v6
         };
-        if let Some(dropped) = dropped.iter().find(is_it) {
-            return Ok(dropped.clone());
+        if let Some(found) = dropped.iter().find(is_it).cloned() {
+            return Ok((found, dropped));
         }
         sleep(Duration::from_millis(10));
     }

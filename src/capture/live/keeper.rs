@@ -28,7 +28,7 @@ pub enum Request {
     Trace,
     /// That the TRACE lines of the older iptables go to `NFLOG` group 0. The answer is empty.
     Log,
-    /// What `nft -a list ruleset` prints, without the elements of sets.
+    /// What `nft -a list ruleset` prints.
     Nft,
     /// What `iptables-nft-save -c` prints.
     IptablesNft,

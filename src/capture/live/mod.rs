@@ -10,6 +10,7 @@ pub mod keeper;
 mod netfilter;
 pub mod nflog;
 pub mod privileges;
+mod rules;
 mod sampler;
 mod sniffer;
 pub mod sockets;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
+pub use rules::{Rules, host};
 pub use sampler::{MAX_PORTS, Sampler};
 pub(crate) use sniffer::LATEST;
 pub use sniffer::{Options, Sniffer};

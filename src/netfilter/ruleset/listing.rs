@@ -4,35 +4,94 @@
 //! by more. So a line that makes no sense costs that line only.
 
 use super::super::{Family, Hook, Tool};
-use super::{Chain, Listed, Table, words};
+use super::{Chain, Listed, Set, Table, words};
+
+/// Longest list of a set's elements that is kept, in bytes: a list of ports or hosts that people write has less; a list of all
+/// the bad addresses of the world, which names no FTP peer, has megabytes.
+const ELEMENTS: usize = 64 << 10;
 
 /// The tables in what `nft -a list ruleset` printed.
 pub(super) fn nft(text: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    let mut in_chain = false;
+    let mut within = Within::Nothing;
     for line in text.lines() {
         let content = line.trim_start_matches('\t');
         let depth = line.len() - content.len();
         if depth == 0 {
             tables.extend(table(content));
-            in_chain = false;
+            within = Within::Nothing;
         } else if let Some(table) = tables.last_mut() {
-            if depth == 1 {
-                let chain = chain(content);
-                in_chain = chain.is_some();
-                table.chains.extend(chain);
-            } else if let Some(chain) = table.chains.last_mut().filter(|_| in_chain) {
-                chain.take(table.family, depth, content);
+            match depth {
+                1 => within = table.open(content),
+                _ => table.take(within, depth, content),
             }
         }
     }
     tables
 }
 
+/// What a line of a table belongs to.
+#[derive(Clone, Copy)]
+enum Within {
+    Chain,
+    Set,
+    Nothing,
+}
+
+impl Table {
+    /// Takes a line that begins a part of the table.
+    fn open(&mut self, line: &str) -> Within {
+        if let Some(chain) = chain(line) {
+            self.chains.push(chain);
+            Within::Chain
+        } else if let Some(set) = set(line) {
+            self.sets.push(set);
+            Within::Set
+        } else {
+            Within::Nothing
+        }
+    }
+
+    /// Takes a line of that part.
+    fn take(&mut self, within: Within, depth: usize, content: &str) {
+        match within {
+            Within::Chain => {
+                self.chains.iter_mut().next_back().into_iter().for_each(|chain| chain.take(self.family, depth, content))
+            }
+            Within::Set => self.sets.iter_mut().next_back().into_iter().for_each(|set| set.take(content)),
+            Within::Nothing => {}
+        }
+    }
+}
+
+fn set(line: &str) -> Option<Set> {
+    let (name, _) = line.strip_prefix("set ").or_else(|| line.strip_prefix("map "))?.split_once(" {")?;
+    Some(Set { name: name.to_owned(), elements: Some(String::new()) })
+}
+
+impl Set {
+    /// Takes a line that nft lists in a set: `flags interval`, `elements = { 21, 22,`, or more elements.
+    fn take(&mut self, content: &str) {
+        let is_changing = |flags: &str| flags.split(',').any(|flag| matches!(flag.trim(), "dynamic" | "timeout"));
+        let changes = content.strip_prefix("flags ").is_some_and(is_changing);
+        let Some(elements) = self.elements.as_mut().filter(|elements| !changes && elements.len() <= ELEMENTS) else {
+            self.elements = None;
+            return;
+        };
+        let (begun, more) = match content.strip_prefix("elements = {") {
+            Some(first) => (true, first),
+            None => (!elements.is_empty(), content),
+        };
+        if begun && !content.starts_with('}') {
+            elements.push_str(more.trim_end_matches('}'));
+        }
+    }
+}
+
 fn table(line: &str) -> Option<Table> {
     let mut words = line.strip_prefix("table ")?.split(' ');
     let family = Family::of_name(words.next()?)?;
-    Some(Table { tool: Tool::Nft, family, name: words.next()?.to_owned(), chains: Vec::new() })
+    Some(Table { tool: Tool::Nft, family, name: words.next()?.to_owned(), chains: Vec::new(), sets: Vec::new() })
 }
 
 fn chain(line: &str) -> Option<Chain> {
@@ -58,6 +117,7 @@ impl Chain {
         self.hook = after(" hook ").split(' ').next().and_then(Hook::of_name);
         self.priority = priority(family, after(" priority "));
         self.drops = after(" policy ") == "drop";
+        self.nat = line.starts_with("type nat ");
     }
 }
 
@@ -118,7 +178,7 @@ pub(super) fn iptables_save(text: &str, family: Family, tool: Tool) -> Vec<Table
     let mut tables: Vec<Table> = Vec::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
-            tables.push(Table { tool, family, name: name.to_owned(), chains: Vec::new() });
+            tables.push(Table { tool, family, name: name.to_owned(), chains: Vec::new(), sets: Vec::new() });
         } else if let Some(table) = tables.last_mut() {
             match line.strip_prefix(':') {
                 Some(line) => table.chains.extend(saved_chain(&table.name, line)),
@@ -143,7 +203,14 @@ fn saved_chain(table: &str, line: &str) -> Option<Chain> {
         ("security", _) => Some(50),
         _ => None,
     });
-    Some(Chain { name: name.to_owned(), hook, priority, drops: policy == "DROP", rules: Vec::new() })
+    Some(Chain {
+        name: name.to_owned(),
+        hook,
+        priority,
+        drops: policy == "DROP",
+        nat: table == "nat",
+        rules: Vec::new(),
+    })
 }
 
 impl Table {

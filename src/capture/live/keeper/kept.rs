@@ -59,7 +59,7 @@ impl Held<'_> {
         match request {
             Request::Trace => self.trace().map(|()| String::new()),
             Request::Log => self.log().map(|()| String::new()),
-            Request::Nft => output("nft", "nftables", &["-t", "-a", "list", "ruleset"], HANDLES),
+            Request::Nft => output("nft", "nftables", &["-a", "list", "ruleset"], HANDLES),
             Request::IptablesNft => output("iptables-nft-save", "iptables", &["-c"], WORDS),
             Request::Ip6tablesNft => output("ip6tables-nft-save", "iptables", &["-c"], WORDS),
             Request::IptablesLegacy if has_tables("ip_tables_names")? => {

@@ -1,0 +1,267 @@
+//! What the rules of a tap's own host say of a packet that was lost on that host, where the kernel's trace does not tell.
+//!
+//! Read first: [`crate::netfilter::evaluate`]. The rules are asked what they may do with the packet; what counted nothing
+//! meanwhile is out. A rule is named only if it is the last one left and either nothing else can become of the packet, or its
+//! own counter moved. Else the hooks are told, and who is left. The stretch stays what the packets tell: rules that could
+//! have dropped something prove nothing about a packet that may have been lost elsewhere.
+
+mod loss;
+
+use std::sync::Arc;
+
+use crate::cite::{At, Time};
+use crate::netfilter::evaluate::{Device, Fate, Packet, Way};
+use crate::netfilter::ruleset::Ruleset;
+use crate::netfilter::{Hook, Rule, Witness};
+use crate::verdict::case::Case;
+use crate::verdict::netfilter::Named;
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
+use loss::Loss;
+
+/// What is known of netfilter on the host of a tap, live.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// All its rules at several times, the earliest first; none if they cannot be read.
+    pub lists: Vec<Listing>,
+    /// The device that all packets come in and go out by, if there is but one.
+    pub device: Device,
+    /// The kernel assigns helpers by port, without a rule (`nf_conntrack_helper`).
+    pub helpers: bool,
+}
+
+/// All rules, as they were listed within this time.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// When it was asked for.
+    pub since: Time,
+    /// When it was complete.
+    pub until: Time,
+    /// The rules.
+    pub rules: Arc<Ruleset>,
+}
+
+/// Suspects that are named in a line.
+const TOLD: usize = 3;
+
+/// A finding with what the rules add to it.
+pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
+    let Some((host, lost)) = loss::on_own_host(case, &finding) else { return (finding, None) };
+    let Some(inquiry) = inquire(host, &lost, finding.mechanism) else {
+        return (with(finding, lost.hooks_told(case)), None);
+    };
+    match inquiry.culprit(&lost) {
+        Some((rule, from)) => {
+            let lost_with = lost.lost_by(rule, finding.lost);
+            let confidence =
+                if inquiry.is_sure() { finding.confidence } else { finding.confidence.min(Confidence::Likely) };
+            let named = Named { on: case.place(lost.sight), rule: rule.clone(), from };
+            let told = [Some(inquiry.line(&lost, inquiry.accusation(&lost, rule, from))), inquiry.unrelated(&lost)];
+            (with(Finding { confidence, lost: lost_with, ..finding }, told.into_iter().flatten()), Some(named))
+        }
+        None => {
+            let told = [Some(inquiry.line(&lost, inquiry.suspicion(&lost))), inquiry.unrelated(&lost)];
+            (with(finding, told.into_iter().flatten()), None)
+        }
+    }
+}
+
+fn with(mut finding: Finding, evidence: impl IntoIterator<Item = Evidence>) -> Finding {
+    finding.evidence.extend(evidence);
+    finding
+}
+
+/// A rule that may have dropped the packet.
+#[derive(Debug)]
+struct Suspect {
+    rule: Rule,
+    /// Packets that it counted since before the first one was lost, if that is known.
+    counted: Option<u64>,
+}
+
+/// What the rules say.
+#[derive(Debug)]
+struct Inquiry {
+    /// When the rules were last listed.
+    at: Time,
+    suspects: Vec<Suspect>,
+    /// The packet, and its answer, may get through.
+    may_pass: bool,
+    /// Not all suspects are known.
+    cut: bool,
+    /// A rule lets related connections pass, and none can be, since no helper is assigned.
+    nothing_is_related: bool,
+}
+
+/// Asks the rules before and after; none if there are no lists.
+fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
+    let Listing { since, until: at, rules: after } = host.lists.last()?;
+    let earlier = host.lists.iter().rev().find(|list| list.until <= lost.began);
+    let before = earlier.map(|list| &list.rules).filter(|_| lost.began < *since);
+    let mut rules: Vec<Rule> = Vec::new();
+    let (mut may_pass, mut cut) = (false, false);
+    for ruleset in before.into_iter().filter(|before| before != &after).chain([after]) {
+        let fate = lost.fate(ruleset, host);
+        may_pass |= fate.may_pass;
+        cut |= fate.cut;
+        let new: Vec<Rule> = fate.drops.into_iter().filter(|rule| !rules.contains(rule)).collect();
+        rules.extend(new);
+    }
+    let suspects = rules.into_iter().filter(|rule| answers_so(rule, mechanism)).map(|rule| {
+        let counted = before.and_then(|before| after.counted(&rule)?.checked_sub(before.counted(&rule)?));
+        Suspect { rule, counted }
+    });
+    let suspects = suspects.filter(|suspect| suspect.counted != Some(0)).collect();
+    let nothing_is_related = !loss::has_helper(after, host) && lets_related_pass(after, lost.way);
+    Some(Inquiry { at: *at, suspects, may_pass, cut, nothing_is_related })
+}
+
+/// Whether what a rule does to a packet can look so: a refusal takes a rule that refuses.
+fn answers_so(rule: &Rule, mechanism: Mechanism) -> bool {
+    let resets = rule.text.contains("tcp reset") || rule.text.contains("tcp-reset");
+    match mechanism {
+        Mechanism::TcpReset => rule.rejects() && resets,
+        Mechanism::IcmpReject => rule.rejects() && !resets,
+        _ => true,
+    }
+}
+
+/// A rule of a chain on this way names related connections.
+fn lets_related_pass(ruleset: &Ruleset, way: Way) -> bool {
+    let hook = match way {
+        Way::Input => Hook::Input,
+        Way::Forward => Hook::Forward,
+        Way::Output => Hook::Output,
+    };
+    let tables = ruleset.tables.iter().filter(|table| table.chains.iter().any(|chain| chain.hook == Some(hook)));
+    let mut rules = tables.flat_map(|table| &table.chains).flat_map(|chain| &chain.rules);
+    rules.any(|rule| rule.text.to_ascii_lowercase().contains("related"))
+}
+
+impl Inquiry {
+    /// By the rules nothing else can become of the packet than that a suspect drops it.
+    fn is_sure(&self) -> bool {
+        !self.may_pass && !self.cut
+    }
+
+    /// The rule that dropped the packet, if it is clear which.
+    fn culprit(&self, lost: &Loss) -> Option<(&Rule, Witness)> {
+        let [Suspect { rule, counted }] = &self.suspects[..] else { return None };
+        match counted {
+            _ if self.cut => None,
+            Some(_) if self.is_sure() => Some((rule, Witness::Counter)),
+            Some(counted) if lost.could_count(*counted) && counts_what_it_drops(rule) => Some((rule, Witness::Counter)),
+            None if self.is_sure() && lost.was_sent => Some((rule, Witness::Ruleset)),
+            _ => None,
+        }
+    }
+
+    fn line(&self, lost: &Loss, text: String) -> Evidence {
+        let at = Some(At { time: self.at, ..At::default() });
+        Evidence { sight: lost.sight, at, until: None, source: Some(Source::Rules), text }
+    }
+
+    fn accusation(&self, lost: &Loss, rule: &Rule, from: Witness) -> String {
+        let moved = self.suspects.iter().find_map(|suspect| suspect.counted).unwrap_or(0);
+        let what = if lost.is_answer(rule) { format!("the answer to {}", lost.what) } else { lost.what.clone() };
+        match from {
+            Witness::Counter => format!("{rule} drops {what}: its counter rose by {moved} meanwhile"),
+            Witness::Trace | Witness::Ruleset => {
+                format!("{rule} drops {what}: by the rules nothing else can become of it")
+            }
+        }
+    }
+
+    fn suspicion(&self, lost: &Loss) -> String {
+        let names = self.suspects.iter().take(TOLD).map(|suspect| suspect.rule.to_string());
+        let names = names.collect::<Vec<_>>().join(" or ");
+        let more = self.suspects.len().saturating_sub(TOLD);
+        let more = if more > 0 { format!(" or {more} more") } else { String::new() };
+        let lost_at = lost.hooks();
+        match (&self.suspects[..], self.cut) {
+            ([], false) if self.may_pass => {
+                format!("{lost_at}; the rules of this host would let it pass, or counted no drop of it")
+            }
+            ([], _) => format!("{lost_at}; the rules of this host do not tell by what"),
+            ([..], _) if self.is_sure() => format!("{lost_at}; by the rules one of these drops it: {names}{more}"),
+            ([..], _) => format!("{lost_at}; by the rules these may drop it: {names}{more}"),
+        }
+    }
+
+    /// That what the rules let pass as related cannot be.
+    fn unrelated(&self, lost: &Loss) -> Option<Evidence> {
+        let is_it = self.nothing_is_related && lost.is_data_syn && !self.suspects.is_empty();
+        let text = "no rule of this host assigns the FTP helper, so no data connection is RELATED to it".to_owned();
+        is_it.then(|| self.line(lost, text))
+    }
+}
+
+/// Whether all that a rule counts it also drops: in nft a counter counts what comes as far as to it.
+fn counts_what_it_drops(rule: &Rule) -> bool {
+    rule.text.starts_with("-A ") || rule.text.contains("counter drop") || rule.text.contains("counter reject")
+}
+
+impl Loss {
+    /// Where on this host the packet may have been lost, as the frames tell alone.
+    fn hooks(&self) -> String {
+        match self.way {
+            Way::Input => format!(
+                "{} came in and was lost at the hook prerouting or input{}",
+                self.what,
+                if self.is_answerable { ", or its answer at output" } else { "" }
+            ),
+            Way::Forward => {
+                format!("{} came in and was lost at the hook prerouting, forward or postrouting", self.what)
+            }
+            Way::Output => format!("{} was lost at the hook output or postrouting", self.what),
+        }
+    }
+
+    /// Whether a rule that drops nothing but this packet counts as much. What no tap saw may have been sent a little more
+    /// often than is known.
+    fn could_count(&self, packets: u64) -> bool {
+        const MORE: u64 = 2;
+        let is_seen = matches!(self.cited, Some((_, None)));
+        (self.times..=self.times + if is_seen { 0 } else { MORE }).contains(&packets)
+    }
+
+    /// A rule on the way out drops no packet that came in, but the answer to it.
+    fn is_answer(&self, rule: &Rule) -> bool {
+        self.way == Way::Input && matches!(rule.hook, Some(Hook::Output | Hook::Postrouting | Hook::Egress))
+    }
+
+    /// What was lost if it is this rule that drops.
+    fn lost_by(&self, rule: &Rule, lost: Option<Lost>) -> Option<Lost> {
+        match lost {
+            Some(Lost::DataSyn) if self.is_answer(rule) => Some(Lost::DataSynAck),
+            Some(Lost::ControlSyn) if self.is_answer(rule) => Some(Lost::ControlSynAck),
+            lost => lost,
+        }
+    }
+
+    /// The same as evidence, where there is a packet or a socket to cite.
+    fn hooks_told(&self, case: &Case<'_>) -> Option<Evidence> {
+        self.cited.map(|(at, source)| Evidence { source, ..case.seen(self.sight, at, self.hooks()) })
+    }
+
+    /// What the rules may do with the packet, and with its answer if that is sent.
+    fn fate(&self, ruleset: &Ruleset, host: &Host) -> Fate {
+        let mut fate = ruleset.fate(&self.packet(ruleset, host), self.way);
+        if !fate.may_pass {
+            return fate;
+        }
+        let answers: Vec<(Packet, Way)> = self.answers(ruleset, host);
+        let mut answered = answers.is_empty();
+        for (packet, way) in answers {
+            let answer = ruleset.fate(&packet, way);
+            answered |= answer.may_pass;
+            fate.cut |= answer.cut;
+            let new: Vec<Rule> = answer.drops.into_iter().filter(|rule| !fate.drops.contains(rule)).collect();
+            fate.drops.extend(new);
+        }
+        fate.may_pass = answered;
+        fate
+    }
+}
+
+#[cfg(test)]
+mod tests;
