@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Run(args) => live::run(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Snapshot(args) => live::snapshot(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Interfaces { peer } => live::interfaces(peer),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Keeper(args) => run_keeper(args),
@@ -115,18 +117,20 @@ mod live {
     //! Live captures: until Ctrl-C, or around a command.
 
     use std::error::Error;
-    use std::io;
+    use std::io::{self, Write};
     use std::net::IpAddr;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use ftpwhy::capture::live::privileges::sudo_caller;
     use ftpwhy::capture::live::{self, Sniffer};
-    use ftpwhy::cli::{RunArgs, WatchArgs};
+    use ftpwhy::cite::Time;
+    use ftpwhy::cli::{RunArgs, SnapshotArgs, WatchArgs};
+    use ftpwhy::report::utc;
     use ftpwhy::watch::{Found, Sink, watch as follow};
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::flag;
@@ -151,13 +155,24 @@ mod live {
         status(ended)
     }
 
+    pub(super) fn snapshot(args: &SnapshotArgs) -> Result<u8, Box<dyn Error>> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Time::default().plus(since);
+        let (text, absent) = live::snapshot(now, &utc(now), &args.control_ports());
+        let written = match &args.output {
+            Some(path) => live::create(path)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .map_err(|why| format!("cannot write {}: {why}", path.display())),
+            None => io::stdout().write_all(text.as_bytes()).map_err(|why| format!("cannot write the snapshot: {why}")),
+        };
+        written?;
+        absent.iter().for_each(|line| eprintln!("ftpwhy: {line}"));
+        Ok(HEALTHY)
+    }
+
     pub(super) fn interfaces(peer: Option<IpAddr>) -> Result<u8, Box<dyn Error>> {
         let interfaces = live::interfaces()?;
-        for interface in &interfaces {
-            let addresses: Vec<String> = interface.addresses.iter().map(IpAddr::to_string).collect();
-            let state = if interface.up { "up" } else { "down" };
-            println!("{:3}  {:15}  {state:4}  {}", interface.index, interface.name, addresses.join(" "));
-        }
+        interfaces.iter().for_each(|interface| println!("{interface}"));
         if let Some(peer) = peer {
             let own = live::address_toward(peer).map_err(|why| format!("no route leads to {peer}: {why}"))?;
             let through = interfaces.iter().find(|interface| interface.addresses.contains(&own));

@@ -15,6 +15,7 @@ mod headers;
 pub mod log;
 pub mod netlink;
 pub mod ruleset;
+pub mod snapshot;
 pub mod socket;
 pub mod table;
 pub mod trace;

@@ -3,9 +3,14 @@
 //! Read first: nft(8), "RULESET" and "CHAINS"; iptables-save(8). nft lists the rules that iptables-nft(8) made as well,
 //! with their handles but not in their words (comments are lost): those come from `iptables-nft-save -c`, by position.
 
+use std::collections::HashMap;
+
+use self::terms::Ending;
 use super::{Family, Hook, Rule, Tool};
 
 mod listing;
+pub mod suspects;
+pub mod terms;
 
 /// All that the tools list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct Chain {
     pub priority: Option<i32>,
     /// Whether a base chain drops what comes to its end.
     pub drops: bool,
+    /// Packets that came to the end of a base chain, if the list tells.
+    pub packets: Option<u64>,
     /// Its rules in order.
     pub rules: Vec<Listed>,
 }
@@ -96,6 +103,31 @@ impl Ruleset {
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
     }
 
+    /// Whether no rule drops, rejects or hands on to something unknown what it matches, and no policy drops: then no packet
+    /// is lost to these rules.
+    pub fn drops_nothing(&self) -> bool {
+        self.tables.iter().all(|table| {
+            let chains = table.by_name();
+            let is_harmless = |listed: &Listed| match terms::ending(&listed.text) {
+                Ending::Accepts | Ending::Returns | Ending::GoesOn => true,
+                Ending::Jumps | Ending::Goes => terms::leads_to(&listed.text).is_some_and(|to| chains.contains_key(to)),
+                Ending::Drops | Ending::Unknown => false,
+            };
+            table.chains.iter().all(|chain| !chain.drops && chain.rules.iter().all(is_harmless))
+        })
+    }
+
+    /// Whether a rule has a helper read control connections (`ct helper set`, `-j CT --helper`).
+    pub fn assigns_helper(&self) -> bool {
+        self.any(|rule| words(rule).any(|word| word == "helper" || word == "--helper"))
+    }
+
+    /// Whether there is a rule whose text is such.
+    pub fn any(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        let mut rules = self.tables.iter().flat_map(|table| &table.chains).flat_map(|chain| &chain.rules);
+        rules.any(|listed| is_such(&listed.text))
+    }
+
     /// The rules that drop and that counted packets since `earlier`, each with how many. A rule that counts nothing is never
     /// among them, nor a policy.
     pub fn counted_since(&self, earlier: &Ruleset) -> Vec<(Rule, u64)> {
@@ -104,8 +136,9 @@ impl Ruleset {
             let is_same =
                 |other: &&Table| (other.tool, other.family, &other.name) == (table.tool, table.family, &table.name);
             let before = earlier.tables.iter().find(is_same);
+            let before = before.map(Table::by_name).unwrap_or_default();
             for chain in &table.chains {
-                let before = before.and_then(|table| table.chain(&chain.name)).map_or(&[][..], |chain| &chain.rules);
+                let before = before.get(&*chain.name).map_or(&[][..], |chain| &chain.rules);
                 for (index, listed) in chain.rules.iter().enumerate().filter(|(_, listed)| drops(&listed.text)) {
                     let more = listed.packets.unwrap_or(0).saturating_sub(listed.counted_before(before, index));
                     counted.extend(table.rule(&chain.name, index).filter(|_| more > 0).map(|rule| (rule, more)));
@@ -135,6 +168,11 @@ impl Table {
     /// The chain with this name.
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The chains by their names: there may be many.
+    fn by_name(&self) -> HashMap<&str, &Chain> {
+        self.chains.iter().rev().map(|chain| (&*chain.name, chain)).collect()
     }
 
     /// The rule at an index of a chain.
@@ -173,8 +211,11 @@ impl Table {
     /// Takes the words of iptables-nft for the rules of each chain that both list in full.
     fn put_into_words(&mut self, other: &Table) {
         self.tool = other.tool;
+        let others = other.by_name();
         for chain in &mut self.chains {
-            let same = other.chain(&chain.name).filter(|other| other.rules.len() == chain.rules.len());
+            let same = others.get(&*chain.name);
+            chain.packets = same.and_then(|other| other.packets);
+            let same = same.filter(|other| other.rules.len() == chain.rules.len());
             for (rule, other) in chain.rules.iter_mut().zip(same.iter().flat_map(|same| &same.rules)) {
                 rule.text.clone_from(&other.text);
             }

@@ -15,16 +15,19 @@ mod outcome;
 mod passage;
 pub mod remedy;
 mod rules;
+mod state;
 mod stuck;
 mod transfer;
 mod unseen;
 mod view;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::cite::{At, Time};
 use crate::line::{Owner, Stretch};
 use crate::netfilter::Dropped;
+use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
@@ -58,6 +61,8 @@ pub struct TapFacts {
     pub dropped: Vec<Dropped>,
     /// Sockets of this host whose SYN was not answered for a while, each as it was when it was last seen so, and when.
     pub trying: Vec<(Time, Socket)>,
+    /// What its host was at some moments, in order of time.
+    pub states: Arc<[Snapshot]>,
 }
 
 /// How a transfer ended.
@@ -156,6 +161,8 @@ pub enum Source {
     Rules,
     /// The kernel's list of sockets.
     Sockets,
+    /// The connections that the kernel follows.
+    Connections,
 }
 
 /// What a rule found.
@@ -254,7 +261,10 @@ fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
 }
 
 fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
-    let (finding, netfilter) = netfilter::ask(case, finding);
+    let (finding, netfilter) = match netfilter::ask(case, finding) {
+        (finding, None) => state::ask(case, finding),
+        told => told,
+    };
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);

@@ -64,7 +64,7 @@ fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
 }
 
 /// The part of the line that is the host of this tap.
-fn host(case: &Case<'_>, sight: usize) -> Option<Stretch> {
+pub(super) fn host(case: &Case<'_>, sight: usize) -> Option<Stretch> {
     let tap = Point::Tap(sight);
     match case.place(sight) {
         Place::Client => Some(Stretch { from: Point::Client, to: tap }),

@@ -12,6 +12,7 @@ pub mod nflog;
 pub mod privileges;
 mod sampler;
 mod sniffer;
+mod snapshot;
 pub mod sockets;
 pub mod tracer;
 mod writer;
@@ -24,7 +25,8 @@ pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
 pub use sampler::{MAX_PORTS, Sampler};
 pub use sniffer::{Options, Sniffer};
-pub use writer::Writer;
+pub use snapshot::snapshot;
+pub use writer::{Writer, create};
 
 /// Why a live capture is not possible, or went wrong.
 #[derive(Debug, Error)]

@@ -129,8 +129,11 @@ impl Writer {
     }
 }
 
-/// Makes the file, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
-fn create(path: &Path) -> io::Result<File> {
+/// Makes a file for its owner only, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
+///
+/// # Errors
+/// It cannot be made.
+pub fn create(path: &Path) -> io::Result<File> {
     match File::options().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             if let Some((user, group)) = sudo_caller() {
