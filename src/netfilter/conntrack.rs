@@ -189,9 +189,8 @@ pub fn requests() -> [Vec<u8>; 2] {
     /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
     const FLAGS: u16 = 1 | 0x300;
     const LENGTH: u32 = 16 + 4;
-    [CONNECTION | GET, EXPECTATION | GET].map(|kind| {
-        [&LENGTH.to_ne_bytes()[..], &kind.to_ne_bytes(), &FLAGS.to_ne_bytes(), &[0; 8], &[0; 4]].concat()
-    })
+    [CONNECTION | GET, EXPECTATION | GET]
+        .map(|kind| [&LENGTH.to_ne_bytes()[..], &kind.to_ne_bytes(), &FLAGS.to_ne_bytes(), &[0; 8], &[0; 4]].concat())
 }
 
 /// How a list ends that this datagram belongs to, an error number or 0; none if more is to come.

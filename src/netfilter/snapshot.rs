@@ -33,8 +33,8 @@ const ABSENT: &str = "absent: ";
 const WORDS: &str = "\
 # What netfilter, sockets and addresses of this host were at one moment, for `ftpwhy replay --client-state`,
 # `--between-state` or `--server-state`. Comments, log prefixes and texts that rules look for are left out, and so are the
-# elements of sets; of the connections only those of hosts that speak FTP are here. There are no names and no passwords,
-# but there are addresses: look it over before you send it, and send it as a file: mail programs break lines.
+# elements of sets; of the connections only those of hosts that speak FTP are here. There are no passwords and no names of
+# users, but there are addresses: look it over before you send it, and send it as a file: mail programs break lines.
 ";
 
 /// Longest text in bytes: the rules of a host that has a hundred thousand of them take less.
@@ -219,7 +219,9 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, Fault> {
     let first = text.lines().next().unwrap_or_default().trim_end();
     if first != FIRST {
         return Err(match first.strip_prefix("ftpwhy snapshot ") {
-            Some(_) => fault(1, "it is of another form than this program knows", "read it with the ftpwhy that made it"),
+            Some(_) => {
+                fault(1, "it is of another form than this program knows", "read it with the ftpwhy that made it")
+            }
             None => fault(1, "this is no snapshot of a host", NEW_ONE),
         });
     }

@@ -119,7 +119,6 @@ impl<'a> Missed<'a> {
         let is_data = matches!(lost, Lost::DataSyn | Lost::DataSynAck);
         let attempts = case.attempts();
         let listens = case.listens(attempts.first().copied().filter(|_| is_data));
-        let legs = || connections.iter().flat_map(|connection| [connection.syn, connection.syn_ack]).flatten();
         let count = |leg: fn(&Connection) -> Option<Leg>| {
             connections.iter().filter_map(|connection| leg(connection)).map(|leg| u64::from(leg.count.get())).sum()
         };
@@ -131,8 +130,8 @@ impl<'a> Missed<'a> {
             lost,
             ends: (opener, first.listener),
             listens,
-            from: legs().map(|leg| { leg.first }.time).min()?,
-            until: legs().map(|leg| { leg.last }.time).max()?,
+            from: connections.iter().filter_map(|connection| connection.began()).min()?.time,
+            until: connections.iter().map(|connection| opened_until(connection)).max()?,
             seen: (count(|connection| connection.syn), count(|connection| connection.syn_ack)),
         })
     }
@@ -247,7 +246,7 @@ impl<'a> Missed<'a> {
 
     /// What is plain to see.
     fn evidence(&self, case: &Case<'_>, mechanism: Mechanism) -> Vec<Evidence> {
-        let rules = self.states.iter().rev().find(|_| self.states.iter().all(|state| is_open(state))).map(|state| {
+        let rules = self.states.last().filter(|_| self.states.iter().all(is_open)).map(|state| {
             let text = "no rule of this host drops or rejects anything, and all policies accept";
             told(self.sight, state.time, Source::Rules, text.to_owned())
         });
@@ -293,6 +292,12 @@ impl<'a> Missed<'a> {
 
 fn is_open(state: &Snapshot) -> bool {
     state.all_rules && state.rules.drops_nothing()
+}
+
+/// When the last packet of its opening was seen.
+fn opened_until(connection: &Connection) -> Time {
+    let legs = [connection.syn, connection.syn_ack].into_iter().flatten().map(|leg| { leg.last }.time);
+    legs.max().unwrap_or(connection.last())
 }
 
 /// The one interface that leads to others, if there is one.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`conntrack`] has the
-//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills the main process. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
+//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills the main process, [`snapshots`] has counters name
+//! the rule. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 #[allow(dead_code, reason = "the laboratory uses all of it")]
 #[path = "../lab/host.rs"]
@@ -14,6 +15,8 @@ mod host;
 mod cases;
 mod conntrack;
 mod killed;
+mod session;
+mod snapshots;
 mod sockets;
 mod trial;
 mod world;
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if arguments == [killed::ROLE] {
         return killed::main_process();
+    }
+    if arguments == [session::ROLE] {
+        return session::server();
     }
     if env::var_os(INSIDE).is_some() {
         return if run(&arguments) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -78,8 +84,12 @@ fn run(filters: &[String]) -> bool {
         }
     };
     let cases = cases::CASES.iter().map(|case| (case.name, Check::Case(case)));
-    let others: [(_, fn(&_) -> _); 3] =
-        [("conntrack", conntrack::check), ("sockets", sockets::check), ("killed", killed::check)];
+    let others: [(_, fn(&_) -> _); 4] = [
+        ("conntrack", conntrack::check),
+        ("sockets", sockets::check),
+        ("killed", killed::check),
+        ("snapshots", snapshots::check),
+    ];
     let others = others.map(|(name, check)| (name, Check::Other(check)));
     let (mut passed, mut failed) = (0, 0);
     for (name, check) in cases.chain(others).filter(|(name, _)| wants(name)) {

@@ -11,8 +11,8 @@ mod netfilter;
 pub mod nflog;
 pub mod privileges;
 mod sampler;
-mod sniffer;
 mod snapshot;
+mod sniffer;
 pub mod sockets;
 pub mod tracer;
 mod writer;
@@ -24,8 +24,8 @@ use thiserror::Error;
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
 pub use sampler::{MAX_PORTS, Sampler};
-pub use sniffer::{Options, Sniffer};
 pub use snapshot::snapshot;
+pub use sniffer::{Options, Sniffer};
 pub use writer::{Writer, create};
 
 /// Why a live capture is not possible, or went wrong.

@@ -88,7 +88,7 @@ struct Parts {
 impl Parts {
     fn add(&mut self, command: &str, content: Result<String, String>) {
         self.text.add(command, content.as_deref().map_err(String::as_str));
-        self.absent.extend(content.err());
+        self.absent.extend(content.err().filter(|why| self.absent.last() != Some(why)));
     }
 }
 
@@ -159,9 +159,8 @@ fn connections(now: Time, control_ports: &[u16]) -> Result<(String, String), Str
 
 /// The two addresses of a connection on each side of a translation, in order.
 fn ends(tracked: &Tracked) -> [(IpAddr, IpAddr); 2] {
-    [tracked.original, tracked.reply].map(|Tuple { source, destination }| {
-        (source.ip.min(destination.ip), source.ip.max(destination.ip))
-    })
+    [tracked.original, tracked.reply]
+        .map(|Tuple { source, destination }| (source.ip.min(destination.ip), source.ip.max(destination.ip)))
 }
 
 /// The same of a control connection; nothing of any other.
@@ -194,7 +193,8 @@ fn sockets() -> Result<String, String> {
     let states = [State::Listen, State::SynSent, State::SynRecv];
     let wanted = Wanted { states: &states, local_port: None, remote_port: None };
     let sockets = Sockets::open().and_then(|mut sockets| sockets.list(&wanted));
-    let sockets = sockets.map_err(|why| format!("the kernel does not list sockets: {why}; they would tell what listens"))?;
+    let sockets =
+        sockets.map_err(|why| format!("the kernel does not list sockets: {why}; they would tell what listens"))?;
     if sockets.len() >= MOST_SOCKETS {
         return Err(format!("there are more than {MOST_SOCKETS} sockets; they would tell what listens"));
     }

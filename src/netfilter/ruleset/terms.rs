@@ -61,8 +61,28 @@ pub enum Ending {
 
 /// Targets of iptables-extensions(8) after which a packet goes on to the next rule.
 const TARGETS: [&str; 22] = [
-    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HL", "HMARK", "LED", "LOG", "MARK",
-    "NFLOG", "NOTRACK", "RATEEST", "SECMARK", "SET", "TCPMSS", "TOS", "TRACE", "TTL",
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DSCP",
+    "ECN",
+    "HL",
+    "HMARK",
+    "LED",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "NOTRACK",
+    "RATEEST",
+    "SECMARK",
+    "SET",
+    "TCPMSS",
+    "TOS",
+    "TRACE",
+    "TTL",
 ];
 /// Targets that translate addresses; the packet has passed the chain then.
 const TRANSLATIONS: [&str; 5] = ["DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP"];
@@ -177,8 +197,13 @@ fn all(known: Option<bool>, term: Option<bool>) -> Option<bool> {
 }
 
 /// One of several values has to be that of the packet.
-fn any(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    values.fold(Some(false), |known, value| all(known.map(|known| !known), value.map(|value| !value)).map(|none| !none))
+fn any(mut values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut known = true;
+    let has_it = values.any(|value| {
+        known &= value.is_some();
+        value == Some(true)
+    });
+    if has_it { Some(true) } else { known.then_some(false) }
 }
 
 fn iptables(rule: &str, probe: &Probe<'_>) -> Option<bool> {

@@ -126,7 +126,12 @@ fn program(name: &str, package: &str, told: &str) -> Result<Command, String> {
 }
 
 /// What a program prints.
-pub(in crate::capture::live) fn output(name: &str, package: &str, arguments: &[&str], told: &str) -> Result<String, String> {
+pub(in crate::capture::live) fn output(
+    name: &str,
+    package: &str,
+    arguments: &[&str],
+    told: &str,
+) -> Result<String, String> {
     let fail = |why: String| format!("{name} fails: {why}; it would tell {told}");
     let mut command = program(name, package, told)?;
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

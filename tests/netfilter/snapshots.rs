@@ -1,0 +1,174 @@
+//! A capture of this host and a snapshot before and one after: replay names the rule that the trace would have named.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use ftpwhy::capture::file::read_states;
+use ftpwhy::netfilter::{Rule, Witness};
+use ftpwhy::replay::{Capture, Replay, Sink, replay};
+use ftpwhy::session::join::Session;
+use ftpwhy::verdict::{Judgement, Named, TapFacts};
+
+use crate::cases::{CASES, Case};
+use crate::host::Fallible;
+use crate::session::{ROLE, client, is_ready};
+use crate::trial::{expected, load, same, without_semicolons};
+use crate::world::{End, World};
+
+/// The cases whose rule counters tell.
+const TOLD: [&str; 17] = [
+    "nft-input-drop",
+    "nft-input-drop-v6",
+    "nft-input-reject",
+    "nft-input-reject-v6",
+    "nft-input-jump",
+    "nft-second-table",
+    "nft-prerouting-raw",
+    "nft-output-drop",
+    "nft-forward-drop",
+    "iptables-input-drop",
+    "iptables-input-policy",
+    "iptables-output-reject",
+    "iptables-forward-drop",
+    "iptables-raw-prerouting",
+    "legacy-input-drop",
+    "legacy-user-chain",
+    "nft-behind-legacy",
+];
+
+/// Cases that counters do not tell: nothing counts, or what is asked of a packet is not obvious.
+const UNTOLD: [&str; 6] = [
+    "nft-input-policy",
+    "nft-input-jump-block",
+    "nft-input-set",
+    "nft-input-verdict-map",
+    "iptables-user-chain",
+    "nft-output-syn-ack",
+];
+
+pub(crate) fn check(world: &World) -> Fallible<()> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("snapshots");
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    for (name, is_told) in TOLD.iter().map(|name| (name, true)).chain(UNTOLD.iter().map(|name| (name, false))) {
+        let case = CASES.iter().find(|case| case.name == *name).ok_or(format!("no case is called {name}"))?;
+        one(world, case, is_told, &folder).map_err(|error| format!("{name}: {error}"))?;
+    }
+    load(world, "true")?;
+    fs::remove_dir_all(&folder).map_err(|error| error.to_string())
+}
+
+fn one(world: &World, case: &Case, is_told: bool, folder: &Path) -> Fallible<()> {
+    load(world, case.rules)?;
+    let capture = folder.join("here.pcap");
+    let tcpdump = tcpdump(&capture)?;
+    let states = ["before", "after"].map(|name| folder.join(format!("{name}.txt")));
+    snapshot(&states[0])?;
+    fail(world, case)?;
+    snapshot(&states[1])?;
+    stop(tcpdump)?;
+    let found = judged(&capture, &states)?;
+    let rule = expected(world, &case.by)?;
+    let named = found.map(|named| (masked(without_semicolons(named.rule)), named.from));
+    same("the rule", &named, &is_told.then(|| (masked(rule), Witness::Counter)))?;
+    same("with one snapshot", &judged(&capture, &states[..1])?, &None)
+}
+
+/// What people wrote is not in a snapshot, and quotes in it are escaped.
+fn masked(rule: Rule) -> Rule {
+    let text = match rule.text.split_once("comment \"") {
+        Some((before, comment)) => {
+            let after =
+                comment.replace("\\\"", "").split_once('"').map_or(String::new(), |(_, after)| after.to_owned());
+            format!("{before}comment \"***\"{after}")
+        }
+        None => rule.text,
+    };
+    Rule { text, ..rule }
+}
+
+fn tcpdump(file: &Path) -> Fallible<Child> {
+    let fail = |error: std::io::Error| format!("tcpdump: {error}");
+    let mut tcpdump = Command::new("tcpdump");
+    tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-B", "8192", "-Z", "root", "-w"]).arg(file);
+    let mut tcpdump = tcpdump.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(fail)?;
+    let mut said = BufReader::new(tcpdump.stderr.take().ok_or("tcpdump has no output")?);
+    let mut line = String::new();
+    while !line.contains("listening on") {
+        line.clear();
+        if said.read_line(&mut line).map_err(fail)? == 0 {
+            return Err("tcpdump does not start".to_owned());
+        }
+    }
+    tcpdump.stderr = Some(said.into_inner());
+    Ok(tcpdump)
+}
+
+/// It writes what it has when it is asked to end.
+fn stop(mut tcpdump: Child) -> Fallible<()> {
+    let fail = |error: std::io::Error| format!("tcpdump: {error}");
+    Command::new("kill").args(["-INT", &tcpdump.id().to_string()]).status().map_err(fail)?;
+    let mut rest = String::new();
+    tcpdump.stderr.take().map_or(Ok(0), |mut said| said.read_to_string(&mut rest)).map_err(fail)?;
+    tcpdump.wait().map(drop).map_err(fail)
+}
+
+fn snapshot(file: &Path) -> Fallible<()> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ftpwhy")).args(["snapshot", "-o"]).arg(file).output();
+    let output = output.map_err(|error| format!("snapshot: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() && said.is_empty() { Ok(()) } else { Err(format!("snapshot: {said}")) }
+}
+
+/// A session in which the data connection fails.
+fn fail(world: &World, case: &Case) -> Fallible<()> {
+    let fail = |error: std::io::Error| format!("server: {error}");
+    let on = if case.data.0 == End::Server || case.data.1 == End::Server { End::Server } else { End::Here };
+    let program = env::current_exe().map_err(fail)?;
+    let mut server = world.command(on, program.to_str().ok_or("a path that is no text")?);
+    let mut server = server.arg(ROLE).stdout(Stdio::piped()).spawn().map_err(fail)?;
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut line).map_err(fail)?;
+    if !is_ready(&line) {
+        return Err("the server does not listen".to_owned());
+    }
+    client(world, case)?;
+    server.wait().map(drop).map_err(fail)
+}
+
+/// The rule that a replay names, if it names one.
+fn judged(capture: &Path, states: &[PathBuf]) -> Fallible<Option<Named>> {
+    let states = read_states(states).map_err(|error| error.to_string())?;
+    let capture = Capture { paths: vec![capture.to_owned()], states, ..Capture::default() };
+    let what = Replay {
+        captures: vec![capture],
+        control_ports: vec![21],
+        passive_range: None,
+        filter: None,
+        unfiltered: true,
+    };
+    let mut found = Found::default();
+    replay(&what, &mut found).map_err(|error| error.to_string())?.map_err(|error: String| error)?;
+    if found.failed == 1 { Ok(found.named) } else { Err(format!("{} transfers failed", found.failed)) }
+}
+
+#[derive(Default)]
+struct Found {
+    failed: usize,
+    named: Option<Named>,
+}
+
+impl Sink for Found {
+    type Error = String;
+
+    fn session(&mut self, _: &Session, judgement: &Judgement, _: &[TapFacts]) -> Result<(), String> {
+        for (_, verdict) in &judgement.transfers {
+            self.failed += usize::from(verdict.is_some());
+            self.named = verdict.as_ref().and_then(|verdict| verdict.netfilter.clone());
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, _: u64, _: Option<u64>) {}
+}
