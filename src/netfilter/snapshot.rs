@@ -300,3 +300,6 @@ impl Snapshot {
             || self.connections.as_ref().is_some_and(helped)
     }
 }
+
+#[cfg(test)]
+mod tests;

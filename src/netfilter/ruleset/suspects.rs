@@ -206,3 +206,6 @@ impl<'a> Walk<'a> {
 fn more(before: Option<u64>, now: Option<u64>) -> Option<u64> {
     now?.checked_sub(before?)
 }
+
+#[cfg(test)]
+mod tests;

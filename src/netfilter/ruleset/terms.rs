@@ -390,3 +390,6 @@ fn is_in(address: IpAddr, network: &str) -> Option<bool> {
     let length = length.map_or(Some(bits), |length| length.parse().ok().filter(|length| *length <= bits))?;
     Some((own ^ base).checked_shr(bits - length).unwrap_or(0) == 0)
 }
+
+#[cfg(test)]
+mod tests;
