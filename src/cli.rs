@@ -157,6 +157,9 @@ pub struct ShowArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Write every session to this file, too, one a line, for programs
+    #[arg(long, value_name = "FILE")]
+    pub jsonl: Option<PathBuf>,
     /// How to show times
     #[arg(long, value_enum, default_value_t = TimeStyle::Relative)]
     pub time: TimeStyle,

@@ -122,6 +122,11 @@ impl Ruleset {
         self.any(|rule| words(rule).any(|word| word == "helper" || word == "--helper"))
     }
 
+    /// The hooks of all base chains.
+    pub fn hooks(&self) -> impl Iterator<Item = Hook> {
+        self.tables.iter().flat_map(|table| &table.chains).filter_map(|chain| chain.hook)
+    }
+
     /// Whether there is a rule whose text is such.
     pub fn any(&self, is_such: impl Fn(&str) -> bool) -> bool {
         let mut rules = self.tables.iter().flat_map(|table| &table.chains).flat_map(|chain| &chain.rules);

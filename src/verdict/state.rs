@@ -170,16 +170,21 @@ impl<'a> Missed<'a> {
         syn.into_iter().chain(Some(answer).filter(|_| may_be_answer)).collect()
     }
 
-    /// What the kernel followed of it: its SYN has passed all rules.
-    fn followed(&self) -> impl Iterator<Item = (Time, &'a Tracked)> {
+    /// What the kernel follows of it: a connection is followed when its SYN has passed all rules but those of an egress
+    /// hook. One with the same ends that was opened may be older.
+    fn followed(&self) -> impl Iterator<Item = (Time, &'a Tracked)> + use<'a> {
+        use crate::netfilter::conntrack::State::{SynRecv, SynSent};
         let (opener, listener) = self.ends;
-        let is_it = move |tracked: &&Tracked| {
-            let (source, destination) = (tracked.original.source, tracked.original.destination);
-            let is_port = opener.port == 0 || source.port == opener.port;
-            source.ip == opener.ip && is_port && destination == listener
+        let is_it = move |tracked: &Tracked| {
+            let ends = (tracked.original.source, tracked.original.destination);
+            matches!(tracked.state, Some(SynSent | SynRecv)) && ends == (opener, listener)
         };
-        let all = |state: &'a Snapshot| state.connections.iter().flatten().map(|tracked| (state.time, tracked));
-        self.states.iter().flat_map(all).filter(move |(_, tracked)| is_it(tracked))
+        let hooks = |state: &Snapshot| state.rules.hooks().any(|hook| hook == Hook::Egress);
+        let from = self.from;
+        let states = self.states.iter().filter(move |state| from <= state.time && !hooks(state));
+        states
+            .flat_map(|state| state.connections.iter().flatten().map(|tracked| (state.time, tracked)))
+            .filter(move |row| is_it(row.1))
     }
 
     /// The rule that dropped it, if counters leave no other.

@@ -11,6 +11,8 @@ use crate::world::{End, World};
 
 /// The argument that makes this program the server.
 pub(crate) const ROLE: &str = "ftp-server";
+/// Set where the server does not listen for data connections.
+pub(crate) const CLOSED: &str = "FTPWHY_NETFILTER_CLOSED";
 /// What the server says when it listens.
 const READY: &str = "ready";
 /// How long the server waits for a data connection, and for its own to open: no SYN is repeated.
@@ -29,7 +31,7 @@ pub(crate) fn server() -> ExitCode {
 
 fn serve() -> std::io::Result<()> {
     let listener = TcpListener::bind(("::", 21))?;
-    let _data = TcpListener::bind(("::", DATA))?;
+    let _data = std::env::var_os(CLOSED).is_none().then(|| TcpListener::bind(("::", DATA))).transpose()?;
     println!("{READY}");
     let (mut control, peer) = listener.accept()?;
     let mut lines = BufReader::new(control.try_clone()?).lines();

@@ -9,11 +9,11 @@ use ftpwhy::capture::file::read_states;
 use ftpwhy::netfilter::{Rule, Witness};
 use ftpwhy::replay::{Capture, Replay, Sink, replay};
 use ftpwhy::session::join::Session;
-use ftpwhy::verdict::{Judgement, Named, TapFacts};
+use ftpwhy::verdict::{Judgement, Named, TapFacts, Verdict};
 
 use crate::cases::{CASES, Case};
 use crate::host::Fallible;
-use crate::session::{ROLE, client, is_ready};
+use crate::session::{CLOSED, ROLE, client, is_ready};
 use crate::trial::{expected, load, same, without_semicolons};
 use crate::world::{End, World};
 
@@ -55,24 +55,52 @@ pub(crate) fn check(world: &World) -> Fallible<()> {
         let case = CASES.iter().find(|case| case.name == *name).ok_or(format!("no case is called {name}"))?;
         one(world, case, is_told, &folder).map_err(|error| format!("{name}: {error}"))?;
     }
+    open(world, &folder)?;
     load(world, "true")?;
     fs::remove_dir_all(&folder).map_err(|error| error.to_string())
 }
 
 fn one(world: &World, case: &Case, is_told: bool, folder: &Path) -> Fallible<()> {
     load(world, case.rules)?;
-    let capture = folder.join("here.pcap");
-    let tcpdump = tcpdump(&capture)?;
-    let states = ["before", "after"].map(|name| folder.join(format!("{name}.txt")));
-    snapshot(&states[0])?;
-    fail(world, case)?;
-    snapshot(&states[1])?;
-    stop(tcpdump)?;
-    let found = judged(&capture, &states)?;
+    let [capture, before, after] = record(world, case, false, folder)?;
     let rule = expected(world, &case.by)?;
-    let named = found.map(|named| (masked(without_semicolons(named.rule)), named.from));
-    same("the rule", &named, &is_told.then(|| (masked(rule), Witness::Counter)))?;
-    same("with one snapshot", &judged(&capture, &states[..1])?, &None)
+    let named = |states: &[PathBuf]| Ok(judged(&capture, states)?.netfilter) as Fallible<Option<Named>>;
+    let found = named(&[before.clone(), after.clone()])?;
+    let found = found.map(|named| (masked(without_semicolons(named.rule)), named.from));
+    same("the rule", &found, &is_told.then(|| (masked(rule), Witness::Counter)))?;
+    same("in any order", &named(&[after.clone(), before.clone()])?.is_some(), &is_told)?;
+    same("with one snapshot", &(named(&[before])?, named(&[after])?), &(None, None))
+}
+
+/// A firewall that drops nothing, and a port that is closed behind it: that is told, and no rule is named.
+fn open(world: &World, folder: &Path) -> Fallible<()> {
+    let case = CASES.iter().find(|case| case.name == "nft-input-drop").ok_or("no such case")?;
+    load(
+        world,
+        "table inet filter { ct helper ftp { type \"ftp\" protocol tcp; }
+         chain early { type filter hook prerouting priority -300; policy accept; tcp dport 21 ct helper set \"ftp\"; }
+         chain input { type filter hook input priority 0; policy accept; ct state new counter accept; } }",
+    )?;
+    let [capture, before, after] = record(world, case, true, folder)?;
+    let verdict = judged(&capture, &[before, after])?;
+    let texts = verdict.finding.evidence.iter().filter(|evidence| evidence.source.is_some());
+    let texts: Vec<&str> = texts.map(|evidence| evidence.text.as_str()).collect();
+    let told = [
+        "no rule of this host drops or rejects anything, and all policies accept",
+        "no helper reads the control connection here: its data connections are not `related`",
+    ];
+    same("what is plain", &(verdict.netfilter, texts), &(None, told.to_vec()))
+}
+
+/// A capture of this host while a transfer fails, and the snapshots before and after.
+fn record(world: &World, case: &Case, is_closed: bool, folder: &Path) -> Fallible<[PathBuf; 3]> {
+    let files = ["here.pcap", "before.txt", "after.txt"].map(|name| folder.join(name));
+    let tcpdump = tcpdump(&files[0])?;
+    snapshot(&files[1])?;
+    fail(world, case, is_closed)?;
+    snapshot(&files[2])?;
+    stop(tcpdump)?;
+    Ok(files)
 }
 
 /// What people wrote is not in a snapshot, and quotes in it are escaped.
@@ -122,11 +150,14 @@ fn snapshot(file: &Path) -> Fallible<()> {
 }
 
 /// A session in which the data connection fails.
-fn fail(world: &World, case: &Case) -> Fallible<()> {
+fn fail(world: &World, case: &Case, is_closed: bool) -> Fallible<()> {
     let fail = |error: std::io::Error| format!("server: {error}");
     let on = if case.data.0 == End::Server || case.data.1 == End::Server { End::Server } else { End::Here };
     let program = env::current_exe().map_err(fail)?;
     let mut server = world.command(on, program.to_str().ok_or("a path that is no text")?);
+    if is_closed {
+        server.env(CLOSED, "1");
+    }
     let mut server = server.arg(ROLE).stdout(Stdio::piped()).spawn().map_err(fail)?;
     let mut line = String::new();
     BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut line).map_err(fail)?;
@@ -137,8 +168,8 @@ fn fail(world: &World, case: &Case) -> Fallible<()> {
     server.wait().map(drop).map_err(fail)
 }
 
-/// The rule that a replay names, if it names one.
-fn judged(capture: &Path, states: &[PathBuf]) -> Fallible<Option<Named>> {
+/// What a replay says of the transfer.
+fn judged(capture: &Path, states: &[PathBuf]) -> Fallible<Verdict> {
     let states = read_states(states).map_err(|error| error.to_string())?;
     let capture = Capture { paths: vec![capture.to_owned()], states, ..Capture::default() };
     let what = Replay {
@@ -150,23 +181,20 @@ fn judged(capture: &Path, states: &[PathBuf]) -> Fallible<Option<Named>> {
     };
     let mut found = Found::default();
     replay(&what, &mut found).map_err(|error| error.to_string())?.map_err(|error: String| error)?;
-    if found.failed == 1 { Ok(found.named) } else { Err(format!("{} transfers failed", found.failed)) }
+    match found.0.pop() {
+        Some(verdict) if found.0.is_empty() => Ok(verdict),
+        other => Err(format!("not one transfer failed: {other:?} {:?}", found.0)),
+    }
 }
 
 #[derive(Default)]
-struct Found {
-    failed: usize,
-    named: Option<Named>,
-}
+struct Found(Vec<Verdict>);
 
 impl Sink for Found {
     type Error = String;
 
     fn session(&mut self, _: &Session, judgement: &Judgement, _: &[TapFacts]) -> Result<(), String> {
-        for (_, verdict) in &judgement.transfers {
-            self.failed += usize::from(verdict.is_some());
-            self.named = verdict.as_ref().and_then(|verdict| verdict.netfilter.clone());
-        }
+        self.0.extend(judgement.transfers.iter().filter_map(|(_, verdict)| verdict.clone()));
         Ok(())
     }
 
