@@ -196,15 +196,19 @@ impl<'a> Missed<'a> {
         }
         let led = self.passing(case).into_iter().map(|passing| (passing, self.lead(case, passing, before, after)));
         let led: Vec<(Passing, Suspects)> = led.collect();
-        let (rule, counted, is_doubtful) = Suspects::convicted(led.iter().map(|row| &row.1))?;
+        let (rule, counted) = Suspects::convicted(led.iter().map(|row| &row.1))?;
         let (passing, _) = led.iter().find(|(_, suspects)| suspects.include(rule))?;
-        let is_enough = if is_doubtful { counted == passing.seen } else { counted >= passing.seen.max(1) };
         let what = if passing.flags.ack() { "SYN-ACK" } else { "SYN" };
         let text = format!(
             "{rule} counted {counted} between the snapshots; no other rule here can have dropped the {what} of {}",
             self.ends.1
         );
-        is_enough.then(|| Convicted { rule: rule.clone(), lost: passing.lost, text, time: after.time })
+        (counted >= passing.seen.max(1)).then(|| Convicted {
+            rule: rule.clone(),
+            lost: passing.lost,
+            text,
+            time: after.time,
+        })
     }
 
     /// Leads a packet through the rules. Behind a translation, addresses and ports may be others.

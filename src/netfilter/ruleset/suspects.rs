@@ -1,8 +1,9 @@
 //! Which rules of a host may have dropped a packet, and which of them their counters convict.
 //!
 //! Read first: nft(8), "CHAINS" and "VERDICT STATEMENTS". A packet is led through all chains of its hooks by the obvious
-//! [terms] of the rules. What is not known may be; so the suspects are never too few. A rule is convicted when its terms are
-//! all known and hold, it counted the packet, and every other suspect counted nothing meanwhile.
+//! [terms] of the rules. What is not known may be; so the suspects are never too few. A rule is convicted when the packet
+//! certainly comes to it, its terms are all known and hold, it counted the packet, and every other suspect counted nothing
+//! meanwhile.
 
 use std::collections::HashMap;
 
@@ -19,8 +20,6 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, Default)]
 pub struct Suspects {
     found: Vec<Suspect>,
-    /// A rule that may let it pass stands before one of them.
-    doubt: bool,
     /// Some rule is beyond what is known here, or there are too many.
     lost: bool,
 }
@@ -29,7 +28,7 @@ pub struct Suspects {
 struct Suspect {
     /// None for what names no single rule.
     rule: Option<Rule>,
-    /// All its terms hold.
+    /// The packet comes to it, and all its terms hold.
     is_certain: bool,
     /// Packets that it counted in between, if that is known.
     counted: Option<u64>,
@@ -52,7 +51,8 @@ impl Suspects {
             let is_same =
                 |other: &&Table| (other.tool, other.family, &other.name) == (table.tool, table.family, &table.name);
             let before = Before::of(earlier.tables.iter().find(is_same));
-            let mut walk = Walk { table, chains: table.by_name(), before, probe, steps: 0, suspects: &mut suspects };
+            let mut walk =
+                Walk { table, chains: table.by_name(), before, probe, steps: 0, left: false, suspects: &mut suspects };
             let is_met = |chain: &&Chain| chain.hook.is_some_and(|hook| hooks.contains(&hook));
             table.chains.iter().filter(is_met).for_each(|chain| walk.base(chain));
         }
@@ -62,7 +62,6 @@ impl Suspects {
     /// Takes those of later hooks as well.
     pub fn join(&mut self, other: Suspects) {
         self.found.extend(other.found);
-        self.doubt |= other.doubt;
         self.lost |= other.lost;
     }
 
@@ -71,15 +70,15 @@ impl Suspects {
         self.found.iter().any(|suspect| suspect.rule.as_ref() == Some(rule))
     }
 
-    /// The one rule that dropped one of several packets, any of which may be the one that was lost; with what it counted, and
-    /// whether a rule before it may have let the packet pass. None if more than one may be it, or that one may not.
-    pub fn convicted<'a>(all: impl Iterator<Item = &'a Suspects> + Clone) -> Option<(&'a Rule, u64, bool)> {
+    /// The one rule that dropped one of several packets, any of which may be the one that was lost, with what it counted.
+    /// None if more than one may be it, or that one may not.
+    pub fn convicted<'a>(all: impl Iterator<Item = &'a Suspects> + Clone) -> Option<(&'a Rule, u64)> {
         let mut guilty = all.clone().flat_map(|suspects| &suspects.found).filter(|suspect| suspect.counted != Some(0));
         let suspect = guilty.next()?;
         let is_alone = guilty.all(|other| other.rule.is_some() && other.rule == suspect.rule);
-        let (is_lost, doubt) = all.fold((false, false), |known, one| (known.0 | one.lost, known.1 | one.doubt));
+        let is_lost = { all }.any(|suspects| suspects.lost);
         let counted = suspect.counted.filter(|_| suspect.is_certain && is_alone && !is_lost)?;
-        Some((suspect.rule.as_ref()?, counted, doubt))
+        Some((suspect.rule.as_ref()?, counted))
     }
 }
 
@@ -125,19 +124,23 @@ struct Walk<'a> {
     before: Before<'a>,
     probe: &'a Probe<'a>,
     steps: usize,
+    /// The packet may have left the base chain before it comes here.
+    left: bool,
     suspects: &'a mut Suspects,
 }
 
 impl<'a> Walk<'a> {
     fn base(&mut self, chain: &'a Chain) {
-        let then = self.chain(chain, chain, 0);
+        self.left = false;
+        let then = self.chain(chain, chain, true, 0);
         if matches!(then, Then::GoesOn | Then::Returns) && chain.drops {
             let before = self.before.chains.get(&*chain.name).and_then(|chain| chain.packets);
-            self.suspect(self.table.policy(&chain.name), true, more(before, chain.packets));
+            self.suspect(self.table.policy(&chain.name), !self.left, more(before, chain.packets));
         }
     }
 
-    fn chain(&mut self, base: &'a Chain, chain: &'a Chain, depth: usize) -> Then {
+    /// Leads the packet through a chain; `is_sure` if it certainly comes there.
+    fn chain(&mut self, base: &'a Chain, chain: &'a Chain, is_sure: bool, depth: usize) -> Then {
         for (index, listed) in chain.rules.iter().enumerate() {
             self.steps += 1;
             if self.steps > MAX_STEPS || depth > MAX_DEPTH {
@@ -145,44 +148,50 @@ impl<'a> Walk<'a> {
                 return Then::GoesOn;
             }
             let holds = terms::matches(&listed.text, self.probe);
-            if holds == Some(false) {
+            let is_innocent = holds.is_none() && self.counted(chain, index) == Some(0);
+            if holds == Some(false) || is_innocent {
                 continue;
             }
-            let then = self.rule(base, chain, index, holds == Some(true), depth);
-            match (then, holds) {
-                (Then::GoesOn, _) | (_, None) => {}
-                (then, _) => return then,
+            match self.rule(base, chain, index, is_sure && holds.is_some(), depth) {
+                Then::GoesOn => {}
+                then if holds.is_some() => return then,
+                Then::Dropped => {}
+                Then::Passed | Then::Returns => self.left = true,
             }
         }
         Then::GoesOn
     }
 
-    /// What becomes of the packet if it matches this rule.
-    fn rule(&mut self, base: &'a Chain, chain: &'a Chain, index: usize, is_certain: bool, depth: usize) -> Then {
+    /// What becomes of the packet if it matches this rule; `is_sure` if it certainly does once it comes here.
+    fn rule(&mut self, base: &'a Chain, chain: &'a Chain, index: usize, is_sure: bool, depth: usize) -> Then {
         let text = &*chain.rules[index].text;
         let target = terms::leads_to(text).and_then(|name| self.chains.get(name)).copied();
         match (terms::ending(text), target) {
             (Ending::GoesOn, _) => Then::GoesOn,
-            (Ending::Returns, _) => Then::Returns,
+            (Ending::Returns, _) => {
+                self.left |= !is_sure;
+                Then::Returns
+            }
             (Ending::Accepts, _) => {
-                self.suspects.doubt |= !is_certain;
+                self.left |= !is_sure;
                 Then::Passed
             }
             (Ending::Drops, _) => {
                 let rule = self.table.rule(&chain.name, index);
                 let rule = rule.map(|rule| Rule { base_chain: base.name.clone(), hook: base.hook, ..rule });
-                self.suspect(rule, is_certain, self.counted(chain, index));
+                self.suspect(rule, is_sure && !self.left, self.counted(chain, index));
                 Then::Dropped
             }
-            (Ending::Jumps, Some(target)) => match self.chain(base, target, depth + 1) {
+            (Ending::Jumps, Some(target)) => match self.chain(base, target, is_sure, depth + 1) {
                 Then::Returns => Then::GoesOn,
                 then => then,
             },
-            (Ending::Goes, Some(target)) => match self.chain(base, target, depth + 1) {
+            (Ending::Goes, Some(target)) => match self.chain(base, target, is_sure, depth + 1) {
                 Then::GoesOn => Then::Returns,
                 then => then,
             },
             (Ending::Jumps | Ending::Goes | Ending::Unknown, _) => {
+                self.left = true;
                 self.suspect(None, false, self.counted(chain, index));
                 Then::GoesOn
             }
