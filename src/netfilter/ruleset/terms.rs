@@ -188,7 +188,7 @@ pub fn matches(rule: &str, probe: &Probe<'_>) -> Option<bool> {
 }
 
 /// All terms have to hold; one that does not is enough.
-fn all(known: Option<bool>, term: Option<bool>) -> Option<bool> {
+fn all_of(known: Option<bool>, term: Option<bool>) -> Option<bool> {
     match (known, term) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), Some(true)) => Some(true),
@@ -197,7 +197,7 @@ fn all(known: Option<bool>, term: Option<bool>) -> Option<bool> {
 }
 
 /// One of several values has to be that of the packet.
-fn any(mut values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+fn any_of(mut values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut known = true;
     let has_it = values.any(|value| {
         known &= value.is_some();
@@ -228,7 +228,7 @@ fn iptables(rule: &str, probe: &Probe<'_>) -> Option<bool> {
                 }
             },
         };
-        holds = all(holds, if is_negated { term.map(|term| !term) } else { term });
+        holds = all_of(holds, if is_negated { term.map(|term| !term) } else { term });
         is_negated = false;
     }
     holds
@@ -268,7 +268,7 @@ fn nft(rule: &str, probe: &Probe<'_>) -> Option<bool> {
             "ip" | "ip6" | "tcp" | "th" | "meta" | "ct" => tokens.next().and_then(|field| of_field(token, field)),
             _ => None,
         };
-        let Some(term) = term else { return all(holds, None) };
+        let Some(term) = term else { return all_of(holds, None) };
         let is_negated = tokens.next_if_eq(&"!=").is_some();
         tokens.next_if_eq(&"==");
         let values: Vec<&str> = match tokens.next_if_eq(&"{") {
@@ -277,7 +277,7 @@ fn nft(rule: &str, probe: &Probe<'_>) -> Option<bool> {
         };
         let values = values.iter().flat_map(|value| value.trim_end_matches(',').split(','));
         let held = probe.is_one_of(term, values);
-        holds = all(holds, if is_negated { held.map(|held| !held) } else { held });
+        holds = all_of(holds, if is_negated { held.map(|held| !held) } else { held });
     }
     holds
 }
@@ -317,7 +317,7 @@ fn tokens(rule: &str) -> impl Iterator<Item = &str> {
 impl Probe<'_> {
     /// Whether the packet has one of these values.
     fn is_one_of<'v>(&self, term: Term, values: impl Iterator<Item = &'v str>) -> Option<bool> {
-        any(values.map(|value| self.has(term, value)))
+        any_of(values.map(|value| self.has(term, value)))
     }
 
     fn has(&self, term: Term, value: &str) -> Option<bool> {
@@ -330,7 +330,7 @@ impl Probe<'_> {
             Term::Destination => is_in(self.addresses?.1, value),
             Term::SourcePort => is_port(ports[0]),
             Term::DestinationPort => is_port(ports[1]),
-            Term::EitherPort => any(ports.into_iter().map(is_port)),
+            Term::EitherPort => any_of(ports.into_iter().map(is_port)),
             Term::Inbound => self.inbound.is(value.trim_matches('"')),
             Term::Outbound => self.outbound.is(value.trim_matches('"')),
             Term::State => self.is_in_state(value),

@@ -67,31 +67,33 @@ fn the_only_rule_that_counted_it() {
 
 #[test]
 fn what_leaves_another_convicts_none() {
-    let port = "tcp dport 50021 N drop";
-    let none: &[(&[&str], &str, &[u64], &[u64])] = &[
-        (&[port], "accept", &[4], &[4]),
-        (&["tcp dport @x drop", port], "accept", &[0], &[4]),
-        (&["tcp dport @x N drop", port], "accept", &[0, 0], &[4, 4]),
+    /// Rules, policy, what they counted before and after.
+    type Row = (&'static [&'static str], &'static str, &'static [u64], &'static [u64]);
+    const PORT: &str = "tcp dport 50021 N drop";
+    const NONE: &[Row] = &[
+        (&[PORT], "accept", &[4], &[4]),
+        (&["tcp dport @x drop", PORT], "accept", &[0], &[4]),
+        (&["tcp dport @x N drop", PORT], "accept", &[0, 0], &[4, 4]),
         (&["tcp dport @x N drop"], "accept", &[0], &[4]),
-        (&["tcp dport vmap @x", port], "accept", &[0], &[4]),
+        (&["tcp dport vmap @x", PORT], "accept", &[0], &[4]),
         (&["limit rate 1/second N drop"], "drop", &[0], &[4]),
-        (&["tcp dport 50021 accept", port], "accept", &[0], &[4]),
-        (&["tcp dport @x accept", port], "accept", &[0], &[4]),
-        (&["tcp dport @x return", port], "accept", &[0], &[4]),
-        (&["tcp dport @x goto sub", port], "accept", &[0], &[4]),
+        (&["tcp dport 50021 accept", PORT], "accept", &[0], &[4]),
+        (&["tcp dport @x accept", PORT], "accept", &[0], &[4]),
+        (&["tcp dport @x return", PORT], "accept", &[0], &[4]),
+        (&["tcp dport @x goto sub", PORT], "accept", &[0], &[4]),
         (&["tcp dport @x jump sub"], "accept", &[2], &[4]),
-        (&["tcp dport @x jump sub", port], "accept", &[0], &[4]),
-        (&["tcp dport @x N accept", port], "accept", &[0, 0], &[1, 4]),
+        (&["tcp dport @x jump sub", PORT], "accept", &[0], &[4]),
+        (&["tcp dport @x N accept", PORT], "accept", &[0, 0], &[1, 4]),
         (&["tcp dport 50021 drop"], "accept", &[], &[]),
         (&[], "drop", &[], &[]),
-        (&[port], "accept", &[9], &[4]),
+        (&[PORT], "accept", &[9], &[4]),
     ];
-    for (rules, policy, before, after) in none {
+    for (rules, policy, before, after) in NONE {
         assert_eq!(told(rules, policy, before, after), None, "{rules:?} {policy} {before:?} {after:?}");
     }
     let other = nft(&["tcp dport 22 N drop"], "accept", &[3]);
-    assert_eq!(convicted(&other, &nft(&[port], "accept", &[7])), None, "the handle was another rule's");
-    assert_eq!(convicted(&Ruleset::default(), &nft(&[port], "accept", &[7])), None, "it is new");
+    assert_eq!(convicted(&other, &nft(&[PORT], "accept", &[7])), None, "the handle was another rule's");
+    assert_eq!(convicted(&Ruleset::default(), &nft(&[PORT], "accept", &[7])), None, "it is new");
 }
 
 #[test]

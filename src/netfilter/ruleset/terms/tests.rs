@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// A SYN from the client to port 50021 of this host, through its only interface.
@@ -141,4 +143,23 @@ fn how_a_rule_ends() {
         assert_eq!(ending(rule), end, "{rule}");
     }
     assert_eq!((leads_to("jump ftp"), leads_to("-A INPUT -g FTP")), (Some("ftp"), Some("FTP")));
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_a_rule(rule in "(-A I )?((ip|tcp|dport|saddr|ct|state|-p|-s|!|!=|\\{|\\}|--dport|-j|vmap|\"|[0-9./:,-]{1,9}|\\PC) ){0,12}") {
+        let _ = (matches(&rule, &syn()), ending(&rule), leads_to(&rule), translates(&rule, true));
+    }
+
+    /// A rule that holds does not hold when its one term is negated, and what is not known stays so.
+    #[test]
+    fn negation(low in any::<u16>(), more in 0_u16..200, v6 in any::<bool>()) {
+        let high = low.saturating_add(more);
+        let probe = Probe { v6, ..syn() };
+        let (plain, negated) = (format!("tcp dport {low}-{high} drop"), format!("tcp dport != {low}-{high} drop"));
+        prop_assert_eq!(matches(&plain, &probe), Some((low..=high).contains(&50021)));
+        prop_assert_eq!(matches(&negated, &probe), Some(!(low..=high).contains(&50021)));
+        let (plain, negated) = (format!("-A I -p tcp --dport {low}:{high} -j DROP"), format!("-A I -p tcp ! --dport {low}:{high} -j DROP"));
+        prop_assert_ne!(matches(&plain, &probe), matches(&negated, &probe));
+    }
 }
