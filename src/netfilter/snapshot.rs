@@ -37,8 +37,8 @@ const WORDS: &str = "\
 # users, but there are addresses: look it over before you send it, and send it as a file: mail programs break lines.
 ";
 
-/// Longest text in bytes: the rules of a host that has a hundred thousand of them take less.
-pub const MAX_BYTES: u64 = 64 << 20;
+/// Longest text in bytes: a hundred thousand rules, listed twice, take less. It takes ten times as much memory at most.
+pub const MAX_BYTES: u64 = 32 << 20;
 /// Longest line in bytes: a rule with several thousand ports or addresses has less.
 const MAX_LINE: usize = 64 << 10;
 /// Most parts; there are about twenty.

@@ -17,6 +17,10 @@ use crate::verdict::case::Case;
 use crate::verdict::netfilter::host;
 use crate::verdict::{Evidence, Finding, Lost, Mechanism, Named, Source};
 
+/// What drops packets on a host whose rules drop none.
+const NO_RULE: &str = "its rules drop nothing, so look elsewhere on that host: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`, \
+                       programs of XDP and tc, the network namespace of a container";
+
 /// A finding with what the snapshots add to it.
 pub(super) fn ask(case: &Case<'_>, mut finding: Finding) -> (Finding, Option<Named>) {
     let hosts: Vec<(usize, Stretch)> = hosts(case, &finding).collect();
@@ -29,6 +33,10 @@ pub(super) fn ask(case: &Case<'_>, mut finding: Finding) -> (Finding, Option<Nam
             return (Finding { stretch: Some(own), lost: Some(lost), ..finding }, Some(named));
         }
         finding.evidence.extend(missed.evidence(case, finding.mechanism));
+        let is_dropped_there = finding.stretch == Some(own) && finding.mechanism == Mechanism::SilentDrop;
+        if is_dropped_there && missed.states.iter().all(is_open) {
+            finding.notes.push(NO_RULE.to_owned());
+        }
     }
     (finding, None)
 }
