@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::capture::file::{FileError, expand};
+use crate::capture::file::{FileError, expand, read_states};
 use crate::capture::filter::Filter;
 #[cfg(all(feature = "live", target_os = "linux"))]
 use crate::capture::live;
@@ -47,6 +47,11 @@ pub enum Command {
     /// Under sudo the command runs as the user who called it. The exit status is that of replay, not the command's.
     #[cfg(all(feature = "live", target_os = "linux"))]
     Run(RunArgs),
+    /// Write down rules, connections, sockets and addresses of this host, for replay elsewhere
+    ///
+    /// One before and one after a failure tell, with a capture, which rule of this host it was: see `replay --server-state`.
+    #[cfg(all(feature = "live", target_os = "linux"))]
+    Snapshot(SnapshotArgs),
     /// List what can be captured on, and where this host stands
     #[cfg(all(feature = "live", target_os = "linux"))]
     Interfaces {
@@ -99,6 +104,16 @@ pub struct ReplayArgs {
     /// A capture taken on the server's host
     #[arg(long, value_name = "FILE", conflicts_with = "files")]
     pub server: Option<String>,
+    /// What `ftpwhy snapshot` wrote on the client's host; repeatable: one before and one after the failure tell the rule.
+    /// A single FILE was taken there, too
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub client_state: Vec<PathBuf>,
+    /// The same of the host between, if there is one capture of it
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub between_state: Vec<PathBuf>,
+    /// The same of the server's host
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub server_state: Vec<PathBuf>,
     /// The sessions to look for.
     #[command(flatten)]
     pub sessions: SessionArgs,
@@ -142,6 +157,9 @@ pub struct ShowArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Write every session to this file, too, one a line, for programs
+    #[arg(long, value_name = "FILE")]
+    pub jsonl: Option<PathBuf>,
     /// How to show times
     #[arg(long, value_enum, default_value_t = TimeStyle::Relative)]
     pub time: TimeStyle,
@@ -214,6 +232,18 @@ pub struct RunArgs {
     pub command: Vec<String>,
 }
 
+/// What `snapshot` takes.
+#[cfg(all(feature = "live", target_os = "linux"))]
+#[derive(Debug, Args)]
+pub struct SnapshotArgs {
+    /// Write it to this file, which only you can read, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Further ports of control connections, besides 21 and 990; repeatable
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    pub control_port: Vec<u16>,
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -261,7 +291,7 @@ impl ReplayArgs {
     /// The captures and what to look for in them.
     ///
     /// # Errors
-    /// A glob or list that names no file.
+    /// A glob or list that names no file; a snapshot that is none, or of a host without a capture.
     pub fn replay(&self) -> Result<Replay, FileError> {
         let given = |value: &String, place| capture(Some(place), std::slice::from_ref(value));
         let mut captures = Vec::new();
@@ -269,8 +299,21 @@ impl ReplayArgs {
         captures.extend(self.between.iter().map(|value| given(value, Place::Between)));
         captures.extend(self.server.iter().map(|value| given(value, Place::Server)));
         captures.extend(self.files.iter().map(|value| capture(None, std::slice::from_ref(value))));
+        let mut captures: Vec<Capture> = captures.into_iter().collect::<Result<_, _>>()?;
+        let states = [
+            (&self.client_state, Place::Client, "--client-state", "--client"),
+            (&self.between_state, Place::Between, "--between-state", "a single --between"),
+            (&self.server_state, Place::Server, "--server-state", "--server"),
+        ];
+        for (paths, place, option, capture) in states.into_iter().filter(|row| !row.0.is_empty()) {
+            let mut there = captures.iter_mut().filter(|capture| capture.place.is_none_or(|given| given == place));
+            match (there.next(), there.next()) {
+                (Some(only), None) => only.states = read_states(paths)?,
+                (_, _) => return Err(FileError::StateAlone { option, capture }),
+            }
+        }
         Ok(Replay {
-            captures: captures.into_iter().collect::<Result<_, _>>()?,
+            captures,
             control_ports: self.sessions.control_ports(),
             passive_range: self.sessions.passive_range.clone(),
             filter: self.filter.clone(),
@@ -282,9 +325,21 @@ impl ReplayArgs {
 impl SessionArgs {
     /// Ports of control connections.
     pub fn control_ports(&self) -> Vec<u16> {
-        let more = self.control_port.iter().filter(|port| !CONTROL_PORTS.contains(port));
-        CONTROL_PORTS.iter().chain(more).copied().collect()
+        control_ports(&self.control_port)
     }
+}
+
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl SnapshotArgs {
+    /// Ports of control connections.
+    pub fn control_ports(&self) -> Vec<u16> {
+        control_ports(&self.control_port)
+    }
+}
+
+fn control_ports(more: &[u16]) -> Vec<u16> {
+    let more = more.iter().filter(|port| !CONTROL_PORTS.contains(port));
+    CONTROL_PORTS.iter().chain(more).copied().collect()
 }
 
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -355,5 +410,5 @@ impl ShowArgs {
 }
 
 fn capture(place: Option<Place>, values: &[String]) -> Result<Capture, FileError> {
-    Ok(Capture { place, paths: expand(values)? as Vec<PathBuf> })
+    Ok(Capture { place, paths: expand(values)? as Vec<PathBuf>, ..Capture::default() })
 }

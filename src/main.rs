@@ -1,14 +1,15 @@
 //! Wires the floors: arguments in, a report out, an error once, the exit status.
 
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock};
 use std::process::ExitCode;
 
 use clap::Parser;
 #[cfg(all(feature = "live", target_os = "linux"))]
-use ftpwhy::capture::live::keeper::keep;
+use ftpwhy::capture::live::{create, keeper::keep};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::cli::KeeperArgs;
-use ftpwhy::cli::{Cli, Command, ReplayArgs};
+use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
 use ftpwhy::report::{Format, Options, Progress, Reporter, Totals, complaints, explain};
 use ftpwhy::session::join::Session;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Command::Watch(args) => live::watch(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Run(args) => live::run(&args),
+        #[cfg(all(feature = "live", target_os = "linux"))]
+        Command::Snapshot(args) => live::snapshot(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Interfaces { peer } => live::interfaces(peer),
         #[cfg(all(feature = "live", target_os = "linux"))]
@@ -53,7 +56,7 @@ fn run_keeper(args: KeeperArgs) -> Result<u8, Box<dyn std::error::Error>> {
 
 fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let what = args.replay()?;
-    let mut sink = Output::new(args.show.report());
+    let mut sink = Output::new(&args.show)?;
     let ended = replay(&what, &mut sink)?.and_then(|summary| sink.finish(summary));
     status(ended)
 }
@@ -68,10 +71,18 @@ fn status(ended: io::Result<(Totals, bool)>) -> Result<u8, Box<dyn std::error::E
     }
 }
 
+/// Makes a file, or empties it.
+#[cfg(not(all(feature = "live", target_os = "linux")))]
+fn create(path: &std::path::Path) -> io::Result<File> {
+    File::create(path)
+}
+
 /// Standard output for the report; standard error for the progress and for what is wrong with the captures, unless the
 /// report says it.
 struct Output<'a> {
     reporter: Reporter<BufWriter<StdoutLock<'a>>>,
+    /// The same for programs, in a file.
+    beside: Option<Reporter<BufWriter<File>>>,
     format: Format,
     progress: Progress,
 }
@@ -80,8 +91,9 @@ impl Sink for Output<'_> {
     type Error = io::Error;
 
     fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> io::Result<()> {
-        let reporter = &mut self.reporter;
-        self.progress.aside(|| reporter.session(session, judgement, taps))
+        let Output { reporter, beside, .. } = self;
+        self.progress.aside(|| reporter.session(session, judgement, taps))?;
+        beside.as_mut().map_or(Ok(()), |beside| beside.session(session, judgement, taps))
     }
 
     fn progress(&mut self, read: u64, total: Option<u64>) {
@@ -90,9 +102,17 @@ impl Sink for Output<'_> {
 }
 
 impl Output<'_> {
-    fn new(options: Options) -> Self {
+    /// Makes the file beside, which takes the rights of who calls: do so before they are given up.
+    fn new(show: &ShowArgs) -> Result<Self, String> {
+        let options = show.report();
         let out = BufWriter::new(io::stdout().lock());
-        Output { reporter: Reporter::new(out, options), format: options.format, progress: Progress::new() }
+        let file = show.jsonl.as_ref().map(|path| {
+            create(path)
+                .map_err(|why| format!("cannot write {}: {why}; name a file in a folder of yours", path.display()))
+        });
+        let lines = |file| Reporter::new(BufWriter::new(file), Options { format: Format::Jsonl, ..options });
+        let beside = file.transpose()?.map(lines);
+        Ok(Output { reporter: Reporter::new(out, options), beside, format: options.format, progress: Progress::new() })
     }
 
     /// Sums up; true if a capture could not be read.
@@ -102,6 +122,7 @@ impl Output<'_> {
         let mut notes: Vec<String> = notes.into_iter().map(|note| note.text).collect();
         notes.extend(complaints(&summary.taps));
         let totals = self.reporter.finish(&summary.taps, &notes)?;
+        self.beside.map_or(Ok(()), |beside| beside.finish(&summary.taps, &notes).map(drop))?;
         let untold = if self.format == Format::Text { Vec::new() } else { notes };
         for line in errors.iter().map(|error| &error.text).chain(&untold) {
             eprintln!("ftpwhy: {line}");
@@ -115,19 +136,22 @@ mod live {
     //! Live captures: until Ctrl-C, or around a command.
 
     use std::error::Error;
-    use std::fs;
-    use std::io;
+    use std::fs::{self, File, Permissions};
+    use std::io::{self, Write};
     use std::net::IpAddr;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use ftpwhy::capture::live::privileges::sudo_caller;
     use ftpwhy::capture::live::{self, Sniffer};
-    use ftpwhy::cli::{RunArgs, WatchArgs};
+    use ftpwhy::cite::Time;
+    use ftpwhy::cli::{RunArgs, SnapshotArgs, WatchArgs};
+    use ftpwhy::report::utc;
     use ftpwhy::watch::{Found, Signals, Sink, watch as follow};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::flag;
@@ -139,7 +163,7 @@ mod live {
 
     pub(super) fn watch(args: &WatchArgs) -> Result<u8, Box<dyn Error>> {
         let signals = signals(args.capture.write.is_some())?;
-        let mut sink = Live { output: Output::new(args.show.report()), command: None };
+        let mut sink = Live { output: Output::new(&args.show)?, command: None };
         let ended = follow(&args.watch(), &signals, &mut sink)?.and_then(|summary| sink.output.finish(summary));
         status(ended)
     }
@@ -147,18 +171,34 @@ mod live {
     pub(super) fn run(args: &RunArgs) -> Result<u8, Box<dyn Error>> {
         let signals = signals(args.capture.write.is_some())?;
         let command = Some((args.command.clone(), Arc::clone(&signals.end)));
-        let mut sink = Live { output: Output::new(args.show.report()), command };
+        let mut sink = Live { output: Output::new(&args.show)?, command };
         let ended = follow(&args.watch(), &signals, &mut sink)?.and_then(|summary| sink.output.finish(summary));
         status(ended)
     }
 
+    pub(super) fn snapshot(args: &SnapshotArgs) -> Result<u8, Box<dyn Error>> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Time::default().plus(since);
+        let (text, absent) = live::snapshot(now, &utc(now), &args.control_ports());
+        let written = match &args.output {
+            Some(path) => live::create(path)
+                .and_then(|mut file| only_for_owner(&file).and_then(|()| file.write_all(text.as_bytes())))
+                .map_err(|why| format!("cannot write {}: {why}", path.display())),
+            None => io::stdout().write_all(text.as_bytes()).map_err(|why| format!("cannot write the snapshot: {why}")),
+        };
+        written?;
+        absent.iter().for_each(|line| eprintln!("ftpwhy: {line}"));
+        Ok(HEALTHY)
+    }
+
+    /// A file that was there before may be open to others.
+    fn only_for_owner(file: &File) -> io::Result<()> {
+        if file.metadata()?.is_file() { file.set_permissions(Permissions::from_mode(0o600)) } else { Ok(()) }
+    }
+
     pub(super) fn interfaces(peer: Option<IpAddr>) -> Result<u8, Box<dyn Error>> {
         let interfaces = live::interfaces()?;
-        for interface in &interfaces {
-            let addresses: Vec<String> = interface.addresses.iter().map(IpAddr::to_string).collect();
-            let state = if interface.up { "up" } else { "down" };
-            println!("{:3}  {:15}  {state:4}  {}", interface.index, interface.name, addresses.join(" "));
-        }
+        interfaces.iter().for_each(|interface| println!("{interface}"));
         if let Some(peer) = peer {
             let own = live::address_toward(peer).map_err(|why| format!("no route leads to {peer}: {why}"))?;
             let through = interfaces.iter().find(|interface| interface.addresses.contains(&own));
@@ -214,7 +254,10 @@ mod live {
         fn settled(&mut self, found: Found<'_>) -> io::Result<()> {
             let Found { session, judgement, taps, told } = found;
             self.output.reporter.rest_of_session(session, judgement, taps, told)?;
-            self.output.reporter.flush()
+            self.output.reporter.flush()?;
+            let Some(beside) = &mut self.output.beside else { return Ok(()) };
+            beside.session(session, judgement, taps)?;
+            beside.flush()
         }
     }
 

@@ -3,19 +3,22 @@
 //! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
 //! each by itself, on a thread of its own, and joined when all have ended.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
 use crate::capture::filter::{Filter, Sieve};
 use crate::legs::{Legs, legs_of};
 use crate::line::{Place, Side};
+use crate::netfilter::snapshot::Snapshot;
 use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
 use crate::session::view::View;
-use crate::verdict::{Judgement, OPENINGS_FILTER, TapFacts, judge};
+use crate::verdict::{Host, Judgement, OPENINGS_FILTER, TapFacts, judge};
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -33,17 +36,20 @@ pub struct Replay {
 }
 
 /// The files of one tap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Capture {
     /// Where it was taken, if the user says so.
     pub place: Option<Place>,
     /// Its files.
     pub paths: Vec<PathBuf>,
+    /// What its host was at some moments, in order of time.
+    pub states: Arc<[Snapshot]>,
 }
 
 impl Capture {
     fn placing(&self, facts: &Facts) -> Placing {
-        let own = facts.own_addresses();
+        let told: Vec<IpAddr> = self.states.iter().flat_map(Snapshot::addresses).collect();
+        let own = if told.is_empty() { facts.own_addresses() } else { told };
         match self.place {
             Some(place) => Placing::Given(place),
             None if own.is_empty() => Placing::Open,
@@ -233,6 +239,7 @@ struct Follower {
     legs: Legs,
     capture: usize,
     placing: Placing,
+    states: Arc<[Snapshot]>,
     /// If its file's does not tell it from the others.
     name: Option<String>,
 }
@@ -255,6 +262,7 @@ impl Follower {
             unfiltered: replay.unfiltered,
             legs: Legs::new(legs_of(link_type), &config),
             capture,
+            states: Arc::clone(&replay.captures[capture].states),
             name: path_name(replay, capture),
         }
     }
@@ -292,6 +300,9 @@ impl Follower {
         let facts = self.reader.facts();
         if known.files.is_empty() {
             known.files = facts.files.iter().map(|file| file.name.clone()).collect();
+            known.states = Arc::clone(&self.states);
+            known.host = (!self.states.is_empty()).then(|| Host::of(&self.states).into());
+            known.trying = self.states.iter().flat_map(Snapshot::trying).collect();
             known.name = self.name.clone().or(known.files.first().cloned()).unwrap_or_default();
         }
         known.capture = self.capture;

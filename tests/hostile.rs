@@ -93,7 +93,7 @@ impl Sink for Report {
 }
 
 fn report(paths: Vec<PathBuf>) {
-    let captures = paths.into_iter().map(|path| Capture { place: None, paths: vec![path] }).collect();
+    let captures = paths.into_iter().map(|path| Capture { paths: vec![path], ..Capture::default() }).collect();
     let what = Replay { captures, control_ports: vec![21, 990], passive_range: None, filter: None, unfiltered: false };
     if let Ok(found) = replay(&what, &mut Report(Vec::new())) {
         found.expect("a vector takes all");

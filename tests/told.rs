@@ -137,3 +137,45 @@ fn captures_of_one_name_are_told_by_their_paths() {
     assert!(report.contains("between the capture points client/ftp.pcap and server/ftp.pcap dropped"), "{report}");
     assert!(report.contains("\n    client/ftp.pcap:21 "), "{report}");
 }
+
+#[test]
+fn what_programs_get_beside_is_what_they_get_instead() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside.jsonl");
+    let name = file.to_str().expect("a path that is text");
+    let captures = ["--client", "client.pcap", "--server", "server.pcap"];
+    let (report, errors, status) = replay("story-2-active-put", &[&captures[..], &["--jsonl", name]].concat());
+    let (alone, ..) = replay("story-2-active-put", &captures);
+    assert_eq!((&*report, &*errors, status), (&*alone, "", Some(1)));
+    let (lines, ..) = replay("story-2-active-put", &[&captures[..], &["--format", "jsonl"]].concat());
+    assert_eq!(fs::read_to_string(&file).expect("it was written"), lines);
+    fs::remove_file(file).expect("it is there");
+    let (_, errors, status) = replay("story-2-active-put", &["client.pcap", "--jsonl", "/nowhere/beside.jsonl"]);
+    assert!(errors.starts_with("ftpwhy: cannot write /nowhere/beside.jsonl: "), "{errors}");
+    assert_eq!(status, Some(2));
+}
+
+#[test]
+fn a_snapshot_needs_a_capture_of_its_host_and_has_to_be_one() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("state.txt");
+    let name = file.to_str().expect("a path that is text");
+    let replay = |arguments: &[&str]| {
+        let (_, errors, status) = replay("story-2-active-put", arguments);
+        assert_eq!(status, Some(2), "{errors}");
+        errors
+    };
+    fs::write(&file, "Dear colleague,\n").expect("the folder for tests is writable");
+    assert_eq!(
+        replay(&["--client", "client.pcap", "--client-state", name]),
+        format!(
+            "ftpwhy: {name}: line 1: this is no snapshot of a host; make one with `ftpwhy snapshot -o FILE`, as root\n"
+        )
+    );
+    for arguments in [&["--client", "client.pcap"][..], &["client.pcap", "server.pcap"]] {
+        assert_eq!(
+            replay(&[arguments, &["--server-state", name]].concat()),
+            "ftpwhy: --server-state needs a capture taken on that host: give it with --server, or as the only FILE\n"
+        );
+    }
+    fs::remove_file(&file).expect("it is there");
+    assert!(replay(&["client.pcap", "--client-state", name]).contains("no such file"));
+}

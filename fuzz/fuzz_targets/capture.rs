@@ -43,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert!(frames <= bytes.len() * MAX_EXPANSION / MIN_RECORD, "more frames than the file can hold");
     }
-    let captures = vec![Capture { place: None, paths: vec![path] }];
+    let captures = vec![Capture { paths: vec![path], ..Capture::default() }];
     let what = Replay { captures, control_ports: vec![21], passive_range: None, filter: None, unfiltered: false };
     let _ = replay(&what, &mut Checker);
 });

@@ -181,6 +181,28 @@ pub enum Event {
     Expected(Expected),
 }
 
+/// The messages that ask for lists: one of the connections, one of the expectations. Each entry of a list is told of as an
+/// [update](Change::Update).
+pub fn requests() -> [Vec<u8>; 2] {
+    /// `IPCTNL_MSG_CT_GET` and `IPCTNL_MSG_EXP_GET`.
+    const GET: u16 = 1;
+    /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
+    const FLAGS: u16 = 1 | 0x300;
+    const LENGTH: u32 = 16 + 4;
+    [CONNECTION | GET, EXPECTATION | GET]
+        .map(|kind| [&LENGTH.to_ne_bytes()[..], &kind.to_ne_bytes(), &FLAGS.to_ne_bytes(), &[0; 8], &[0; 4]].concat())
+}
+
+/// How a list ends that this datagram belongs to, an error number or 0; none if more is to come.
+pub fn list_end(datagram: &[u8]) -> Option<i32> {
+    /// `NLMSG_ERROR`.
+    const ERROR: u16 = 2;
+    /// `NLMSG_DONE`.
+    const DONE: u16 = 3;
+    let end = messages(datagram).flatten().find(|message| matches!(message.kind, ERROR | DONE))?;
+    end.payload.first_chunk().map(|error| i32::from_ne_bytes(*error).wrapping_neg())
+}
+
 /// What a datagram of the groups `NFNLGRP_CONNTRACK_*`, read at `now`, tells of TCP.
 pub fn events(now: Time, datagram: &[u8]) -> impl Iterator<Item = Event> {
     messages(datagram).flatten().filter_map(move |message| event(now, &message))

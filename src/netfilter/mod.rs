@@ -1,8 +1,9 @@
 //! Floor 2: what Linux netfilter says about itself, read and put together.
 //!
 //! [`trace`] reads which rule dropped a packet, [`log`] the same of the older iptables, [`ruleset`] knows the text and the
-//! position of every rule, [`evaluate`] what they may do with a packet, [`table`] writes the rules that ask for the trace, [`conntrack`] reads which connections the
-//! kernel follows and expects, [`socket`] what became of the sockets of this host, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
+//! position of every rule, [`evaluate`] what they may do with a packet, [`table`] writes the rules that ask for the trace,
+//! [`conntrack`] reads which connections the kernel follows and expects, [`socket`] what became of the sockets of this host,
+//! [`snapshot`] all of it in one text, and [`netlink`] takes the kernel's messages apart. Words are those of nft(8),
 //! iptables(8) and `linux/netfilter/nf_tables.h`; read nft(8), "CHAINS" and "MONITOR" first.
 
 use std::fmt;
@@ -16,6 +17,7 @@ mod headers;
 pub mod log;
 pub mod netlink;
 pub mod ruleset;
+pub mod snapshot;
 pub mod socket;
 pub mod table;
 pub mod trace;

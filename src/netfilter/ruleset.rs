@@ -3,6 +3,8 @@
 //! Read first: nft(8), "RULESET" and "CHAINS"; iptables-save(8). nft lists the rules that iptables-nft(8) made as well,
 //! with their handles but not in their words (comments are lost): those come from `iptables-nft-save -c`, by position.
 
+use std::collections::HashMap;
+
 use super::{Family, Hook, Rule, Tool};
 
 mod listing;
@@ -51,6 +53,8 @@ pub struct Chain {
     pub drops: bool,
     /// Whether a base chain translates addresses: it sees the first packets of connections only.
     pub nat: bool,
+    /// Packets that came to the end of a base chain, if the list tells.
+    pub packets: Option<u64>,
     /// Its rules in order.
     pub rules: Vec<Listed>,
 }
@@ -109,8 +113,8 @@ impl Ruleset {
         Some(Rule { base_chain: rule.base_chain.clone(), hook, ..found })
     }
 
-    /// Packets that a rule counted, if there is this very rule and it counts. One with further rules in it counts what comes
-    /// as far as to the first counter in it, which tells nothing.
+    /// Packets that a rule or a policy counted, if there is this very one and it counts. One with further rules in it counts
+    /// what comes as far as to the first counter in it, which tells nothing.
     pub fn counted(&self, rule: &Rule) -> Option<u64> {
         let has_rules = |text: &str| text.contains("jump {") || text.contains("goto {");
         self.resolve(rule).filter(|found| found == rule && !has_rules(&found.text))?;
@@ -118,8 +122,11 @@ impl Ruleset {
             .tables
             .iter()
             .find(|table| (table.tool, table.family, &table.name) == (rule.tool, rule.family, &rule.table))?;
-        let index = usize::try_from(rule.position?.checked_sub(1)?).ok()?;
-        table.chain(&rule.chain)?.rules.get(index)?.packets
+        let chain = table.chain(&rule.chain)?;
+        match rule.position {
+            Some(position) => chain.rules.get(usize::try_from(position.checked_sub(1)?).ok()?)?.packets,
+            None => chain.packets,
+        }
     }
 
     /// Whether a word outside of quotes is in one of the rules.
@@ -128,23 +135,9 @@ impl Ruleset {
         chains.flat_map(|chain| &chain.rules).any(|rule| words(&rule.text).any(&is_it))
     }
 
-    /// The rules that drop and that counted packets since `earlier`, each with how many. A rule that counts nothing is never
-    /// among them, nor a policy.
-    pub fn counted_since(&self, earlier: &Ruleset) -> Vec<(Rule, u64)> {
-        let mut counted = Vec::new();
-        for table in &self.tables {
-            let is_same =
-                |other: &&Table| (other.tool, other.family, &other.name) == (table.tool, table.family, &table.name);
-            let before = earlier.tables.iter().find(is_same);
-            for chain in &table.chains {
-                let before = before.and_then(|table| table.chain(&chain.name)).map_or(&[][..], |chain| &chain.rules);
-                for (index, listed) in chain.rules.iter().enumerate().filter(|(_, listed)| drops(&listed.text)) {
-                    let more = listed.packets.unwrap_or(0).saturating_sub(listed.counted_before(before, index));
-                    counted.extend(table.rule(&chain.name, index).filter(|_| more > 0).map(|rule| (rule, more)));
-                }
-            }
-        }
-        counted
+    /// The hooks of all base chains.
+    pub fn hooks(&self) -> impl Iterator<Item = Hook> {
+        self.tables.iter().flat_map(|table| &table.chains).filter_map(|chain| chain.hook)
     }
 
     /// The rule that a TRACE line of the older iptables names, as `TRACE: filter:INPUT:rule:2 `, if that rule or policy
@@ -167,6 +160,11 @@ impl Table {
     /// The chain with this name.
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The chains by their names: there may be many.
+    fn by_name(&self) -> HashMap<&str, &Chain> {
+        self.chains.iter().rev().map(|chain| (&*chain.name, chain)).collect()
     }
 
     /// The named set or map with this name.
@@ -210,23 +208,15 @@ impl Table {
     /// Takes the words of iptables-nft for the rules of each chain that both list in full.
     fn put_into_words(&mut self, other: &Table) {
         self.tool = other.tool;
+        let others = other.by_name();
         for chain in &mut self.chains {
-            let same = other.chain(&chain.name).filter(|other| other.rules.len() == chain.rules.len());
+            let same = others.get(&*chain.name);
+            chain.packets = same.and_then(|other| other.packets);
+            let same = same.filter(|other| other.rules.len() == chain.rules.len());
             for (rule, other) in chain.rules.iter_mut().zip(same.iter().flat_map(|same| &same.rules)) {
                 rule.text.clone_from(&other.text);
             }
         }
-    }
-}
-
-impl Listed {
-    /// What it had counted in an earlier list of its chain: found by its handle, or by its index where it has none.
-    fn counted_before(&self, earlier: &[Listed], index: usize) -> u64 {
-        let same = match self.handle {
-            Some(_) => earlier.iter().find(|listed| listed.handle == self.handle),
-            None => earlier.get(index).filter(|listed| listed.text == self.text),
-        };
-        same.and_then(|listed| listed.packets).unwrap_or(0)
     }
 }
 

@@ -30,6 +30,7 @@ pub use ending::complaints;
 pub use explain::{UnknownRule, explain};
 pub use progress::Progress;
 pub use terminal::{wants_color, width};
+pub use time::utc;
 pub use totals::Totals;
 
 /// The form of a report.

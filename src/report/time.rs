@@ -14,6 +14,11 @@ use crate::report::TimeStyle;
 #[derive(Clone, Copy)]
 pub(super) struct Rfc3339(pub(super) Time);
 
+/// Day and second of a moment in UTC, for people.
+pub fn utc(time: Time) -> String {
+    Clock { style: TimeStyle::Utc, origin: time }.date()
+}
+
 const NANOSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
 
 impl Display for Rfc3339 {

@@ -121,6 +121,7 @@ pub(super) fn source(source: Source) -> &'static str {
         Source::Trace => "nft:trace",
         Source::Rules => "rules",
         Source::Sockets => "socket",
+        Source::Connections => "conntrack",
     }
 }
 

@@ -7,20 +7,26 @@
 
 mod loss;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cite::{At, Time};
 use crate::netfilter::evaluate::{Device, Fate, Packet, Way};
 use crate::netfilter::ruleset::Ruleset;
+use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::{Hook, Rule, Witness};
 use crate::verdict::case::Case;
 use crate::verdict::netfilter::Named;
+use crate::verdict::state;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
 use loss::Loss;
 
-/// What is known of netfilter on the host of a tap, live.
+/// What is known of netfilter on the host of a tap.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
+    /// Its addresses, where they were not compared with those of the tap's own end yet.
+    pub addresses: Vec<IpAddr>,
     /// All its rules at several times, the earliest first; none if they cannot be read.
     pub lists: Vec<Listing>,
     /// The device that all packets come in and go out by, if there is but one.
@@ -40,12 +46,40 @@ pub struct Listing {
     pub rules: Arc<Ruleset>,
 }
 
+impl Host {
+    /// What snapshots tell, the earliest first.
+    pub fn of(states: &[Snapshot]) -> Host {
+        let whole = states.iter().filter(|state| state.all_rules);
+        let listing = |state: &Snapshot| Listing { since: state.time, until: state.time, rules: state.rules.clone() };
+        let names: BTreeSet<&str> =
+            states.iter().flat_map(|state| &state.interfaces).map(|interface| &*interface.0).collect();
+        let mut outside = names.into_iter().filter(|name| *name != "lo");
+        let device = match (outside.next(), outside.next()) {
+            (Some(only), None) => Device::Named(only.to_owned()),
+            _ => Device::Outside,
+        };
+        Host {
+            addresses: states.iter().flat_map(Snapshot::addresses).collect(),
+            lists: whole.map(listing).collect(),
+            device,
+            helpers: states.iter().any(Snapshot::helps),
+        }
+    }
+}
+
+/// What drops packets on a host whose rules drop none.
+const NO_RULE: &str = "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E \
+                       'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container";
+
 /// Suspects that are named in a line.
 const TOLD: usize = 3;
 
 /// A finding with what the rules add to it.
 pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
     let Some((host, lost)) = loss::on_own_host(case, &finding) else { return (finding, None) };
+    if finding.lost.is_some_and(|lost_with| state::has_passed(case, lost.sight, lost_with)) {
+        return (finding, None);
+    }
     let Some(inquiry) = inquire(host, &lost, finding.mechanism) else {
         return (with(finding, lost.hooks_told(case)), None);
     };
@@ -59,6 +93,9 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
             (with(Finding { confidence, lost: lost_with, ..finding }, told.into_iter().flatten()), Some(named))
         }
         None => {
+            let is_dropped = finding.mechanism == Mechanism::SilentDrop;
+            let mut finding = finding;
+            finding.notes.extend((is_dropped && inquiry.let_it_pass).then(|| NO_RULE.to_owned()));
             let told = [Some(inquiry.line(&lost, inquiry.suspicion(&lost))), inquiry.unrelated(&lost)];
             (with(finding, told.into_iter().flatten()), None)
         }
@@ -86,6 +123,8 @@ struct Inquiry {
     suspects: Vec<Suspect>,
     /// The packet, and its answer, may get through.
     may_pass: bool,
+    /// No rule may drop either.
+    let_it_pass: bool,
     /// Not all suspects are known.
     cut: bool,
     /// A rule lets related connections pass, and none can be, since no helper is assigned.
@@ -106,13 +145,14 @@ fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
         let new: Vec<Rule> = fate.drops.into_iter().filter(|rule| !rules.contains(rule)).collect();
         rules.extend(new);
     }
+    let let_it_pass = rules.is_empty() && may_pass && !cut;
     let suspects = rules.into_iter().filter(|rule| answers_so(rule, mechanism)).map(|rule| {
         let counted = before.and_then(|before| after.counted(&rule)?.checked_sub(before.counted(&rule)?));
         Suspect { rule, counted }
     });
     let suspects = suspects.filter(|suspect| suspect.counted != Some(0)).collect();
     let nothing_is_related = !loss::has_helper(after, host) && lets_related_pass(after, lost.way);
-    Some(Inquiry { at: *at, suspects, may_pass, cut, nothing_is_related })
+    Some(Inquiry { at: *at, suspects, may_pass, let_it_pass, cut, nothing_is_related })
 }
 
 /// Whether what a rule does to a packet can look so: a refusal takes a rule that refuses.
@@ -178,9 +218,8 @@ impl Inquiry {
         let more = if more > 0 { format!(" or {more} more") } else { String::new() };
         let lost_at = lost.hooks();
         match (&self.suspects[..], self.cut) {
-            ([], false) if self.may_pass => {
-                format!("{lost_at}; the rules of this host would let it pass, or counted no drop of it")
-            }
+            _ if self.let_it_pass => format!("{lost_at}; the rules of this host let it pass"),
+            ([], false) if self.may_pass => format!("{lost_at}; what of the rules may drop it has counted nothing"),
             ([], _) => format!("{lost_at}; the rules of this host do not tell by what"),
             ([..], _) if self.is_sure() => format!("{lost_at}; by the rules one of these drops it: {names}{more}"),
             ([..], _) => format!("{lost_at}; by the rules these may drop it: {names}{more}"),

@@ -16,6 +16,7 @@ mod outcome;
 mod passage;
 pub mod remedy;
 mod rules;
+mod state;
 mod stuck;
 mod transfer;
 mod unseen;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use crate::cite::{At, Time};
 use crate::line::{Owner, Stretch};
 use crate::netfilter::Dropped;
+use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
@@ -61,8 +63,10 @@ pub struct TapFacts {
     pub dropped: Vec<Dropped>,
     /// Sockets of this host whose SYN was not answered for a while, each as it was when it was last seen so, and when.
     pub trying: Vec<(Time, Socket)>,
-    /// Netfilter of this host, live.
+    /// Its host and its netfilter, where they are known.
     pub host: Option<Arc<Host>>,
+    /// What its host was at some moments, in order of time.
+    pub states: Arc<[Snapshot]>,
 }
 
 /// How a transfer ended.
@@ -161,6 +165,8 @@ pub enum Source {
     Rules,
     /// The kernel's list of sockets.
     Sockets,
+    /// The connections that the kernel follows.
+    Connections,
 }
 
 /// What a rule found.
@@ -259,7 +265,7 @@ fn by_the_rules(session: &Session, taps: &[TapFacts]) -> Judgement {
 }
 
 fn verdict(case: &Case<'_>, (rule, finding): (&'static Rule, Finding)) -> Verdict {
-    let (finding, netfilter) = netfilter::ask(case, finding);
+    let (finding, netfilter) = netfilter::ask(case, state::ask(case, finding));
     let places: Vec<_> = case.session.sights.iter().map(|sight| sight.standing.place).collect();
     let from_stretch = finding.stretch.map_or(Owner::None, |stretch| stretch.owner(&places));
     let owner = finding.owner.unwrap_or(from_stretch);

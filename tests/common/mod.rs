@@ -25,7 +25,7 @@ impl Sink for Show<'_> {
 
 /// A capture with its place.
 pub(crate) fn capture(place: Option<Place>, path: impl Into<PathBuf>) -> Capture {
-    Capture { place, paths: vec![path.into()] }
+    Capture { place, paths: vec![path.into()], ..Capture::default() }
 }
 
 /// Replays captures and shows every session to `look`.

@@ -159,7 +159,11 @@ impl Labelled {
 
     /// The same for captures that hold more than a tap's file.
     pub(crate) fn replay_watched(&self, watched: &[Watched], given: bool) -> Said {
-        let capture = |one: &Watched| Capture { place: given.then_some(one.place), paths: one.files.clone() };
+        let capture = |one: &Watched| Capture {
+            place: given.then_some(one.place),
+            paths: one.files.clone(),
+            ..Capture::default()
+        };
         let mut said = Said::default();
         common::look_at(watched.iter().map(capture).collect(), &self.ports, |session, judgement, facts| {
             let ends = |point| match point {

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! [`cases`] says which rules and which packet, [`trial`] makes it happen with and without the trace, [`conntrack`] has the
-//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills a watch.
-//! Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
+//! kernel follow a session, [`sockets`] looks at sockets whose packets are dropped, [`killed`] kills a watch, [`snapshots`]
+//! has counters name the rule. Needs root and nft; skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 #[allow(dead_code, reason = "the laboratory uses all of it")]
 #[path = "../lab/host.rs"]
@@ -15,6 +15,8 @@ mod host;
 mod cases;
 mod conntrack;
 mod killed;
+mod session;
+mod snapshots;
 mod sockets;
 mod trial;
 mod world;
@@ -27,6 +29,9 @@ const INSIDE: &str = "FTPWHY_NETFILTER_INSIDE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if arguments == [session::ROLE] {
+        return session::server();
+    }
     if env::var_os(INSIDE).is_some() {
         return if run(&arguments) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -76,8 +81,12 @@ fn run(filters: &[String]) -> bool {
         }
     };
     let cases = cases::CASES.iter().map(|case| (case.name, Check::Case(case)));
-    let others: [(_, fn(&_) -> _); 3] =
-        [("conntrack", conntrack::check), ("sockets", sockets::check), ("killed", killed::check)];
+    let others: [(_, fn(&_) -> _); 4] = [
+        ("conntrack", conntrack::check),
+        ("sockets", sockets::check),
+        ("killed", killed::check),
+        ("snapshots", snapshots::check),
+    ];
     let others = others.map(|(name, check)| (name, Check::Other(check)));
     let (mut passed, mut failed) = (0, 0);
     for (name, check) in cases.chain(others).filter(|(name, _)| wants(name)) {

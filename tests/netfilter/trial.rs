@@ -71,7 +71,7 @@ pub(crate) fn run(world: &World, case: &Case) -> Fallible<()> {
     if left.contains("ftpwhy") { Err(format!("left behind: {left}")) } else { Ok(()) }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should_be: &T) -> Fallible<()> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should_be: &T) -> Fallible<()> {
     if is == should_be { Ok(()) } else { Err(format!("{what}: {is:#?}\n  should be: {should_be:#?}")) }
 }
 
@@ -80,7 +80,7 @@ const CLEAR: &str = "nft flush ruleset; for tool in iptables-legacy ip6tables-le
                      $tool -t $table -F; $tool -t $table -X; done; $tool -P OUTPUT ACCEPT; done";
 
 /// Loads rules in place of all others.
-fn load(world: &World, rules: &str) -> Fallible<()> {
+pub(crate) fn load(world: &World, rules: &str) -> Fallible<()> {
     let rules = rules.replace("; }", ";\n}").replace("} }", "}\n}");
     let script = if rules.starts_with("table") { format!("nft -f - <<'END'\n{rules}\nEND") } else { rules };
     world.here(&format!("{CLEAR}\n{script}")).map(drop)
@@ -199,7 +199,7 @@ fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>
 }
 
 /// The rule as the tools list it.
-fn expected(world: &World, by: &By) -> Fallible<Rule> {
+pub(crate) fn expected(world: &World, by: &By) -> Fallible<Rule> {
     let By { tool, family, table, chain, base_chain, position } = *by;
     let (hook, listed) = match tool {
         Tool::IptablesLegacy => (Hook::of_name(base_chain), None),
@@ -250,6 +250,6 @@ fn nft_rule(world: &World, by: &By, position: usize) -> Fallible<(String, u64)> 
 }
 
 /// nft lists the rules of a block on lines of their own; on one line there are semicolons between them.
-fn without_semicolons(rule: Rule) -> Rule {
+pub(crate) fn without_semicolons(rule: Rule) -> Rule {
     Rule { text: rule.text.replace("; ", " "), ..rule }
 }

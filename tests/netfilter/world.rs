@@ -51,7 +51,7 @@ impl World {
     }
 
     /// The address of an end, as another sees it.
-    fn address(to: End, from: End, v6: bool) -> String {
+    pub(crate) fn address(to: End, from: End, v6: bool) -> String {
         let (net, host) = match (to, from) {
             (End::Client, _) => (1, 2),
             (End::Server, _) => (2, 2),
@@ -59,6 +59,16 @@ impl World {
             (End::Here, _) => (1, 1),
         };
         if v6 { format!("fd0{net}::{host}") } else { format!("10.{net}.0.{host}") }
+    }
+
+    /// Runs a script of bash(1) on the client.
+    pub(crate) fn client(&self, script: &str) -> Fallible<()> {
+        output(self.client.command("bash").args(["-ec", script]), "").map(drop)
+    }
+
+    /// A command that runs on this host or on the server.
+    pub(crate) fn command(&self, on: End, program: &str) -> Command {
+        if on == End::Server { self.server.command(program) } else { Command::new(program) }
     }
 
     /// Connects, sends some bytes if it is let, and gives up before anything is repeated.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::netfilter::snapshot::{Fault, MAX_BYTES};
+
 /// A file, or a pattern of files, that cannot be read.
 ///
 /// Each says the whole in one sentence: which file, what is wrong with it, what to do.
@@ -71,6 +73,25 @@ pub enum FileError {
         path: PathBuf,
         /// Its first bytes, escaped.
         starts: String,
+    },
+    /// A file that should be a snapshot and is none.
+    #[error("{}: {fault}", path.display())]
+    NoSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A snapshot that no host can have.
+    #[error("{}: longer than {MAX_BYTES} bytes; give what `ftpwhy snapshot -o FILE` wrote", .0.display())]
+    LongSnapshot(PathBuf),
+    /// A snapshot of a host of which there is no capture.
+    #[error("{option} needs a capture taken on that host: give it with {capture}, or as the only FILE")]
+    StateAlone {
+        /// The option.
+        option: &'static str,
+        /// The option that gives the capture.
+        capture: &'static str,
     },
     /// A capture file whose header makes no sense.
     #[error("{}: damaged file header: {why}; copy the file again from where it was captured", shown(path))]

@@ -7,11 +7,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::tracer::netlink_socket;
 use crate::cite::Time;
-use crate::netfilter::conntrack::{Event, events};
+use crate::netfilter::conntrack::{Event, events, list_end, requests};
 
 /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE`, `_DESTROY`, `_EXP_NEW` and `_EXP_DESTROY`, 1 to 4 and 6, in the mask of an address.
 const GROUPS: u32 = 0b10_1111;
@@ -19,6 +19,31 @@ const GROUPS: u32 = 0b10_1111;
 const MESSAGE: usize = 4096;
 /// Messages of one reading: other work waits meanwhile, and a scan makes them without end.
 const AT_ONCE: usize = 4096;
+
+/// Longest datagram of a list (`netlink_dump` of Linux).
+const DATAGRAM: usize = 32 << 10;
+
+/// All TCP connections that the kernel follows now, and all that it expects.
+///
+/// # Errors
+/// The kernel does not list them, or the process lacks `CAP_NET_ADMIN`.
+pub fn list(now: Time, mut take: impl FnMut(Event)) -> io::Result<()> {
+    let socket = netlink_socket(0)?;
+    let mut buffer = vec![0; DATAGRAM];
+    for request in requests() {
+        send(&socket, &request, SendFlags::empty())?;
+        loop {
+            let (length, _) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
+            events(now, &buffer[..length]).for_each(&mut take);
+            match list_end(&buffer[..length]) {
+                Some(0) => break,
+                Some(error) => return Err(io::Error::from_raw_os_error(error)),
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Listens for the connections of this network namespace.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The interfaces of this host, and where it stands.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
@@ -19,6 +20,15 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
     /// It is up.
     pub up: bool,
+}
+
+/// Number, name, state and addresses, in columns.
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
+        let state = if self.up { "up" } else { "down" };
+        write!(f, "{:3}  {:15}  {state:4}  {}", self.index, self.name, addresses.join(" "))
+    }
 }
 
 /// All interfaces, in the kernel's order.

@@ -18,6 +18,7 @@ use crate::netfilter::table::Traced;
 use crate::netfilter::{Family, Tool};
 
 pub use kept::keep;
+pub(super) use kept::{hand_on_rights, listed, output};
 
 mod kept;
 

@@ -12,6 +12,7 @@ pub mod nflog;
 pub mod privileges;
 mod rules;
 mod sampler;
+mod snapshot;
 mod sniffer;
 pub mod sockets;
 pub mod tracer;
@@ -25,9 +26,10 @@ pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
 pub use rules::{Rules, host};
 pub use sampler::{MAX_PORTS, Sampler};
+pub use snapshot::snapshot;
 pub(crate) use sniffer::LATEST;
 pub use sniffer::{Options, Sniffer};
-pub use writer::Writer;
+pub use writer::{Writer, create};
 
 /// Why a live capture is not possible, or went wrong.
 #[derive(Debug, Error)]

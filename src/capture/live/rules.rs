@@ -93,5 +93,5 @@ pub fn host(interfaces: &[Interface]) -> Host {
         _ => Device::Outside,
     };
     let helpers = fs::read_to_string(HELPERS).is_ok_and(|value| value.trim() == "1");
-    Host { lists: Vec::new(), device, helpers }
+    Host { addresses: Vec::new(), lists: Vec::new(), device, helpers }
 }

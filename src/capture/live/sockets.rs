@@ -15,7 +15,7 @@ use crate::netfilter::socket::{Socket, Wanted, requests, take};
 /// Longest datagram of a list (`netlink_dump` of Linux).
 const DATAGRAM: usize = 32 << 10;
 /// Sockets of one list: what is asked for is a handful; more is a scan or a flood, of which the first tell enough.
-const MOST: usize = 4096;
+pub(super) const MOST: usize = 4096;
 
 /// Lists the sockets of this network namespace.
 #[derive(Debug)]

@@ -161,15 +161,18 @@ fn words(why: &PcapError) -> String {
     }
 }
 
-/// Makes the file, or empties it.
-fn create(path: &Path) -> io::Result<File> {
+/// Makes a file for its owner only, or empties it. A new one belongs to the caller of sudo, who also has to replace it later.
+///
+/// # Errors
+/// It cannot be made.
+pub fn create(path: &Path) -> io::Result<File> {
     match create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
         made => made,
     }
 }
 
-/// Makes a file that is not there yet. It belongs to the caller of sudo, who also has to replace it later.
+/// Makes a file that is not there yet.
 fn create_new(path: &Path) -> io::Result<File> {
     let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
     if let Some((user, group)) = sudo_caller() {

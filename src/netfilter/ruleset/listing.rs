@@ -3,6 +3,8 @@
 //! nft indents by the depth of what it lists: a chain by one tab, its rules by two, what belongs to a rule (`jump { ... }`)
 //! by more. So a line that makes no sense costs that line only.
 
+use std::collections::HashMap;
+
 use super::super::{Family, Hook, Tool};
 use super::{Chain, Listed, Set, Table, words};
 
@@ -161,8 +163,13 @@ impl Listed {
 /// A rule of nft without the values of its counter, and the packets that it counted.
 fn without_counter(text: &str) -> (String, Option<u64>) {
     const COUNTER: &str = "counter packets ";
-    let is_unquoted = |at: &usize| text[..*at].matches('"').count().is_multiple_of(2);
-    let found = text.match_indices(COUNTER).map(|(at, _)| at).find(is_unquoted);
+    let (mut looked_at, mut quotes) = (0, 0);
+    let mut is_unquoted = |at: &usize| {
+        quotes += text[looked_at..*at].matches('"').count();
+        looked_at = *at;
+        quotes.is_multiple_of(2)
+    };
+    let found = text.match_indices(COUNTER).map(|(at, _)| at).find(&mut is_unquoted);
     let counted = found.and_then(|at| {
         let mut values = text[at + COUNTER.len()..].splitn(4, ' ');
         let packets = values.next()?.parse().ok()?;
@@ -176,13 +183,17 @@ fn without_counter(text: &str) -> (String, Option<u64>) {
 /// The tables in what `iptables-save -c` printed.
 pub(super) fn iptables_save(text: &str, family: Family, tool: Tool) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
+    let mut indexes = HashMap::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
             tables.push(Table { tool, family, name: name.to_owned(), chains: Vec::new(), sets: Vec::new() });
+            indexes.clear();
         } else if let Some(table) = tables.last_mut() {
             match line.strip_prefix(':') {
-                Some(line) => table.chains.extend(saved_chain(&table.name, line)),
-                None => table.take_saved(line),
+                Some(line) => table.chains.extend(saved_chain(&table.name, line).inspect(|chain| {
+                    indexes.entry(chain.name.clone()).or_insert(table.chains.len());
+                })),
+                None => table.take_saved(&indexes, line),
             }
         }
     }
@@ -203,26 +214,34 @@ fn saved_chain(table: &str, line: &str) -> Option<Chain> {
         ("security", _) => Some(50),
         _ => None,
     });
+    let counters = words.next().and_then(|word| word.strip_prefix('['));
+    let packets = counters.filter(|_| hook.is_some()).and_then(packets);
     Some(Chain {
         name: name.to_owned(),
         hook,
         priority,
         drops: policy == "DROP",
         nat: table == "nat",
+        packets,
         rules: Vec::new(),
     })
 }
 
+/// Reads the packets of `1:60]`.
+fn packets(counters: &str) -> Option<u64> {
+    counters.split(':').next()?.parse().ok()
+}
+
 impl Table {
     /// Reads `[1:60] -A INPUT -p tcp -j DROP`.
-    fn take_saved(&mut self, line: &str) {
+    fn take_saved(&mut self, indexes: &HashMap<String, usize>, line: &str) {
         let (packets, text) = match line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
-            Some((counters, text)) => (counters.split(':').next().and_then(|packets| packets.parse().ok()), text),
+            Some((counters, text)) => (packets(counters), text),
             None => (None, line),
         };
         let mut words = words(text);
         let name = words.next().filter(|&word| word == "-A").and_then(|_| words.next());
-        if let Some(chain) = self.chains.iter_mut().find(|chain| Some(&*chain.name) == name) {
+        if let Some(chain) = name.and_then(|name| self.chains.get_mut(*indexes.get(name)?)) {
             chain.rules.push(Listed { handle: None, text: text.to_owned(), packets });
         }
     }

@@ -135,27 +135,6 @@ fn counters_are_read_and_left_out() {
 }
 
 #[test]
-fn rules_that_drop_and_counted_since_are_found() {
-    let later = |text: &str| {
-        let mut ruleset = Ruleset::default();
-        ruleset.add_nft(text);
-        ruleset.add_iptables_save(SAVED, Family::Ip, Tool::IptablesNft);
-        ruleset.add_iptables_save(&SAVED.replace("[3:180]", "[8:480]"), Family::Ip, Tool::IptablesLegacy);
-        let counted = ruleset.counted_since(&self::ruleset());
-        counted.into_iter().map(|(rule, packets)| (rule.chain, rule.handle, packets)).collect::<Vec<_>>()
-    };
-    let nft = |handle, packets| ("input".to_owned(), Some(handle), packets);
-    let legacy = || ("FTP".to_owned(), None, 5);
-    assert_eq!(later(NFT), [legacy()]);
-    assert_eq!(later(&NFT.replace("packets 9", "packets 11")), [nft(4, 2), legacy()]);
-    assert_eq!(later(&NFT.replace("packets 0 bytes 0 jump", "packets 9 bytes 9 jump")), [legacy()]);
-    // A rule of before is found by its handle, wherever it is now.
-    let inserted =
-        NFT.replace("\t\ttcp dport @s", "\t\tcounter packets 1 bytes 60 reject # handle 20\n\t\ttcp dport @s");
-    assert_eq!(later(&inserted), [nft(20, 1), legacy()]);
-}
-
-#[test]
 fn a_trace_line_of_the_older_iptables_names_a_rule_or_a_policy() {
     let ruleset = ruleset();
     let told = |line| ruleset.of_trace_line(Family::Ip, line).map(|rule| (rule.position, rule.text));

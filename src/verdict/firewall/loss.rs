@@ -12,7 +12,7 @@ use crate::packet::Flags;
 use crate::tcp::connection::Connection;
 use crate::verdict::case::Case;
 use crate::verdict::netfilter::host_of;
-use crate::verdict::{Finding, Lost, Source};
+use crate::verdict::{Finding, Lost, Source, state};
 
 /// A packet that was lost on a host whose netfilter can be asked.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
     };
     let is_data = matches!(lost, Lost::DataSyn | Lost::DataSynAck);
     let sight = (0..case.session.sights.len()).find(|sight| host_of(case, *sight) == Some(stretch))?;
-    let host = case.facts(sight).host.as_deref()?;
+    let end = state::side_of(case, sight).and_then(|side| case.address(sight, side));
+    let is_there = |host: &&Host| host.addresses.is_empty() || end.is_none_or(|end| host.addresses.contains(&end));
+    let host = case.facts(sight).host.as_deref().filter(is_there)?;
     let attempt = case.attempts().last().copied();
     let which = attempt.filter(|_| is_data);
     let listens = match (which, is_data) {

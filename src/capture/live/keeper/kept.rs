@@ -53,22 +53,10 @@ struct Held<'a> {
 
 impl Held<'_> {
     fn answer(&mut self, request: Request) -> Result<String, String> {
-        const HANDLES: &str = "the rules of nftables, their handles and counters";
-        const WORDS: &str = "the rules in the words of iptables";
-        const OLDER: &str = "the rules of the older iptables";
         match request {
             Request::Trace => self.trace().map(|()| String::new()),
             Request::Log => self.log().map(|()| String::new()),
-            Request::Nft => output("nft", "nftables", &["-a", "list", "ruleset"], HANDLES),
-            Request::IptablesNft => output("iptables-nft-save", "iptables", &["-c"], WORDS),
-            Request::Ip6tablesNft => output("ip6tables-nft-save", "iptables", &["-c"], WORDS),
-            Request::IptablesLegacy if has_tables("ip_tables_names")? => {
-                output("iptables-legacy-save", "iptables", &["-c"], OLDER)
-            }
-            Request::Ip6tablesLegacy if has_tables("ip6_tables_names")? => {
-                output("ip6tables-legacy-save", "iptables", &["-c"], OLDER)
-            }
-            Request::IptablesLegacy | Request::Ip6tablesLegacy => Ok(String::new()),
+            list => listed(list),
         }
     }
 
@@ -87,6 +75,26 @@ impl Held<'_> {
     }
 }
 
+/// What a tool lists.
+pub(in crate::capture::live) fn listed(list: Request) -> Result<String, String> {
+    const HANDLES: &str = "the rules of nftables, their handles and counters";
+    const WORDS: &str = "the rules in the words of iptables";
+    const OLDER: &str = "the rules of the older iptables";
+    match list {
+        Request::Nft => output("nft", "nftables", &["-a", "list", "ruleset"], HANDLES),
+        Request::IptablesNft => output("iptables-nft-save", "iptables", &["-c"], WORDS),
+        Request::Ip6tablesNft => output("ip6tables-nft-save", "iptables", &["-c"], WORDS),
+        Request::IptablesLegacy if has_tables("ip_tables_names")? => {
+            output("iptables-legacy-save", "iptables", &["-c"], OLDER)
+        }
+        Request::Ip6tablesLegacy if has_tables("ip6_tables_names")? => {
+            output("ip6tables-legacy-save", "iptables", &["-c"], OLDER)
+        }
+        Request::IptablesLegacy | Request::Ip6tablesLegacy => Ok(String::new()),
+        Request::Trace | Request::Log => Err(format!("{list:?} is no list")),
+    }
+}
+
 /// Whether the kernel has tables of the older iptables; to ask the program would load the kernel's modules.
 fn has_tables(names: &str) -> Result<bool, String> {
     let path = Path::new("/proc/net").join(names);
@@ -99,7 +107,7 @@ fn has_tables(names: &str) -> Result<bool, String> {
 
 /// Lets the programs that this one runs have `CAP_NET_ADMIN`, if it has it from its own file rather than from root. Where it
 /// lacks, they say so.
-fn hand_on_rights() {
+pub(in crate::capture::live) fn hand_on_rights() {
     let handed_on = capabilities(None).and_then(|sets| {
         let inheritable = sets.inheritable | (sets.permitted & CapabilitySet::NET_ADMIN);
         set_capabilities(None, CapabilitySets { inheritable, ..sets })
@@ -118,7 +126,12 @@ fn program(name: &str, package: &str, told: &str) -> Result<Command, String> {
 }
 
 /// What a program prints.
-fn output(name: &str, package: &str, arguments: &[&str], told: &str) -> Result<String, String> {
+pub(in crate::capture::live) fn output(
+    name: &str,
+    package: &str,
+    arguments: &[&str],
+    told: &str,
+) -> Result<String, String> {
     let fail = |why: String| format!("{name} fails: {why}; it would tell {told}");
     let mut command = program(name, package, told)?;
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,0 +1,102 @@
+//! Snapshots of a host beside a capture of it: what they add to a verdict, and when they add nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The client's capture of the story: five SYNs to 172.16.0.99:40191 are not answered, from 09:04:13 to 09:04:18 UTC.
+const CAPTURE: &str = "captures/story-2-active-put/client.pcap";
+const BEFORE: u64 = 1_795_511_000;
+const AFTER: u64 = 1_795_512_000;
+
+const ACCEPT: &str = "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT";
+const DROP: &str = "-A INPUT -p tcp -m tcp --dport 1024:65535 -j DROP";
+
+/// A snapshot of the client: rules of iptables-legacy, each with what it counted.
+fn state(time: u64, address: &str, policy: &str, rules: &[(u32, &str)]) -> String {
+    let rules: String = rules.iter().map(|(packets, rule)| format!("[{packets}:0] {rule}\n")).collect();
+    format!(
+        "ftpwhy snapshot 1\n== date\n{time}.000000000 for people\n== ftpwhy interfaces\n  1  lo  up  127.0.0.1\n  2  eth0  up  \
+         {address}\n== nft -a list ruleset\n== iptables-legacy-save -c\n*filter\n:INPUT {policy} [0:0]\n{rules}COMMIT\n\
+         == ip6tables-legacy-save -c\n== conntrack -L -p tcp\n== ss -Htano\n== end\n"
+    )
+}
+
+/// The report of the client's capture with these snapshots.
+fn report(name: &str, states: &[String]) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let files: Vec<PathBuf> = (0..states.len()).map(|n| folder.join(format!("state-{name}-{n}.txt"))).collect();
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
+    replay.args(["replay", CAPTURE]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    for (file, state) in files.iter().zip(states) {
+        fs::write(file, state).expect("the folder for tests is writable");
+        replay.arg("--client-state").arg(file);
+    }
+    let output = replay.output().expect("the program runs");
+    files.iter().for_each(|file| fs::remove_file(file).expect("it is there"));
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("what is told is UTF-8")
+}
+
+const RULE: &str = "rule 2 of the chain INPUT (iptables-legacy, table filter)";
+
+fn dropping(time: u64, packets: u32) -> String {
+    state(time, "172.16.0.99", "ACCEPT", &[(30, ACCEPT), (packets, DROP)])
+}
+
+#[test]
+fn the_rule_that_counted_what_was_lost_is_named() {
+    let sentence = format!("The client's own firewall dropped the server's data connection: {RULE}. [certain]");
+    for (before, after, rose) in [(7, 12, Some(5)), (7, 20, Some(13)), (12, 5, None)] {
+        let report = report(&format!("counts-{before}-{after}"), &[dropping(BEFORE, before), dropping(AFTER, after)]);
+        assert!(report.contains(&sentence), "{before} {after}: {report}");
+        let told = rose.map_or("by the rules nothing else can become of it".to_owned(), |rose| {
+            format!("its counter rose by {rose} meanwhile")
+        });
+        assert!(report.contains(&told), "{before} {after}: {report}");
+    }
+    let unmoved = report("unmoved", &[dropping(BEFORE, 7), dropping(AFTER, 7)]);
+    assert!(!unmoved.contains(RULE) && unmoved.contains("has counted nothing"), "{unmoved}");
+}
+
+#[test]
+fn counters_of_another_time_tell_nothing_and_those_of_another_host_neither() {
+    let elsewhere = |time, packets| state(time, "172.16.0.98", "ACCEPT", &[(30, ACCEPT), (packets, DROP)]);
+    let early = [dropping(BEFORE, 7), dropping(BEFORE + 1, 12)];
+    let late = [dropping(AFTER, 7), dropping(AFTER + 1, 12)];
+    for (name, states) in [("early", early), ("late", late)] {
+        let report = report(name, &states);
+        assert!(report.contains("by the rules nothing else can become of it"), "{name}: {report}");
+    }
+    let report = report("elsewhere", &[elsewhere(BEFORE, 7), elsewhere(AFTER, 12)]);
+    assert!(!report.contains("rule 2"), "{report}");
+}
+
+#[test]
+fn that_no_rule_drops_is_told_only_where_it_is_so() {
+    let told = "the rules of this host let it pass";
+    let open = state(AFTER, "172.16.0.99", "ACCEPT", &[(30, ACCEPT)]);
+    let report = |name, state: &str| report(name, &[state.to_owned()]);
+    let report_of_open = report("open", &open);
+    assert!(report_of_open.contains(told) && report_of_open.contains("look elsewhere"), "{report_of_open}");
+    let unknown = open.replace("== nft -a list ruleset\n", "== nft -a list ruleset\nabsent: no right\n");
+    let policy = state(AFTER, "172.16.0.99", "DROP", &[(30, ACCEPT)]);
+    for (name, state) in [("unknown", unknown), ("policy", policy), ("drop", dropping(AFTER, 12))] {
+        assert!(!report(name, &state).contains(told), "{name}");
+    }
+}
+
+#[test]
+fn what_the_kernel_followed_has_passed() {
+    let followed = |syn: &str| {
+        let line = format!("== conntrack -L -p tcp\n{syn}\n");
+        [dropping(BEFORE, 7), dropping(AFTER, 12).replace("== conntrack -L -p tcp\n", &line)]
+    };
+    let syn = "tcp      6 115 SYN_SENT src=172.16.0.10 dst=172.16.0.99 sport=20 dport=40191 [UNREPLIED] src=172.16.0.99 \
+               dst=172.16.0.10 sport=40191 dport=20";
+    let passed = "the SYN to 172.16.0.99:40191 has passed the rules of this host";
+    let told = report("followed", &followed(syn));
+    assert!(told.contains(passed) && !told.contains("rule 2"), "{told}");
+    let other = report("other", &followed(&syn.replace("40191", "40192")));
+    assert!(!other.contains(passed) && other.contains("rule 2"), "{other}");
+}
