@@ -82,10 +82,11 @@ fn run(filters: &[String]) -> bool {
     };
     let cases = cases::CASES.iter().map(|case| (case.name, Check::Case(case)));
     let others: [(_, fn(&_) -> _); 4] = [
+        // before the kernel follows connections that have a helper
+        ("snapshots", snapshots::check),
         ("conntrack", conntrack::check),
         ("sockets", sockets::check),
         ("killed", killed::check),
-        ("snapshots", snapshots::check),
     ];
     let others = others.map(|(name, check)| (name, Check::Other(check)));
     let (mut passed, mut failed) = (0, 0);

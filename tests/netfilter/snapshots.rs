@@ -65,11 +65,9 @@ fn one(world: &World, case: &Case, witness: Option<Witness>, folder: &Path) -> F
     let rule = masked(expected(world, &case.by)?);
     let named = |states: &[&PathBuf]| {
         let states: Vec<PathBuf> = states.iter().map(|state| (*state).clone()).collect();
-        let Verdict { netfilter, finding, .. } = judged(&capture, &states)?;
-        if netfilter.is_none() && witness.is_some() && states.len() == 2 {
-            println!("{finding:#?}");
-        }
-        Ok(netfilter.map(|named| (masked(without_semicolons(named.rule)), named.from))) as Fallible<Option<(Rule, Witness)>>
+        let netfilter = judged(&capture, &states)?.netfilter;
+        Ok(netfilter.map(|named| (masked(without_semicolons(named.rule)), named.from)))
+            as Fallible<Option<(Rule, Witness)>>
     };
     let found = named(&[&before, &after])?;
     same("the rule", &found, &witness.map(|witness| (rule.clone(), witness)))?;
