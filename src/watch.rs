@@ -262,13 +262,11 @@ impl Watcher {
         if self.netfilter.is_some() {
             return None;
         }
-        let (rules, absent) = match Rules::open(now, sniffer.interfaces()) {
-            Ok(rules) => (Some(rules), None),
-            Err(why) => (None, Some(why)),
-        };
-        let host = rules.as_ref().map_or_else(|| live::host(sniffer.interfaces()).into(), Rules::host);
+        let rules = Rules::open(now, sniffer.interfaces());
+        let host = rules.as_ref().map_or_else(|_| live::host(sniffer.interfaces()).into(), Rules::host);
         self.taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(&host)));
-        self.rules = rules;
+        let absent = rules.as_ref().err().cloned();
+        self.rules = rules.ok();
         absent
     }
 

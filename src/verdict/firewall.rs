@@ -189,7 +189,9 @@ impl Inquiry {
         match counted {
             _ if self.cut => None,
             Some(_) if self.is_sure() => Some((rule, Witness::Counter)),
-            Some(counted) if lost.could_count(*counted) && counts_what_it_drops(rule) => Some((rule, Witness::Counter)),
+            Some(counted) if lost.could_count(rule, *counted) && counts_what_it_drops(rule) => {
+                Some((rule, Witness::Counter))
+            }
             None if self.is_sure() && lost.was_sent => Some((rule, Witness::Ruleset)),
             _ => None,
         }
@@ -256,11 +258,15 @@ impl Loss {
     }
 
     /// Whether a rule that drops nothing but this packet counts as much. What no tap saw may have been sent a little more
-    /// often than is known.
-    fn could_count(&self, packets: u64) -> bool {
-        const MORE: u64 = 2;
-        let is_seen = matches!(self.cited, Some((_, None)));
-        (self.times..=self.times + if is_seen { 0 } else { MORE }).contains(&packets)
+    /// often than is known; an answer is sent for each SYN, and again by its own clock.
+    fn could_count(&self, rule: &Rule, packets: u64) -> bool {
+        const UNSEEN: u64 = 2;
+        let most = match self.cited {
+            _ if self.is_answer(rule) => self.times * 3,
+            Some((_, None)) => self.times,
+            _ => self.times + UNSEEN,
+        };
+        (self.times..=most).contains(&packets)
     }
 
     /// A rule on the way out drops no packet that came in, but the answer to it.
