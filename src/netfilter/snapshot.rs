@@ -1,8 +1,8 @@
 //! What one host says about itself, in one text: the form in which `ftpwhy snapshot` writes it and `replay` reads it.
 //!
 //! People mail it, and read it before they do. So it is what the tools themselves print, each part under a line that names
-//! the command, as in `== nft -t -a list ruleset`. What cannot be had is a part, too, with one line that begins with
-//! [`ABSENT`]. The last line says that nothing is cut. Parts that are not known are for people only.
+//! the command, as in `== nft -a list ruleset`. What cannot be had is a part, too, with one line that begins with
+//! `absent: `. The last line says that nothing is cut. Parts that are not known are for people only.
 //!
 //! Read first: nft(8), iptables-save(8), conntrack(8), ss(8): [`lines`] reads what the latter two print.
 
