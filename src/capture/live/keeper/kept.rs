@@ -139,7 +139,7 @@ pub(in crate::capture::live) fn output(
     match (ended.status.success(), ended.stdout.len() as u64 <= ANSWER) {
         (true, true) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         (true, false) => Err(fail(format!("it lists more than {ANSWER} bytes"))),
-        (false, _) => Err(fail(String::from_utf8_lossy(&ended.stderr).trim().to_owned())),
+        (false, _) => Err(fail(String::from_utf8_lossy(&ended.stderr).lines().next().unwrap_or_default().to_owned())),
     }
 }
 
