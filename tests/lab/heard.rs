@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::firewall::BLAMED;
 use crate::host::{Fallible, output};
 use crate::judge::{Grade, grade};
-use crate::labelled::{Interval, Labelled, Watched};
+use crate::labelled::{self, Interval, Labelled, Watched};
 use crate::line::{At, Whole};
 use crate::live;
 use crate::scenario::Scenario;
@@ -61,13 +61,13 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
     )?;
     let (told, replayed) = (Told::read(&told)?, Told::read(&replayed)?);
     let watched = Watched { place: vantage::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
-    let stretches: Vec<Option<Interval>> =
-        case.replay_watched(&[watched], false).verdicts.into_iter().map(|(_, stretch, _)| stretch).collect();
+    let mut said = case.replay_watched(&[watched], false).verdicts;
     let own = scenario.line.interval(at);
-    let mut faults = told.differences(&replayed, &stretches, own);
-    let stretches: Vec<Option<Interval>> =
-        told.verdicts.iter().zip(&stretches).map(|(one, it)| if one.names() { Some(own) } else { *it }).collect();
-    let judged = told.judge(scenario, case, whole, &stretches);
+    let mut faults = told.differences(&replayed, &said, own);
+    for (said, _) in said.iter_mut().zip(&told.verdicts).filter(|(_, told)| told.names()) {
+        said.stretch = Some(own);
+    }
+    let judged = told.judge(scenario, case, whole, &said);
     faults.extend(judged.wrong.clone().or_else(|| unnamed(scenario, &judged)));
     let label = |text: &String| format!("{} live on {at}: {text}: {told:?}", scenario.name);
     let lacks = judged.naming.and(scenario.unnamed).map(|why| format!("{} live on {at}: {why}", scenario.name));
@@ -165,36 +165,28 @@ impl Told {
 
     /// How a replay differs, apart from what netfilter adds: where it names a rule, the stretch of the replay may be wider and
     /// the side more.
-    fn differences(&self, replayed: &Told, stretches: &[Option<Interval>], own: Interval) -> Vec<String> {
+    fn differences(&self, replayed: &Told, said: &[labelled::Verdict], own: Interval) -> Vec<String> {
         if self.outcomes != replayed.outcomes || self.verdicts.len() != replayed.verdicts.len() {
             return vec![format!("replay differs: {self:?}\n  is replayed as {replayed:?}")];
         }
-        let same = |((live, replay), stretch): &((&Verdict, &Verdict), &Option<Interval>)| match live.names() {
+        let same = |((live, replay), said): &((&Verdict, &Verdict), &labelled::Verdict)| match live.names() {
             true => {
                 (&live.rule, &live.mechanism) == (&replay.rule, &replay.mechanism)
-                    && stretch.is_some_and(|wide| wide.0 <= own.0 && own.1 <= wide.1)
-                    && (**stretch != Some(own) || live.side == replay.side)
+                    && said.stretch.is_some_and(|wide| wide.0 <= own.0 && own.1 <= wide.1)
+                    && (said.stretch != Some(own) || live.side == replay.side)
             }
             false => live == replay,
         };
-        let both = self.verdicts.iter().zip(&replayed.verdicts).zip(stretches);
+        let both = self.verdicts.iter().zip(&replayed.verdicts).zip(said);
         both.filter(|it| !same(it))
-            .map(|((live, replay), stretch)| {
-                format!("replay differs: {live:?}\n  is replayed as {replay:?} ({stretch:?})")
-            })
+            .map(|((live, replay), said)| format!("replay differs: {live:?}\n  is replayed as {replay:?} ({said:?})"))
             .collect()
     }
 
-    fn judge(&self, scenario: &Scenario, case: &Labelled, whole: &Whole, stretches: &[Option<Interval>]) -> Held {
+    fn judge(&self, scenario: &Scenario, case: &Labelled, whole: &Whole, said: &[labelled::Verdict]) -> Held {
         let is_blamed = scenario.blames(whole.at);
-        let also = scenario.truth.also.map(|at| scenario.line.interval(at));
-        let named: Vec<(&str, Interval)> = self
-            .verdicts
-            .iter()
-            .zip(stretches)
-            .filter_map(|(verdict, stretch)| Some((verdict.rule.as_str(), (*stretch)?)))
-            .filter(|(_, stretch)| Some(*stretch) != also)
-            .collect();
+        let named = said.iter().filter_map(|said| Some((said.rule, said.stretch?, said.beside)));
+        let named: Vec<(&str, Interval, bool)> = named.collect();
         let failed = self.outcomes.iter().any(|outcome| outcome == "failed");
         let lacks_packets = self.verdicts.iter().any(|verdict| verdict.rule == "V3");
         let other = self.verdicts.iter().find(|it| it.names() && !(is_blamed && it.names_the_blamed(scenario.traced)));
@@ -202,8 +194,10 @@ impl Told {
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
         let naming = (is_blamed && !UNSEEN.contains(&scenario.row)).then(|| self.naming());
-        let stretches: Vec<Interval> = named.iter().map(|(_, stretch)| *stretch).collect();
-        let grade = match (&wrong, grade(case, &stretches, &whole.taps)) {
+        let own = named.iter().filter(|(.., beside)| !beside);
+        let stretches: Vec<Interval> = own.map(|(_, stretch, _)| *stretch).collect();
+        let twins = scenario.places(&scenario.twins(&whole.taps));
+        let grade = match (&wrong, grade(case, &twins, &stretches, &whole.taps)) {
             (Some(_), _) => Grade::Wrong,
             (None, Grade::Right) if is_blamed && !self.is_certain() => Grade::Wide,
             (None, grade) => grade,
