@@ -222,7 +222,7 @@ fn lost(scenario: &Scenario, names: &[String], seen: &[Seen]) -> Fallible<Option
     };
     let sets: Vec<BTreeSet<(u32, u32)>> = seen.iter().map(of).collect();
     let beyond: BTreeSet<_> = (0..names.len()).filter(|&tap| behind(tap)).flat_map(|tap| sets[tap].clone()).collect();
-    let enters = if scenario.truth.from_other { 2 * scenario.line.routers } else { 0 };
+    let enters = if scenario.truth.by_other { 2 * scenario.line.routers } else { 0 };
     let before: Vec<usize> = (enters..names.len()).filter(|&tap| !behind(tap)).collect();
     let gone = |tap: usize| sets[tap].difference(&beyond).count();
     let is_segment = matches!(lost, Lost::ControlSegments | Lost::DataSegments);

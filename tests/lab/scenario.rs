@@ -62,7 +62,7 @@ pub(crate) struct Truth {
     /// What the loopback of the host shows beside, if the host refused its own packet.
     pub(crate) on_loopback: Option<Mechanism>,
     /// It came from the second server, and so entered the line at the last router.
-    pub(crate) from_other: bool,
+    pub(crate) by_other: bool,
     /// Which way it went, if it is a segment of an established connection.
     pub(crate) toward: Side,
 }
@@ -183,7 +183,7 @@ impl Scenario {
                 mechanism: None,
                 lost: None,
                 on_loopback: None,
-                from_other: false,
+                by_other: false,
                 toward: Side::Client,
             },
             checks: Vec::new(),
@@ -304,8 +304,8 @@ impl Scenario {
     }
 
     /// The second server sent what was lost.
-    pub(crate) fn from_other(mut self) -> Self {
-        self.truth.from_other = true;
+    pub(crate) fn by_other(mut self) -> Self {
+        self.truth.by_other = true;
         self
     }
 

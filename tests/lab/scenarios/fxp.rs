@@ -47,7 +47,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         new("drop", "the target's firewall drops the other server's connection", (Vsftpd, Vsftpd), false)
             .rules(At::Server, Nft, only(Nft, "input", "21, 22", Fate::Drop, false))
             .loses(Lost::DataSyn, At::Server, Mechanism::SilentDrop)
-            .from_other()
+            .by_other()
             .unnamed(Some("the trace follows the addresses of the control connection, and the other server's is none"))
             .partly()
             .beside(At::Client)
