@@ -108,7 +108,7 @@ fn established(case: &Case<'_>) -> Outcome {
     let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
     match (client_is_gone, waited) {
         (true, true) => Outcome::Failed,
-        (true, false) if server_left_first(view) => Outcome::Unknown,
+        (true, false) if server_left_first(view) || view.gaps > 0 => Outcome::Unknown,
         (true, false) if client_closed(case, joined) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
         _ => Outcome::Unfinished,
