@@ -142,7 +142,11 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     let model = halves().max_by_key(|(_, half)| (seen_again(half), sent(half), half.fin.is_some()));
     let Some((sight, model)) = model else { return Passage { toward, last: None, next: None } };
     let only_fin = !model.unacked() && model.fin.is_some();
-    let heard = if sent(model) > model.reach { model.last } else { model.last_new.time };
+    let heard = match model.fin.filter(|_| only_fin) {
+        Some(fin) => fin.first.time,
+        None if sent(model) > model.reach => model.last,
+        None => model.last_new.time,
+    };
     let since = case.session.on_main_clock(sight, heard);
     let of = |sight| halves().filter(move |(other, _)| *other == sight).map(|(_, half)| half);
     let edges: Few<u32> = halves().filter_map(|(_, half)| acknowledged(half)).chain(model.start).collect();
