@@ -385,8 +385,8 @@ impl Talk {
         command
     }
 
-    /// Which of the outstanding commands a reply answers: the oldest that it fits. ABOR, STAT and NOOP may be answered
-    /// while a transfer is under way.
+    /// Which of the outstanding commands a reply answers: the oldest that it fits, or the latest if words were missed, since
+    /// clients hardly ever go on before they are answered. ABOR, STAT and NOOP may be answered while a transfer is under way.
     fn answered(&self, view: &View, code: u16) -> Option<usize> {
         let verb = |place: &usize| view.event(self.outstanding[*place]).map_or(Verb::Unknown, |event| event.verb);
         let under_way = self.outstanding.first().is_some_and(|&first| transfers::is_under_way(view, first));
@@ -402,6 +402,7 @@ impl Talk {
             225 => places.clone().find(|place| verb(place) == Verb::Abor).or(places.next()),
             227..=229 => places.find(|place| verb(place).is_negotiation()),
             200 | 211..=215 if under_way => places.nth(1),
+            _ if self.out_of_step => places.next_back(),
             _ => places.next(),
         }
     }

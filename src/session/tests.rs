@@ -347,6 +347,41 @@ fn two_servers_that_exchange_a_file_are_recognised() {
     assert!(tap.views().iter().all(|view| view.transfers[0].between_servers));
 }
 
+/// The 226 is what the capture missed; the refusal answers what the client said after it.
+#[test]
+fn a_refusal_behind_a_hole_is_not_the_transfers() {
+    let mut tap = Tap::new();
+    let mut talk = Talk::begin(&mut tap, 21);
+    talk.login().client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n").client("STOR f\r\n").server("150 go\r\n");
+    talk.next[1] += "226 done\r\n".len() as u32;
+    talk.client("SITE UTIME f\r\n").server("500 what\r\n").client("QUIT\r\n").server("221 bye\r\n");
+    let view = tap.only_view();
+    assert_eq!((view.transfers[0].code, view.transfers[0].reply, view.gaps), (0, None, 1));
+}
+
+/// A capture that begins late has seen fewer bytes, which says nothing about where it was taken.
+#[test]
+fn taps_as_far_from_both_ends_keep_the_order_in_which_they_were_given() {
+    let seen = |late: bool| {
+        let mut tap = Tap::new();
+        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+        let mut talk = match late {
+            true => Talk { tap: &mut tap, client, server, next: [1024, 1033] },
+            false => Talk::begin(&mut tap, 21),
+        };
+        if !late {
+            talk.login();
+        }
+        talk.client("SYST\r\n").server("215 UNIX\r\n");
+        tap.views()
+    };
+    for first in [false, true] {
+        let sessions = join(vec![seen(first), seen(!first)], &[Placing::Open, Placing::Open]);
+        let taps: Vec<usize> = sessions[0].sights.iter().map(|sight| sight.tap).collect();
+        assert_eq!((sessions.len(), taps), (1, vec![0, 1]));
+    }
+}
+
 /// Where thousands end at once, the first is handed out before its time.
 #[test]
 fn only_the_latest_sessions_that_ended_wait_for_late_packets() {

@@ -162,7 +162,7 @@ fn silence_while_data_ran(view: &View) -> Duration {
 pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
     let transfer = case.transfer().filter(|transfer| transfer.reply.is_none() && transfer.command.is_some())?;
     let joined = case.attempts().last().copied()?;
-    if case.opening(Some(joined)) != Opening::Established {
+    if case.opening(Some(joined)) != Opening::Established || case.is_taken(joined) {
         return None;
     }
     let ended = flow_ended(case, joined)?;

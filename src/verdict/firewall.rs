@@ -148,6 +148,8 @@ fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
     let let_it_pass = rules.is_empty() && may_pass && !cut;
     let suspects = rules.into_iter().filter(|rule| answers_so(rule, mechanism)).map(|rule| {
         let counted = before.and_then(|before| after.counted(&rule)?.checked_sub(before.counted(&rule)?));
+        // the policy of a chain that nft(8) made counts nothing, and iptables-nft-save(8) prints zero
+        let counted = counted.filter(|&counted| counted > 0 || rule.position.is_some());
         Suspect { rule, counted }
     });
     let suspects = suspects.filter(|suspect| suspect.counted != Some(0)).collect();

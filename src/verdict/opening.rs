@@ -23,6 +23,10 @@ type Which<'a> = Option<&'a JoinedAttempt>;
 /// misses packets.
 const PERSISTENT: u16 = 3;
 
+/// What answers as the listener's host would, and is not that host.
+const DOUBLE: &str = "another machine answered, as far away as the listener: a load balancer or a NAT sends this port elsewhere than \
+                      the control connection";
+
 /// The transfer's data connection that decides: the last one, since clients try again.
 fn deciding<'a>(case: &Case<'a>) -> Option<Which<'a>> {
     case.attempts().last().map(|joined| Some(*joined))
@@ -123,12 +127,13 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     let listens = case.listens(which);
     let (sight, reset) = nearest_reset(case, which, Role::Listener, listens)?;
     let distance = if which.is_some() { case.same_distance(sight, listens, reset.ttl) } else { None };
-    if (distance != Some(false)) != genuine {
-        return None;
-    }
     let mut passage = case.connection_passage(which, listens, |c| first_syn(c).or(c.reset.map(|reset| reset.at)));
     if distance == Some(true) {
-        passage.next = None;
+        passage.next = passage.next.filter(|&next| case.shows_other_ports(next));
+    }
+    let by_double = distance == Some(true) && passage.next.is_some();
+    if (distance != Some(false) && !by_double) != genuine {
+        return None;
     }
     let stretch = or_before(case, which, sight, passage);
     let host = if listens == Side::Server { Owner::Server } else { Owner::Client };
@@ -137,7 +142,14 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     let mut evidence = syn_evidence(case, which);
     let ttl = reset_words(case, sight, listens, &reset);
     evidence.push(case.seen(sight, reset.at, ttl));
-    let notes = if genuine { Vec::new() } else { helper_notes(case, stretch) };
+    let notes = match (genuine, by_double) {
+        (true, _) => Vec::new(),
+        (false, true) => vec![DOUBLE.to_owned()],
+        (false, false) => helper_notes(case, stretch),
+    };
+    if by_double {
+        evidence.extend(unseen_behind(case, which, &passage, listens));
+    }
     let confidence = if at_host { Confidence::Certain } else { Confidence::Likely };
     let found =
         finding(stretch, Mechanism::TcpReset, lost(which, Lost::ControlSyn, Lost::DataSyn), confidence, evidence);

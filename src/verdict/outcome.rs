@@ -32,7 +32,7 @@ pub(super) fn transfer(case: &Case<'_>) -> Outcome {
     let opening = case.attempts().last().map(|joined| case.opening(Some(*joined)));
     match (case.code(), opening) {
         (200..=399, _) if transfer.command.is_some() => match opening {
-            _ if transfer.abort.is_some() || client_left(case) => Outcome::Aborted,
+            _ if transfer.abort.is_some() || client_left(case) || left_upload(case) => Outcome::Aborted,
             Some(Opening::Established) if is_disproved(case) => Outcome::Failed,
             _ => Outcome::Completed,
         },
@@ -108,7 +108,7 @@ fn established(case: &Case<'_>) -> Outcome {
     let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
     match (client_is_gone, waited) {
         (true, true) => Outcome::Failed,
-        (true, false) if server_left_first(view) => Outcome::Unknown,
+        (true, false) if server_left_first(view) || view.gaps > 0 => Outcome::Unknown,
         (true, false) if client_closed(case, joined) => Outcome::Aborted,
         (false, _) if control_is_lost(case) => Outcome::Failed,
         _ => Outcome::Unfinished,
@@ -270,7 +270,21 @@ fn reply_is_lost(case: &Case<'_>) -> bool {
     let last_word = words.map(|last| last as u32) == case.transfer().and_then(|transfer| transfer.reply);
     let half = view.control.half(Role::Listener);
     let reset = view.control.reset_from(Role::Opener).is_some();
-    last_word && half.unacked() && (half.resent() >= 2 || reset)
+    last_word && half.unacked() && (half.resent() >= 2 || reset && !is_unheard(view))
+}
+
+/// The client had closed the control connection when the server's last words came, and its host says so.
+fn is_unheard(view: &View) -> bool {
+    let (client, server) = (view.control.half(Role::Opener), view.control.half(Role::Listener));
+    let closed = client.fin.zip(view.control.reset_from(Role::Opener));
+    let genuine = closed.is_some_and(|(fin, reset)| fin.first < reset.at && reset.ttl == client.ttl);
+    genuine && server.unacked()
+}
+
+/// The client closed both connections, and did not wait to hear whether its upload arrived: the server takes the end of the
+/// data for the end of the file.
+fn left_upload(case: &Case<'_>) -> bool {
+    sender(case) == Some(Side::Client) && is_unheard(case.view()) && !reply_is_lost(case)
 }
 
 /// How the control connection fared.

@@ -126,8 +126,9 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let At { time: mains, .. } = self.view().last_at;
-        let as_long = last.plus(GOES_ON) >= mains && last_event(view) == last_event(self.view());
+        let latest = self.views().map(|(other, view)| self.session.on_main_clock(other, view.last_at.time)).max();
+        let as_long = latest.is_none_or(|latest| last.plus(GOES_ON) >= latest);
+        let as_long = as_long && last_event(view) == last_event(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -153,14 +154,30 @@ impl<'a> Case<'a> {
     }
 
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
-    /// others; or a data connection that was up is missing here.
+    /// others; or a data connection that was up, and must have passed here, is missing.
     pub fn may_be_filtered(&self, sight: usize) -> bool {
-        let open = |tap: &TapFacts| tap.filter.as_deref().is_some_and(lets_every_port_pass);
-        let bare = self.taps.iter().all(|tap| !tap.census.other_traffic && !open(tap));
+        let bare = !self.taps.iter().any(shows_other_ports);
         let missing = self.session.attempts.iter().any(|joined| {
-            self.session.attempt(sight, joined).is_none() && self.opening(Some(joined)) == Opening::Established
+            let up = self.opening(Some(joined)) == Opening::Established;
+            let unseen = up && self.session.attempt(sight, joined).is_none();
+            unseen && !(self.is_taken(joined) && self.shows_other_ports(sight))
         });
         bare || missing || self.facts(sight).census.data_unseen > 0
+    }
+
+    /// The capture at this very tap was not limited to control connections.
+    pub fn shows_other_ports(&self, sight: usize) -> bool {
+        shows_other_ports(self.facts(sight))
+    }
+
+    /// Another box than the listener's host accepted this data connection in its name: what it answers comes over another
+    /// number of routers than what that host says on the control connection.
+    pub fn is_taken(&self, joined: &'a JoinedAttempt) -> bool {
+        let listens = self.listens(Some(joined));
+        self.each_connection(Some(joined)).any(|(sight, connection)| {
+            let half = connection.half(Role::Listener);
+            half.start.is_some() && self.same_distance(sight, listens, half.ttl) == Some(false)
+        })
     }
 
     /// A tap that saw nothing of the session says something only if it was capturing at all at that time and for a while
@@ -200,6 +217,10 @@ impl<'a> Case<'a> {
         let half = self.session.view(sight)?.control.half(role_at(side, Side::Server));
         half.start.map(|_| half.ttl == ttl)
     }
+}
+
+fn shows_other_ports(tap: &TapFacts) -> bool {
+    tap.census.other_traffic || tap.filter.as_deref().is_some_and(lets_every_port_pass)
 }
 
 /// What was said or done last on the control connection.

@@ -109,9 +109,9 @@ rules! {
     "O2" "data-syn-icmp" Failed |case| opening::data(case, opening::syn_icmp), ["P02", "P05", "A03", "A05"],
         "The SYN of the data connection is refused with an ICMP error.",
         "No TCP answers a closed port with ICMP: the address that signed the error filters, or found no way on.";
-    "O4" "data-syn-reset-forged" Failed |case| opening::data(case, opening::syn_reset_forged), ["P04", "P14", "A05"],
+    "O4" "data-syn-reset-forged" Failed |case| opening::data(case, opening::syn_reset_forged), ["P04", "P14", "P16", "A05"],
         "A box on the path answers the SYN of the data connection with RST in the listener's name.",
-        "The RST comes over another number of routers than the listener's other packets.";
+        "The RST comes over another number of routers than the listener's other packets, or never passed a tap between.";
     "O3" "data-syn-reset" Failed |case| opening::data(case, opening::syn_reset), ["P03", "P14", "P16", "P17", "A03"],
         "The listener's host answers the SYN of the data connection with RST.",
         "The RST comes over as many routers as its other packets: a closed port, or a rule that rejects with tcp-reset.";

@@ -127,8 +127,9 @@ fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
     })
 }
 
-/// How far the lost bytes came: to the last tap that saw some behind all that were acknowledged. One that joined when they
-/// had passed tells nothing.
+/// How far the lost bytes came: to the last tap that saw some behind all that were acknowledged, and again and again if any
+/// tap did. Where they passed once and were not repeated, they arrived, and what is lost is the repetition, or the answer that
+/// would have made it needless. A tap that joined when they had passed tells nothing.
 pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, role: Role) -> Passage {
     let connections = case.connections(which);
     let toward = toward(case, which, role);
@@ -141,19 +142,30 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     let model = halves().max_by_key(|(_, half)| (seen_again(half), sent(half), half.fin.is_some()));
     let Some((sight, model)) = model else { return Passage { toward, last: None, next: None } };
     let only_fin = !model.unacked() && model.fin.is_some();
-    let heard = if sent(model) > model.reach { model.last } else { model.last_new.time };
+    let heard = match model.fin.filter(|_| only_fin) {
+        Some(fin) => fin.first.time,
+        None if sent(model) > model.reach => model.last,
+        None => model.last_new.time,
+    };
     let since = case.session.on_main_clock(sight, heard);
+    let of = |sight| halves().filter(move |(other, _)| *other == sight).map(|(_, half)| half);
     let edges: Few<u32> = halves().filter_map(|(_, half)| acknowledged(half)).chain(model.start).collect();
     let is_beyond = |end: u32, edge: u32| end.wrapping_sub(edge) as i32 > 0;
+    let bytes = |half: &Half| end(half).is_some_and(|end| edges.iter().all(|&edge| is_beyond(end, edge)));
+    let again = seen_again(model);
     let seen = |half: &Half| match only_fin {
         true => half.fin.is_some(),
-        false => end(half).is_some_and(|end| edges.iter().all(|&edge| is_beyond(end, edge))),
+        false => bytes(half) && (!again || half.resent() >= 2),
     };
+    let repeated =
+        Transit { toward, since: case.session.on_main_clock(sight, model.again().last.time), data: which.is_some() };
+    let passed_once = |sight| of(sight).any(|half| again && bytes(half) && half.resent() < 2);
+    let lacks_repeats = |sight| of(sight).all(|half| half.resent() == 0) && case.vouches(sight, repeated);
     let joined_before =
         |half: &Half| half.from_syn || half.start.is_none_or(|start| !edges.iter().all(|&edge| is_beyond(start, edge)));
-    let of = |sight| halves().filter(move |(other, _)| *other == sight).map(|(_, half)| half);
+    let tells = |sight| of(sight).all(joined_before) && (!passed_once(sight) || lacks_repeats(sight));
     let transit = Transit { toward, since, data: which.is_some() };
-    let passage = case.passage_told(transit, |sight| of(sight).any(seen), |sight| of(sight).all(joined_before));
+    let passage = case.passage_told(transit, |sight| of(sight).any(seen), tells);
     case.without_answer(passage, transit, |sight| of(sight).any(|half| seen(half) && half.resent() >= 2))
 }
 

@@ -7,13 +7,17 @@ use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
 use crate::verdict::case::{Case, role_at, seconds};
 use crate::verdict::outcome::{STILL, left_by_server};
-use crate::verdict::passage::Transit;
+use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// Segments longer than this are full-size ones: no path carries less than 1280 bytes in IPv6, and 1,000 bytes of text
 /// leave room for every header.
 const FULL_SIZE: u32 = 1000;
+
+/// What accepts in the listener's name, and is not that host.
+const DOUBLE: &str =
+    "a box on the path accepted the data connection in the listener's place, as transparent proxies do";
 
 /// Who sends the data.
 pub(super) fn sender(case: &Case<'_>) -> Option<Side> {
@@ -221,14 +225,21 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if since.until(clock(sight, until)) < STILL {
         return None;
     }
-    let toward = !side;
-    let passage = case.passage(Transit { toward, since, data: true }, |_| false);
+    let taken = case.is_taken(joined);
+    let passage = match taken {
+        true => passage_to_double(case, joined),
+        false => case.passage(Transit { toward: !side, since, data: true }, |_| false),
+    };
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
+    evidence.extend(taken.then(|| double_evidence(case, joined)).flatten());
     let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
-    evidence.push(Evidence { sight, at: Some(half.last_new), until: Some(until), source: None, text });
+    let opened = case.session.attempt(sight, joined).and_then(|attempt| attempt.connection.established);
+    let at = Some(half.last_new).filter(|at| *at != At::default()).or(opened);
+    evidence.push(Evidence { sight, at, until: Some(until), source: None, text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
     found.notes.extend(said_done(case));
+    found.notes.extend(taken.then(|| DOUBLE.to_owned()));
     if receiver.is_some() {
         found.stretch = None;
         found.lost = None;
@@ -236,6 +247,27 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
         found.notes.push("the receiver's window is closed: its program does not read".to_owned());
     }
     Some(found)
+}
+
+/// How far a data connection came that another box than the listener's host accepted. It may lead on to that host by a
+/// connection of the box's own; if a tap behind saw such a one, it may be that one which is silent.
+fn passage_to_double<'a>(case: &Case<'a>, joined: &'a JoinedAttempt) -> Passage {
+    let passage = case.connection_passage(Some(joined), case.listens(Some(joined)), Connection::began);
+    let sees = |sight, joined| case.session.attempt(sight, joined).is_some();
+    let leads_on = (0..case.session.sights.len())
+        .filter(|&sight| !sees(sight, joined))
+        .any(|sight| case.attempts().iter().any(|other| sees(sight, other)));
+    Passage { next: passage.next.filter(|_| !leads_on), ..passage }
+}
+
+/// The answers of that box, at the tap nearest to it.
+fn double_evidence(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Evidence> {
+    let listens = case.listens(Some(joined));
+    let (sight, connection) = case.on_the_way(Some(joined), listens).into_iter().next_back()?;
+    let control = case.session.view(sight)?.control.half(role_at(listens, Side::Server)).ttl;
+    let ttl = connection.half(Role::Listener).ttl;
+    let text = format!("it is accepted with TTL {ttl}, where that address's control packets have {control}");
+    Some(case.seen(sight, connection.syn_ack.map_or(connection.established?, |leg| leg.first), text))
 }
 
 /// T5: the server's program refused the data connection because of its source address.

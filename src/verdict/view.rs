@@ -80,10 +80,15 @@ pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// V9: the data connection runs between two servers, and this line is not its path.
+/// V9: the data connection runs between two servers, and this line is not its path. The last part of its path is, where a tap
+/// sees how it comes to this server and is not accepted.
 pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
     let refused = case.negotiation().is_some_and(|negotiation| !negotiation.stands());
-    case.transfer().filter(|_| case.is_between_servers() && !refused)?;
+    let arrives = case.attempts().last().is_some_and(|joined| {
+        let opening = case.opening(Some(joined));
+        case.listens(Some(joined)) == Side::Server && !matches!(opening, Opening::HalfOpen | Opening::Established)
+    });
+    case.transfer().filter(|_| case.is_between_servers() && !refused && !arrives)?;
     let text =
         "another session names the same listener: the data connection runs between two servers, not on this line";
     Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))

@@ -67,8 +67,8 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
     )?;
     let replayed = Told::read(&replayed)?;
     let watched = Watched { place: vantage::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
-    let stretches: Vec<Option<Interval>> =
-        case.replay_watched(&[watched], false).verdicts.into_iter().map(|(_, stretch, _)| stretch).collect();
+    let said = case.replay_watched(&[watched], false).verdicts;
+    let stretches: Vec<Option<Interval>> = said.iter().map(|said| said.stretch).collect();
     let own = scenario.line.interval(at);
     let told = |manner, told: &Told| {
         let (mut faults, stretches) = match manner {
@@ -112,12 +112,15 @@ struct Verdict {
     netfilter: Value,
     /// The evidence tells at which hook.
     tells_hook: bool,
+    /// Address of the session's server.
+    server: String,
 }
 
 impl Verdict {
-    fn read(value: &Value) -> Option<Verdict> {
+    fn read(value: &Value, server: &str) -> Option<Verdict> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(Verdict {
+            server: server.to_owned(),
             rule: text("rule")?,
             mechanism: text("mechanism")?,
             side: text("side")?,
@@ -176,13 +179,15 @@ impl Told {
         let mut sessions: Vec<Value> = sessions.collect::<Fallible<_>>()?;
         sessions.sort_by_key(|session| session["started"].as_str().map(str::to_owned));
         let of = |session: &Value| {
+            let server = session["server"]["ip"].as_str().unwrap_or_default().to_owned();
             let transfers = session["transfers"].as_array().cloned().unwrap_or_default();
-            [vec![session["control"].clone()], transfers].concat()
+            let parts = [vec![session["control"].clone()], transfers].concat();
+            parts.into_iter().map(move |part| (part, server.clone()))
         };
-        let parts: Vec<Value> = sessions.iter().flat_map(of).collect();
+        let parts: Vec<(Value, String)> = sessions.iter().flat_map(of).collect();
         Ok(Told {
-            outcomes: parts.iter().filter_map(|part| part["outcome"].as_str().map(str::to_owned)).collect(),
-            verdicts: parts.iter().filter_map(|part| Verdict::read(&part["diagnosis"])).collect(),
+            outcomes: parts.iter().filter_map(|(part, _)| part["outcome"].as_str().map(str::to_owned)).collect(),
+            verdicts: parts.iter().filter_map(|(part, server)| Verdict::read(&part["diagnosis"], server)).collect(),
         })
     }
 
@@ -250,13 +255,12 @@ impl Told {
         manner: Manner,
     ) -> Held {
         let is_blamed = scenario.blames(whole.at);
-        let also = scenario.truth.also.map(|at| scenario.line.interval(at));
-        let named: Vec<(&str, Interval)> = self
+        let is_beside = |verdict: &Verdict| case.beside.is_some_and(|(server, _)| server.to_string() == verdict.server);
+        let named: Vec<(&str, Interval, bool)> = self
             .verdicts
             .iter()
             .zip(stretches)
-            .filter_map(|(verdict, stretch)| Some((verdict.rule.as_str(), (*stretch)?)))
-            .filter(|(_, stretch)| Some(*stretch) != also)
+            .filter_map(|(verdict, stretch)| Some((verdict.rule.as_str(), (*stretch)?, is_beside(verdict))))
             .collect();
         let failed = self.outcomes.iter().any(|outcome| outcome == "failed");
         let lacks_packets = self.verdicts.iter().any(|verdict| verdict.rule == "V3");
@@ -266,8 +270,10 @@ impl Told {
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
         let naming = (is_blamed && !UNSEEN.contains(&scenario.row)).then(|| self.naming());
-        let stretches: Vec<Interval> = named.iter().map(|(_, stretch)| *stretch).collect();
-        let grade = match (&wrong, grade(case, &stretches, &whole.taps)) {
+        let own = named.iter().filter(|(.., beside)| !beside);
+        let stretches: Vec<Interval> = own.map(|(_, stretch, _)| *stretch).collect();
+        let twins = scenario.places(&scenario.twins(&whole.taps));
+        let grade = match (&wrong, grade(case, &twins, &stretches, &whole.taps)) {
             (Some(_), _) => Grade::Wrong,
             (None, Grade::Right) if is_blamed && manner == Manner::Traced && !self.is_certain() => Grade::Wide,
             (None, grade) => grade,

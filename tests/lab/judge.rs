@@ -9,7 +9,7 @@ use crate::damage::Random;
 use crate::degrade::{self, View};
 use crate::host::Fallible;
 use crate::labelled::{Interval, Labelled, Said, Watched};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Twin};
 use crate::vantage::{self, Set, Sort, Vantage};
 
 /// How a view was judged.
@@ -34,8 +34,8 @@ pub(crate) struct Judged {
     pub(crate) grade: Grade,
     /// What must not be, in words.
     pub(crate) fault: Option<String>,
-    /// The reason for which it may be wide.
-    pub(crate) excused: Option<&'static str>,
+    /// Stories of the twins without which another stretch would be asked for.
+    pub(crate) needed: Vec<&'static str>,
 }
 
 /// A recording with its label.
@@ -46,6 +46,7 @@ pub(crate) fn case(scenario: &Scenario, folder: &Path) -> Labelled {
         taps: names.iter().map(|name| (vantage::place(name), folder.join(name))).collect(),
         ports: vec![scenario.server.port],
         truth: scenario.interval(),
+        beside: scenario.of_other(),
         completed: scenario.truth.outcome == Outcome::Completed,
     }
 }
@@ -99,51 +100,58 @@ fn look(scenario: &Scenario, case: &Labelled, view: View, set: &Set, given: bool
         files: eye.files.iter().map(path).collect(),
         taps: eye.taps.clone(),
     };
-    let mut said = case.replay_watched(&set.eyes.iter().map(watched).collect::<Vec<_>>(), given);
-    if let Some(also) = scenario.truth.also.map(|at| scenario.line.interval(at)) {
-        let names = |stretch: Option<Interval>| stretch.is_some_and(|(from, to)| from <= also.0 && also.1 <= to);
-        said.verdicts
-            .retain(|(_, stretch, mechanism)| !names(*stretch) || Some(*mechanism) == scenario.truth.mechanism);
-    }
+    let said = case.replay_watched(&set.eyes.iter().map(watched).collect::<Vec<_>>(), given);
     let wrong = case.error(&said);
     let taps = set.taps();
-    let stretches: Vec<Interval> = said.verdicts.iter().filter_map(|(_, stretch, _)| *stretch).collect();
-    let grade = if wrong.is_some() { Grade::Wrong } else { grade(case, &stretches, &taps) };
-    let names = scenario.line.taps();
-    let names: Vec<&str> = taps.iter().filter_map(|&tap| names[tap].strip_suffix(".pcap")).collect();
-    let excuse =
-        scenario.wider.iter().find(|wider| wider.taps.is_empty() || names.iter().all(|name| wider.taps.contains(name)));
+    let own = said.verdicts.iter().filter(|verdict| !verdict.beside);
+    let stretches: Vec<Interval> = own.filter_map(|verdict| verdict.stretch).collect();
+    let twins = scenario.twins(&taps);
+    let grade_among = |twins: &[Twin]| grade(case, &scenario.places(twins), &stretches, &taps);
+    let grade = if wrong.is_some() { Grade::Wrong } else { grade_among(&twins) };
     let strict = view == View::Full && given && set.sort != Sort::Aside;
-    let fault = match (grade, excuse) {
-        (Grade::Wrong, _) => wrong,
-        (Grade::Wide, None) if strict => Some("too wide".to_owned()),
-        (Grade::Silent, None) if strict && !said.outcomes.is_empty() => Some("says nothing".to_owned()),
-        (Grade::Right | Grade::Silent, _) if strict && taps.len() == case.taps.len() => {
-            mechanism(scenario, set.sort, &said)
-        }
+    let fault = match grade {
+        Grade::Wrong => wrong,
+        Grade::Wide if strict => Some("too wide".to_owned()),
+        Grade::Silent if strict && !said.outcomes.is_empty() => Some("says nothing".to_owned()),
+        Grade::Right | Grade::Silent if strict && taps.len() == case.taps.len() => mechanism(scenario, set.sort, &said),
         _ => None,
     };
     let kind = if given { "given" } else { "inferred" };
     let fault = fault.map(|what| format!("{} {view:?} {kind} {set}: {what}: {said:?}", scenario.name));
-    let excused = excuse.filter(|_| strict && matches!(grade, Grade::Wide | Grade::Silent)).map(|wider| wider.reason);
-    Judged { view, vantage: set.vantage(), given, grade, fault, excused }
+    let counts = strict && grade == Grade::Right;
+    let needed = if counts { needed(&twins, |others| grade_among(others) != grade) } else { Vec::new() };
+    Judged { view, vantage: set.vantage(), given, grade, fault, needed }
 }
 
-/// How narrow the stretches are that are named, none of them wrongly.
-pub(crate) fn grade(case: &Labelled, stretches: &[Interval], taps: &[usize]) -> Grade {
-    match case.truth {
-        None if stretches.is_empty() => Grade::Right,
-        Some(_) if stretches.is_empty() => Grade::Silent,
-        Some(truth) if stretches.iter().all(|named| *named == hull(case, truth, taps)) => Grade::Right,
-        _ => Grade::Wide,
+/// The stories of the twins without which something changes.
+fn needed(twins: &[Twin], changes: impl Fn(&[Twin]) -> bool) -> Vec<&'static str> {
+    let without = |number: usize| [&twins[..number], &twins[number + 1..]].concat();
+    (0..twins.len()).filter(|&number| changes(&without(number))).map(|number| twins[number].story).collect()
+}
+
+/// How narrow the stretches are that are named, none of them wrongly, where twins of the truth have these places.
+pub(crate) fn grade(case: &Labelled, twins: &[Option<Interval>], stretches: &[Interval], taps: &[usize]) -> Grade {
+    let worlds = || std::iter::once(&case.truth).chain(twins);
+    let places = worlds().flatten().copied().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    let all = |stretch: Interval| stretches.iter().all(|named| *named == stretch);
+    let is_right = match places {
+        None => stretches.is_empty(),
+        // Nobody, or somebody: nothing, or that it cannot be told.
+        Some(_) if worlds().any(Option::is_none) => all((0, case.taps.len() + 1)),
+        Some(places) => !stretches.is_empty() && all(hull(case, places, taps)),
+    };
+    match (is_right, stretches.is_empty()) {
+        (true, _) => Grade::Right,
+        (false, true) => Grade::Silent,
+        (false, false) => Grade::Wide,
     }
 }
 
-/// The smallest stretch between these taps that holds the truth.
-fn hull(case: &Labelled, truth: Interval, taps: &[usize]) -> Interval {
+/// The smallest stretch between these taps that holds a place.
+fn hull(case: &Labelled, place: Interval, taps: &[usize]) -> Interval {
     let numbers = || taps.iter().map(|tap| tap + 1);
-    let from = numbers().filter(|&number| number <= truth.0).max().unwrap_or(0);
-    let to = numbers().filter(|&number| number >= truth.1).min().unwrap_or(case.taps.len() + 1);
+    let from = numbers().filter(|&number| number <= place.0).max().unwrap_or(0);
+    let to = numbers().filter(|&number| number >= place.1).min().unwrap_or(case.taps.len() + 1);
     (from, to)
 }
 
@@ -157,6 +165,6 @@ fn mechanism(scenario: &Scenario, sort: Sort, said: &Said) -> Option<String> {
     if said.verdicts.is_empty() && said.outcomes.is_empty() {
         return None;
     }
-    let named = said.verdicts.iter().any(|(.., mechanism)| *mechanism == true_one);
+    let named = said.verdicts.iter().any(|verdict| verdict.mechanism == true_one);
     (!named).then(|| format!("{true_one:?} is not named"))
 }

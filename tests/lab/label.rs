@@ -1,7 +1,9 @@
 //! Whether what a scenario says is true of its recording: a label is checked before it is used.
 //!
-//! The rule that is to blame has counted something; the lost packet was seen at every tap that it should have passed and
-//! at none behind; the content arrived whole exactly if the transfer is said to have completed.
+//! The rule that is to blame has counted something, or nft's trace ends there; the lost packet was seen at every tap that it
+//! should have passed and at none behind; a box that rewrites says so, and the taps on both sides of it; a program that refuses
+//! says so itself, and no box had a rule that drops. A failure of which nothing of this tells is none that can be used. The content
+//! arrived whole exactly if the transfer is said to have completed.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,6 +16,7 @@ use ftpwhy::verdict::{Lost, Mechanism, Outcome};
 use crate::client::Does;
 use crate::firewall;
 use crate::host::Fallible;
+use crate::line::At;
 use crate::scenario::{Check, Scenario};
 use crate::server::Tls;
 use crate::trial::{CHATTER, Recording, loopback};
@@ -29,6 +32,8 @@ struct Seen {
     icmp_errors: Vec<IpAddr>,
     /// Resets of connections that are no chatter.
     resets: usize,
+    /// Who sent the first FIN on a data connection.
+    closer: Option<IpAddr>,
 }
 
 /// Checks a label; how it is known.
@@ -38,29 +43,92 @@ struct Seen {
 pub(crate) fn check(scenario: &Scenario, recording: &Recording) -> Fallible<Vec<String>> {
     let names = scenario.line.taps();
     let seen: Vec<Seen> = names.iter().map(|name| look(scenario, recording, name)).collect::<Fallible<_>>()?;
-    let mut proof = Vec::new();
-    proof.extend(counted(recording)?);
-    proof.extend(arrived(scenario, recording, &seen[0])?);
-    proof.extend(lost(scenario, &names, &seen)?);
     mechanism(scenario, &seen)?;
+    harmless(scenario, recording)?;
+    let mut proof = counted(recording)?;
+    proof.extend(lost(scenario, &names, &seen)?);
     proof.extend(on_loopback(scenario, recording)?);
     proof.extend(traced(scenario, recording)?);
-    let (client, server) = (&seen[0].control, &seen[names.len() - 1].control);
-    for check in &scenario.checks {
-        let (holds, told) = match check {
-            Check::Client(text) => (client.contains(text), format!("the client's control connection has `{text}`")),
-            Check::ClientLacks(text) => {
-                (!client.contains(text), format!("the client's control connection has no `{text}`"))
-            }
-            Check::Server(text) => (server.contains(text), format!("the server's control connection has `{text}`")),
-            Check::Said(text) => (recording.said.contains(text), format!("the client said `{text}`")),
-        };
-        if !holds {
-            return Err(format!("it is not so that {told}: {client}\n{server}\n{}", recording.said));
-        }
-        proof.push(told);
+    proof.extend(rewritten(scenario, recording, &seen)?);
+    proof.extend(checked(scenario, recording, &seen)?);
+    if proof.is_empty() && scenario.truth.outcome == Outcome::Failed {
+        return Err("no counter, trace, packet or log proves the label".to_owned());
     }
+    proof.extend(arrived(scenario, recording, &seen[0])?);
     Ok(proof)
+}
+
+/// The scenario's own checks.
+fn checked(scenario: &Scenario, recording: &Recording, seen: &[Seen]) -> Fallible<Vec<String>> {
+    let (said, logged) = (&recording.said, &recording.logged);
+    let (client, at_server) = (&seen[0].control, &seen[seen.len() - 1]);
+    let server = &at_server.control;
+    let holds = |check: &Check| match check {
+        Check::Client(text) => (client.contains(text), format!("the client's control connection has `{text}`")),
+        Check::ClientLacks(text) => {
+            (!client.contains(text), format!("the client's control connection has no `{text}`"))
+        }
+        Check::Server(text) => (server.contains(text), format!("the server's control connection has `{text}`")),
+        Check::ServerLacks(text) => {
+            (!server.contains(text), format!("the server's control connection has no `{text}`"))
+        }
+        Check::Said(text) => (said.contains(text), format!("the client said `{text}`")),
+        Check::Logged(text) => (logged.contains(text), format!("the server logged `{text}`")),
+        Check::Refused(by) => {
+            let is_there = at_server.icmp_errors.iter().any(|sender| sender.to_string() == *by);
+            (is_there, format!("an ICMP error from {by} is at the server's tap"))
+        }
+        Check::Closed(by) => {
+            let closer = at_server.closer.map(|closer| closer.to_string());
+            (closer.as_deref() == Some(*by), format!("{by} is the first to close a data connection"))
+        }
+        Check::Unsent => {
+            let is_there = seen.iter().any(|tap| tap.kinds.iter().any(|(kind, ..)| *kind == Lost::DataSyn));
+            (!is_there, "no tap has a SYN of a data connection".to_owned())
+        }
+    };
+    let proof = |check| match holds(check) {
+        (true, told) => Ok(told),
+        (false, told) => Err(format!("it is not so that {told}: {}", printable(&[client, server, said, logged]))),
+    };
+    scenario.checks.iter().map(proof).collect()
+}
+
+/// Lines that people can read: of an encrypted session, hardly any.
+fn printable(texts: &[&String]) -> String {
+    let is_readable =
+        |line: &&str| line.chars().all(|c| c == '\t' || !c.is_control() && c != char::REPLACEMENT_CHARACTER);
+    let lines = texts.iter().flat_map(|text| text.lines()).filter(is_readable);
+    lines.map(|line| format!("\n{line}")).collect()
+}
+
+/// Where a program refuses, no box had a rule that could have dropped anything.
+fn harmless(scenario: &Scenario, recording: &Recording) -> Fallible<()> {
+    let is_by_program = scenario.truth.outcome == Outcome::Failed && scenario.truth.place.is_none();
+    let drops = |line: &str| ["drop", "reject"].iter().any(|word| line.to_lowercase().contains(word));
+    let drop = recording.dumps.iter().find_map(|(at, dump)| Some((at, dump.lines().find(|line| drops(line))?)));
+    match drop.filter(|_| is_by_program) {
+        Some((at, rule)) => Err(format!("a program is said to refuse, and {at} has this rule: {rule}")),
+        None => Ok(()),
+    }
+}
+
+/// The wire says that it rewrote something, and all taps on one side of it have the old words, all on the other the new.
+fn rewritten(scenario: &Scenario, recording: &Recording, seen: &[Seen]) -> Fallible<Option<String>> {
+    let Some((old, new)) = scenario.line.wire.and_then(|wire| wire.rewrites) else { return Ok(None) };
+    let (nearer, further) = seen.split_at(scenario.line.interval(At::Wire).0);
+    let all = |taps: &[Seen], has: &str, lacks: &str| {
+        taps.iter().all(|tap| tap.control.contains(has) && !tap.control.contains(lacks))
+    };
+    let one_way = all(nearer, new, old) && all(further, old, new);
+    let other_way = all(nearer, old, new) && all(further, new, old);
+    match (recording.rewritten, one_way || other_way) {
+        (1.., true) => Ok(Some(format!(
+            "The wire told of {} frames that it rewrote; every tap on one side of it has `{old}`, on the other `{new}`",
+            recording.rewritten
+        ))),
+        (told, parted) => Err(format!("the wire rewrote {told} frames; its sides have different words: {parted}")),
+    }
 }
 
 /// Reads what a tap saw.
@@ -75,6 +143,9 @@ fn look(scenario: &Scenario, recording: &Recording, name: &str) -> Fallible<Seen
             Packet::Segment(segment) if !is_chatter(&segment) => {
                 seen.resets += usize::from(segment.flags.rst());
                 let is_control = is_control(scenario, &segment);
+                if !is_control && segment.flags.fin() {
+                    seen.closer.get_or_insert(segment.source.ip);
+                }
                 seen.kinds.extend(kind(&segment, is_control).map(|kind| (kind, segment.seq, segment.text_len)));
                 if is_control && !segment.text.is_empty() && known.insert((segment.source.port, segment.seq)) {
                     seen.control += &String::from_utf8_lossy(segment.text);
@@ -151,7 +222,8 @@ fn lost(scenario: &Scenario, names: &[String], seen: &[Seen]) -> Fallible<Option
     };
     let sets: Vec<BTreeSet<(u32, u32)>> = seen.iter().map(of).collect();
     let beyond: BTreeSet<_> = (0..names.len()).filter(|&tap| behind(tap)).flat_map(|tap| sets[tap].clone()).collect();
-    let before: Vec<usize> = (0..names.len()).filter(|&tap| !behind(tap)).collect();
+    let enters = if scenario.truth.by_other { 2 * scenario.line.routers } else { 0 };
+    let before: Vec<usize> = (enters..names.len()).filter(|&tap| !behind(tap)).collect();
     let gone = |tap: usize| sets[tap].difference(&beyond).count();
     let is_segment = matches!(lost, Lost::ControlSegments | Lost::DataSegments);
     if before.len() == names.len() && is_segment {

@@ -50,14 +50,14 @@ use std::time::Instant;
 use heard::Heard;
 use host::Fallible;
 use judge::{Grade, Judged};
-use scenario::{Scenario, Wider};
+use scenario::{Scenario, Twin};
 use table::{LiveTable, Table};
 
 /// Scenarios that run at once: they mostly wait.
 const JOBS: usize = 8;
 
 /// Faults of a scenario that are told; the others are counted.
-const TOLD: usize = 4;
+const TOLD: usize = 400;
 
 /// What the command line asks for.
 struct Options {
@@ -224,10 +224,10 @@ impl Results {
                 judged.iter().for_each(|judged| self.table.count(judged));
                 heard.iter().for_each(|heard| self.live.count(heard));
                 self.lacks.extend(heard.iter().filter_map(|heard| heard.lacks.clone()));
-                let is_used = |wider: &Wider| judged.iter().any(|judged| judged.excused == Some(wider.reason));
-                let stale = scenario.wider.iter().filter(|wider| !wider.taps.is_empty() && !is_used(wider));
+                let is_needed = |twin: &Twin| judged.iter().any(|judged| judged.needed.contains(&twin.story));
+                let stale = scenario.twins.iter().filter(|twin| !is_needed(twin));
                 let mut faults: Vec<String> =
-                    stale.map(|wider| format!("{}: no longer wide: {}", scenario.name, wider.reason)).collect();
+                    stale.map(|twin| format!("{}: no twin of it: {}", scenario.name, twin.story)).collect();
                 faults.extend(heard.into_iter().flat_map(|heard| heard.faults));
                 faults.extend(judged.into_iter().filter_map(|judged| judged.fault));
                 self.faults.extend(faults.iter().take(TOLD).cloned());

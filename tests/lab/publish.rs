@@ -93,8 +93,8 @@ fn case(scenario: &Scenario, rule: Option<&str>) -> String {
         "outcome": outcome,
         "rule": rule,
     });
-    if let Some(wider) = scenario.wider.iter().find(|wider| wider.taps.is_empty()) {
-        truth["wider"] = json!(wider.reason);
+    if let Some(twin) = scenario.twins(&(0..last).collect::<Vec<_>>()).first() {
+        truth["wider"] = json!(twin.story);
     }
     format!(
         "{:#}\n",

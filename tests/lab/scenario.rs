@@ -1,6 +1,7 @@
 //! A scenario as data: the line, the programs, each box's rules, and what is true.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism, Outcome};
@@ -52,14 +53,16 @@ pub(crate) struct Truth {
     pub(crate) outcome: Outcome,
     /// The host that kept the packet, or caused its loss; none if nobody's path is to blame.
     pub(crate) place: Option<At>,
+    /// The same of the client's session with the second server.
+    pub(crate) beside: Option<At>,
     /// What all taps together show of how.
     pub(crate) mechanism: Option<Mechanism>,
     /// The packet, if one was lost.
     pub(crate) lost: Option<Lost>,
-    /// What a tap may see in its place: a second cause, of which the first one makes use.
-    pub(crate) also: Option<At>,
     /// What the loopback of the host shows beside, if the host refused its own packet.
     pub(crate) on_loopback: Option<Mechanism>,
+    /// It came from the second server, and so entered the line at the last router.
+    pub(crate) by_other: bool,
     /// Which way it went, if it is a segment of an established connection.
     pub(crate) toward: Side,
 }
@@ -73,16 +76,49 @@ pub(crate) enum Check {
     ClientLacks(&'static str),
     /// The control connection's text at the server's tap has this.
     Server(&'static str),
+    /// That at the server's tap has not.
+    ServerLacks(&'static str),
     /// The client printed this.
     Said(&'static str),
+    /// The server logged this.
+    Logged(&'static str),
+    /// An ICMP error from this address was captured at the server's tap.
+    Refused(&'static str),
+    /// At the server's tap it is this address that closes a data connection first.
+    Closed(&'static str),
+    /// No tap has a SYN of a data connection.
+    Unsent,
 }
 
-/// Why the stretch is wider than the truth's neighbours when all the taps of a view are among these.
+/// Another world, whose packets are the same at some taps: what is said there must be true of both.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wider {
-    /// Names of taps without their ending; none for all.
-    pub(crate) taps: &'static [&'static str],
-    pub(crate) reason: &'static str,
+pub(crate) struct Twin {
+    pub(crate) taps: Taps,
+    /// Who is to blame there; none if nobody on the line is.
+    pub(crate) place: Option<At>,
+    /// What happens there.
+    pub(crate) story: &'static str,
+}
+
+/// The sets of taps at which a twin looks alike, by the taps' names without their ending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Taps {
+    /// Every set.
+    All,
+    /// Those of these taps alone.
+    Among(&'static [&'static str]),
+    /// Those that have one of these.
+    With(&'static [&'static str]),
+}
+
+impl Taps {
+    fn hold(self, names: &[&str]) -> bool {
+        match self {
+            Taps::All => true,
+            Taps::Among(taps) => names.iter().all(|name| taps.contains(name)),
+            Taps::With(taps) => names.iter().any(|name| taps.contains(name)),
+        }
+    }
 }
 
 /// A scenario.
@@ -109,7 +145,7 @@ pub(crate) struct Scenario {
     pub(crate) checks: Vec<Check>,
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
-    pub(crate) wider: Vec<Wider>,
+    pub(crate) twins: Vec<Twin>,
     /// Why netfilter of the host to blame does not name the rule.
     pub(crate) unnamed: Option<&'static str>,
 }
@@ -143,15 +179,16 @@ impl Scenario {
             truth: Truth {
                 outcome: Outcome::Completed,
                 place: None,
+                beside: None,
                 mechanism: None,
                 lost: None,
-                also: None,
                 on_loopback: None,
+                by_other: false,
                 toward: Side::Client,
             },
             checks: Vec::new(),
             content_tells: true,
-            wider: Vec::new(),
+            twins: Vec::new(),
             unnamed: None,
         }
     }
@@ -260,9 +297,15 @@ impl Scenario {
         self
     }
 
-    /// Another host has its part in it.
-    pub(crate) fn also(mut self, place: At) -> Self {
-        self.truth.also = Some(place);
+    /// In the session with the second server another host is to blame.
+    pub(crate) fn beside(mut self, place: At) -> Self {
+        self.truth.beside = Some(place);
+        self
+    }
+
+    /// The second server sent what was lost.
+    pub(crate) fn by_other(mut self) -> Self {
+        self.truth.by_other = true;
         self
     }
 
@@ -313,8 +356,9 @@ impl Scenario {
         self.unjudged_content()
     }
 
-    pub(crate) fn wider(mut self, taps: &'static [&'static str], reason: &'static str) -> Self {
-        self.wider.push(Wider { taps, reason });
+    /// At these taps it looks as in another world.
+    pub(crate) fn twin(mut self, taps: Taps, place: Option<At>, story: &'static str) -> Self {
+        self.twins.push(Twin { taps, place, story });
         self
     }
 
@@ -334,5 +378,24 @@ impl Scenario {
     /// The line's neighbours of the true place.
     pub(crate) fn interval(&self) -> Option<(usize, usize)> {
         self.truth.place.map(|at| self.line.interval(at))
+    }
+
+    /// The second server's address, and the true place in the session with it.
+    pub(crate) fn of_other(&self) -> Option<(IpAddr, Option<(usize, usize)>)> {
+        let address = self.line.other_server().parse().ok().filter(|_| self.line.other)?;
+        let place = self.truth.beside.or(self.truth.place);
+        Some((address, place.map(|at| self.line.interval(at))))
+    }
+
+    /// The twins that these taps, by number, cannot tell from the truth.
+    pub(crate) fn twins(&self, taps: &[usize]) -> Vec<Twin> {
+        let names = self.line.taps();
+        let names: Vec<&str> = taps.iter().filter_map(|&tap| names[tap].strip_suffix(".pcap")).collect();
+        self.twins.iter().filter(|twin| twin.taps.hold(&names)).copied().collect()
+    }
+
+    /// Where each of these twins has the packet lost.
+    pub(crate) fn places(&self, twins: &[Twin]) -> Vec<Option<(usize, usize)>> {
+        twins.iter().map(|twin| twin.place.map(|at| self.line.interval(at))).collect()
     }
 }

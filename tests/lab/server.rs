@@ -176,13 +176,14 @@ impl Server {
     }
 
     fn proftpd(&self, address: &str, v6: bool, accounts: &Path) -> String {
+        // Options add up: one that is set in a scenario stands alone.
+        let lenient = if self.options.contains("TLSOptions") { "" } else { "TLSOptions NoSessionReuseRequired\n" };
         let tls = match self.tls {
             Tls::None => String::new(),
             _ => format!(
-                "ModulePath {}/usr/lib/proftpd\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {2}/cert.pem\n\
-                 TLSRSACertificateKeyFile {2}/key.pem\nTLSOptions {1}\nTLSRequired off\n",
+                "ModulePath {}/usr/lib/proftpd\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {1}/cert.pem\n\
+                 TLSRSACertificateKeyFile {1}/key.pem\n{lenient}TLSRequired off\nTLSLog /run/lab/tls.log\n",
                 world::unpacked().display(),
-                "NoSessionReuseRequired",
                 accounts.display()
             ),
         };

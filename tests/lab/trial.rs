@@ -30,10 +30,17 @@ pub(crate) struct Recording {
     pub(crate) trace: Option<String>,
     /// The server's configuration.
     pub(crate) server_config: String,
+    /// What the server logged.
+    pub(crate) logged: String,
+    /// Frames that the wire rewrote.
+    pub(crate) rewritten: usize,
 }
 
 /// Something else that every network carries. It shows that no filter hides what is no control connection.
 pub(crate) const CHATTER: u16 = 80;
+
+/// Where servers log: what they print, and files that some write.
+const LOGS: &str = "/run/lab/log /run/lab/*.log";
 
 /// What is on its way when the client ends is given this long. A capture vouches for an absence if it goes on for longer
 /// than a second, so the last greeting comes after it.
@@ -80,10 +87,13 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
     live.into_iter().try_for_each(Live::stop)?;
     let dumps = scenario.rules.iter().map(dump).collect::<Fallible<Vec<_>>>()?;
     let arrived = arrived(scenario, &network);
+    let logged = network.at(At::Server).run(&format!("cat {LOGS} 2>/dev/null || true"))?;
+    let rewritten = line.wire.map_or(Ok(String::new()), |_| network.at(At::Wire).run("cat /run/wire.log"))?;
+    let rewritten = rewritten.lines().filter(|line| *line == "rewritten").count();
     network.greet(line)?;
     thread::sleep(LAST);
     captures.into_iter().try_for_each(Capture::stop)?;
-    Ok(Recording { folder: folder.to_owned(), dumps, said, arrived, trace, server_config })
+    Ok(Recording { folder: folder.to_owned(), dumps, said, arrived, trace, server_config, logged, rewritten })
 }
 
 /// Captures at every tap, on all interfaces of every host, and on the loopbacks of both ends.

@@ -1,4 +1,4 @@
-"""Carries frames between two interfaces: wire.py LEFT RIGHT MILLISECONDS OLD NEW; OLD comes out as NEW."""
+"""Carries frames between two interfaces: wire.py LEFT RIGHT MILLISECONDS OLD NEW; OLD comes out as NEW, and each time is told."""
 import collections
 import select
 import socket
@@ -22,6 +22,7 @@ def rewritten(frame):
     if not old or old not in frame or frame[12:14] != b"\x08\x00":
         return frame
     start = 14 + (frame[14] & 15) * 4
+    print("rewritten", flush=True)
     segment = bytearray(frame[start:].replace(old, new))
     segment[16:18] = bytes(2)
     pseudo = frame[26:34] + bytes([0, 6]) + len(segment).to_bytes(2, "big")

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test takes a part of it
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ftpwhy::line::{Place, Point};
@@ -25,6 +26,8 @@ pub(crate) struct Labelled {
     pub(crate) ports: Vec<u16>,
     /// Where the packet was lost; none if nobody on the path is to blame.
     pub(crate) truth: Option<Interval>,
+    /// A second server, and the same of the client's session with it.
+    pub(crate) beside: Option<(IpAddr, Option<Interval>)>,
     /// The transfer went through.
     pub(crate) completed: bool,
 }
@@ -64,6 +67,7 @@ fn of_folder(folder: &Path) -> Labelled {
         taps: names.iter().map(|name| (place(name), folder.join(name))).collect(),
         ports: options.filter_map(|option| option.parse::<u16>().ok()).collect(),
         truth: number(&truth["place"][0]).zip(number(&truth["place"][1])),
+        beside: None,
         completed: truth["outcome"] == "completed",
     }
 }
@@ -91,7 +95,14 @@ fn of_cases(folder: &Path) -> Vec<Labelled> {
             _ => None,
         };
         let taps = suffixes.map(|(suffix, place)| (place, folder.join(format!("{name}{suffix}.pcap")))).to_vec();
-        Labelled { taps, ports: vec![2121, 2122, 2123, 2124, 2126], truth, completed: truth.is_none(), name }
+        Labelled {
+            taps,
+            ports: vec![2121, 2122, 2123, 2124, 2126],
+            truth,
+            beside: None,
+            completed: truth.is_none(),
+            name,
+        }
     };
     cases.iter().map(labelled).collect()
 }
@@ -105,11 +116,21 @@ pub(crate) struct Watched {
     pub(crate) taps: Vec<usize>,
 }
 
+/// A verdict, without what it rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) rule: &'static str,
+    /// By the numbers of the whole line.
+    pub(crate) stretch: Option<Interval>,
+    pub(crate) mechanism: Mechanism,
+    /// It is about the session with the second server.
+    pub(crate) beside: bool,
+}
+
 /// What was said of one view of a case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Said {
-    /// Rule, stretch by the numbers of the whole line, and mechanism of every verdict.
-    pub(crate) verdicts: Vec<(&'static str, Option<Interval>, Mechanism)>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// How the transfers ended.
     pub(crate) outcomes: Vec<Outcome>,
     /// Some tap saw nothing of a session.
@@ -119,19 +140,19 @@ pub(crate) struct Said {
 impl Said {
     /// It was said that the capture misses what would decide.
     fn lacks_packets(&self) -> bool {
-        self.verdicts.iter().any(|(rule, ..)| *rule == "V3")
+        self.verdicts.iter().any(|verdict| verdict.rule == "V3")
     }
 
     /// The same was said, in stretches that may be wider.
     pub(crate) fn is_wider_than(&self, other: &Said) -> bool {
-        let same = |said: &Said| said.verdicts.iter().map(|(rule, _, by)| (*rule, *by)).collect::<Vec<_>>();
+        let same = |said: &Said| said.verdicts.iter().map(|it| (it.rule, it.mechanism)).collect::<Vec<_>>();
         let covers = |wide: Option<Interval>, narrow: Option<Interval>| match (wide, narrow) {
             (Some(wide), Some(narrow)) => wide.0 <= narrow.0 && narrow.1 <= wide.1,
             (wide, narrow) => wide == narrow,
         };
         same(self) == same(other)
             && self.outcomes == other.outcomes
-            && self.verdicts.iter().zip(&other.verdicts).all(|(wide, narrow)| covers(wide.1, narrow.1))
+            && self.verdicts.iter().zip(&other.verdicts).all(|(wide, narrow)| covers(wide.stretch, narrow.stretch))
     }
 }
 
@@ -177,7 +198,12 @@ impl Labelled {
             let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
             for verdict in judgement.control.1.iter().chain(transfers) {
                 let stretch = verdict.finding.stretch.map(|stretch| (from(stretch.from), to(stretch.to)));
-                said.verdicts.push((verdict.rule.id, stretch, verdict.finding.mechanism));
+                said.verdicts.push(Verdict {
+                    rule: verdict.rule.id,
+                    stretch,
+                    mechanism: verdict.finding.mechanism,
+                    beside: self.beside.is_some_and(|(server, _)| server == session.main().server.ip),
+                });
             }
             said.unseen |= session.sights.iter().any(|sight| sight.view.is_none());
             said.outcomes.extend(judgement.transfers.iter().map(|(outcome, _)| *outcome));
@@ -187,21 +213,22 @@ impl Labelled {
 
     /// What is wrong with what was said: see [`Labelled::misjudged`].
     pub(crate) fn error(&self, said: &Said) -> Option<String> {
-        let named = said.verdicts.iter().filter_map(|&(rule, stretch, _)| Some((rule, stretch?)));
+        let named = said.verdicts.iter().filter_map(|verdict| Some((verdict.rule, verdict.stretch?, verdict.beside)));
         let failed = said.outcomes.contains(&Outcome::Failed) && !said.lacks_packets();
         self.misjudged(&named.collect::<Vec<_>>(), failed)
     }
 
-    /// What is wrong with rules that name stretches: the truth lies outside of one, or somebody is blamed where nobody is to
-    /// blame. Or a transfer that went through is called `failed`.
-    pub(crate) fn misjudged(&self, named: &[(&str, Interval)], failed: bool) -> Option<String> {
+    /// What is wrong with rules that name stretches, of the session or of the one with a second server: the truth lies outside
+    /// of one, or somebody is blamed where nobody is to blame. Or a transfer that went through is called `failed`.
+    pub(crate) fn misjudged(&self, named: &[(&str, Interval, bool)], failed: bool) -> Option<String> {
         let whole = (0, self.taps.len() + 1);
-        let wrong = match self.truth {
-            Some(truth) => named.iter().find(|(_, named)| named.0 > truth.0 || named.1 < truth.1),
-            None => named.iter().find(|(_, named)| *named != whole),
-        };
+        let truth = |beside| self.beside.filter(|_| beside).map_or(self.truth, |(_, truth)| truth);
+        let wrong = named.iter().find(|&&(_, named, beside)| match truth(beside) {
+            Some(truth) => named.0 > truth.0 || named.1 < truth.1,
+            None => named != whole,
+        });
         match wrong {
-            Some((rule, named)) => Some(format!("{rule} names {named:?}, the truth is {:?}", self.truth)),
+            Some(&(rule, named, beside)) => Some(format!("{rule} names {named:?}, the truth is {:?}", truth(beside))),
             None if self.completed && failed => Some("a transfer that went through has failed".to_owned()),
             None => None,
         }

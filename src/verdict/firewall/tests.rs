@@ -73,7 +73,7 @@ fn a_rule_that_only_may_match_must_have_counted_just_what_was_sent() {
     for others in [1, 3] {
         assert_eq!(culprit(&of(others)), None, "{others}");
     }
-    assert!(of(0).suspicion(&loss()).ends_with("or counted no drop of it"));
+    assert!(of(0).suspicion(&loss()).ends_with("what of the rules may drop it has counted nothing"));
 }
 
 #[test]

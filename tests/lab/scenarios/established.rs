@@ -8,7 +8,7 @@ use crate::client::{Mode::*, Program::*};
 use crate::files::BIG;
 use crate::firewall::Tool::{self, *};
 use crate::line::{At, Line};
-use crate::scenario::{Check, Scenario, When, Wider};
+use crate::scenario::{Check, Scenario, Taps, When};
 use crate::scenarios::nat;
 use crate::server::Program::*;
 
@@ -16,12 +16,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     [stalls(), resets(), path_mtu(), idle(), control()].concat()
 }
 
-/// Why nothing is said behind a router that tells the sender alone.
-const UNTOLD: &str =
-    "behind the router nothing tells that the sender is gone, and the capture ends before the receiver's patience";
-
-/// Why nothing is said where the client's commands do not come any more.
-const SILENT: &str = "a client that says nothing between two transfers is no failure";
+/// The twin at taps where the client's commands do not come any more.
+const SILENT: &str = "a client that has nothing to say after its first transfer";
 
 /// From 100,000 bytes of a connection on, does this to its packets; the control connection is left alone.
 fn after_bytes(tool: Tool, hook: &str, which: &str, nft: &str, iptables: &str) -> String {
@@ -40,6 +36,9 @@ fn after_bytes(tool: Tool, hook: &str, which: &str, nft: &str, iptables: &str) -
         }
     }
 }
+
+/// An upload by a client that stays when it fails, until the server that waits for more loses patience.
+const STAY: &str = "try:\n    f.storbinary('STOR big.bin', open('big.bin', 'rb'))\nexcept OSError:\n    time.sleep(9)";
 
 fn toward(does: Does) -> Side {
     if matches!(does, Put(_)) { Side::Server } else { Side::Client }
@@ -84,14 +83,13 @@ fn resets() -> Vec<Scenario> {
             .line(Line::plain(routers, v6))
             .programs(server, client)
             .transfer(mode, does)
-            .patience(6)
+            .patience(9)
+            .script(if name == "put-sender" { STAY } else { "" })
             .rules(At::Router(router), tool, after_bytes(tool, "forward", which, nft, iptables))
             .loses(Lost::DataSegments, At::Router(router), Mechanism::Interrupted)
             .toward(toward(does))
     };
-    let mut scenarios: Vec<Scenario> = rows.into_iter().map(scenario).collect();
-    scenarios[2].wider.push(Wider { taps: &["between-2", "between-3", "between-4", "server"], reason: UNTOLD });
-    scenarios
+    rows.into_iter().map(scenario).collect()
 }
 
 fn path_mtu() -> Vec<Scenario> {
@@ -187,7 +185,7 @@ fn control() -> Vec<Scenario> {
             )
             .loses(Lost::ControlSegments, At::Router(0), Mechanism::Interrupted)
             .toward(Side::Server)
-            .wider(&["between-2", "server"], SILENT),
+            .twin(Taps::Among(&["between-2", "server"]), None, SILENT),
         new("drop", "the router begins to drop the client's commands")
             .programs(Proftpd, Ftplib)
             .rules(At::Router(0), IptablesNft, ":FORWARD ACCEPT [0:0]")
@@ -198,7 +196,7 @@ fn control() -> Vec<Scenario> {
             )
             .loses(Lost::ControlSegments, At::Router(0), Mechanism::Stalled)
             .toward(Side::Server)
-            .wider(&["between-2", "server"], SILENT),
+            .twin(Taps::Among(&["between-2", "server"]), None, SILENT),
         new("drop-replies", "the second router begins to drop the server's replies")
             .line(Line::plain(2, false))
             .programs(PureFtpd, Ftplib)

@@ -1,12 +1,12 @@
 //! A client that has one server send to another (FXP, RFC 959 section 5.2): the data connection is on neither line.
 
-use ftpwhy::verdict::Mechanism;
+use ftpwhy::verdict::{Lost, Mechanism};
 
 use crate::client::{Does, Mode, Program::*};
 use crate::files::MID;
 use crate::firewall::Tool::*;
 use crate::line::At;
-use crate::scenario::{Check, Scenario};
+use crate::scenario::{Check, Scenario, Taps};
 use crate::scenarios::rules::{Fate, Icmp, only};
 use crate::server::Program::{self, *};
 
@@ -38,31 +38,40 @@ pub(crate) fn all() -> Vec<Scenario> {
             .other(other, open_to_others(other))
             .script(copy(source_listens))
     };
-    let aside = "where both sessions are seen, the data connection is known to be on neither line";
+    let aside = "the other server's own firewall drops it: that host is on neither side of this line";
+    let both = Taps::With(&["client", "between-1"]);
     // Who sees one session only sees a client that announces an address which is not its own.
     vec![
         new("ok-source-listens", "one server sends to the other, and listens", (Vsftpd, Proftpd), true),
         new("ok-target-listens", "one server sends to the other, and connects", (Proftpd, Vsftpd), false),
         new("drop", "the target's firewall drops the other server's connection", (Vsftpd, Vsftpd), false)
             .rules(At::Server, Nft, only(Nft, "input", "21, 22", Fate::Drop, false))
-            .fails(Some(At::Server), Mechanism::IncompleteCapture)
-            .also(At::Client)
+            .loses(Lost::DataSyn, At::Server, Mechanism::SilentDrop)
+            .by_other()
+            .unnamed(Some("the trace follows the addresses of the control connection, and the other server's is none"))
+            .partly()
+            .beside(At::Client)
+            .check(Check::Client("PORT 192,168,20,10,"))
             .unjudged_content()
-            .wider(&[], aside),
+            .twin(Taps::Among(&["client", "between-1"]), None, aside),
         new("reject", "the source's firewall rejects the other server's connection", (Proftpd, Proftpd), true)
             .rules(At::Other, IptablesNft, only(IptablesNft, "input", "21, 22", Fate::Reject(Icmp::Port), false))
             .fails(Some(At::Client), Mechanism::IncompleteCapture)
+            .beside(At::Other)
+            .check(Check::Client("PORT 192,168,30,10,"))
+            .check(Check::Refused("192.168.30.10"))
             .unjudged_content()
-            .wider(&[], aside),
+            .twin(both, None, aside),
         new("refused", "servers that connect to nobody but the client refuse the PORT", (Vsftpd, Vsftpd), true)
             .server_options("")
             .other(Vsftpd, "")
             .check(Check::Client("500 Illegal PORT"))
             .fails(Some(At::Client), Mechanism::RefusedByServer)
             .unjudged_content()
-            .wider(
-                &[],
-                "where both sessions are seen nobody is to blame; elsewhere the foreign address may be a NAT's",
+            .twin(
+                both,
+                None,
+                "the addresses are foreign because two servers are to send to one another: they refuse that",
             ),
     ]
 }

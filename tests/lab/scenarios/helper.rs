@@ -7,13 +7,13 @@ use crate::client::{Does, Mode, Program::*};
 use crate::files::SMALL;
 use crate::firewall::Tool::{self, *};
 use crate::line::{At, Line};
-use crate::scenario::{Check, Scenario};
+use crate::scenario::{Check, Scenario, Taps};
 use crate::scenarios::nat::helper;
 use crate::scenarios::rules::{Fate, only};
 use crate::server::{Program::*, Tls};
 
-/// Why a stretch covers all where a session is encrypted.
-const HIDDEN: &str = "encrypted, and no SYN is seen here: whether one was sent cannot be known";
+/// The twin of an encrypted session at taps that see no SYN.
+const HIDDEN: &str = "what is encrypted asks for no data connection";
 
 pub(crate) fn all() -> Vec<Scenario> {
     [works(), fails(), drops(), tls()].concat()
@@ -148,7 +148,7 @@ fn tls() -> Vec<Scenario> {
             false => scenario
                 .rules(At::Router(0), tool, only(tool, "forward", "21, 990", Fate::Drop, false))
                 .loses(Lost::DataSyn, At::Router(0), Mechanism::SilentDrop)
-                .wider(&["between-2", "server"], HIDDEN),
+                .twin(Taps::Among(&["between-2", "server"]), None, HIDDEN),
         }
     };
     [false, true]

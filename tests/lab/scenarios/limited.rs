@@ -6,7 +6,7 @@ use crate::client::{Does, Mode, Program::*};
 use crate::files::SMALL;
 use crate::firewall::Tool::*;
 use crate::line::{At, Line};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Taps};
 use crate::server::Program::*;
 
 /// A session that takes its time.
@@ -50,7 +50,11 @@ pub(crate) fn all() -> Vec<Scenario> {
                  REJECT --reject-with icmp-admin-prohibited",
             )
             .loses(Lost::ControlSyn, At::Router(0), Mechanism::IcmpReject)
-            .wider(&["between-2", "between-3", "between-4", "server"], "nothing of the second session comes here"),
+            .twin(
+                Taps::Among(&["between-2", "between-3", "between-4", "server"]),
+                None,
+                "there is one client, and the session that passes here is its own",
+            ),
         new("rate-passive", "the server's host lets one data connection in a minute")
             .programs(PureFtpd, Ftplib)
             .transfer(Mode::Pasv, Does::List)

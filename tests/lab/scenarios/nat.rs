@@ -6,7 +6,7 @@ use crate::client::{Does, Mode, Program::*};
 use crate::files::{MID, SMALL};
 use crate::firewall::Tool::{self, *};
 use crate::line::{At, HAIRPIN, Line, Plan};
-use crate::scenario::{Check, Scenario, When};
+use crate::scenario::{Check, Scenario, Taps, When};
 use crate::server::Program::*;
 
 pub(crate) const CLIENT_NAT: Line = Line { plan: Plan::ClientNat, ..Line::plain(2, false) };
@@ -19,13 +19,17 @@ const HAIRPIN_NAT: Line = Line { plan: Plan::Hairpin, ..Line::plain(1, false) };
 const PUBLIC: &str = "192.0.2.2";
 const PRIVATE: &str = "10.0.0.20";
 
-/// Why N2 is wider than the server's own host.
-const EITHER: &str =
-    "the router that translates could have rewritten the address as well as the server announced another";
+/// The twin of a server behind a NAT that announces its own address: the same words, and another box was to mend them.
+const EITHER: &str = "the server is set up as its router's helper wants it, and the router has lost its helper";
 
-/// Why a stretch covers all where an address is foreign and no SYN is seen.
-const UNSEEN: &str =
-    "no SYN is seen here: it went to the address announced, or to the control connection's and was dropped";
+/// A twin at taps that see a foreign address and no SYN.
+const UNSEEN: &str = "the SYN went to the control connection's address, and the opener's own host dropped it";
+
+/// The taps that no SYN to a private address comes to.
+const BEHIND_CLIENT: [&str; 4] = ["between-2", "between-3", "between-4", "server"];
+
+/// Another one, where the SYN that they would have seen was not asked for.
+const OBEYED: &str = "the client obeyed, called the private address, and its SYN never came here";
 
 /// Hides what goes out to the right.
 pub(crate) fn masquerade(tool: Tool) -> String {
@@ -83,7 +87,9 @@ fn active() -> Vec<Scenario> {
     };
     let refused = |name: &str, tool| {
         let story = "a NAT without helper: the server refuses the private address";
-        new(name, "A01", story, tool).fails(Some(At::Router(0)), Mechanism::UnreachableAddress)
+        new(name, "A01", story, tool)
+            .fails(Some(At::Router(0)), Mechanism::UnreachableAddress)
+            .check(Check::Server(if name.ends_with("eprt") { "|192.168.1.50|" } else { "192,168,1,50," }))
     };
     let helped = |name: &str, tool| {
         let story = "a NAT with helper: the command is rewritten";
@@ -108,7 +114,8 @@ fn active() -> Vec<Scenario> {
             .programs(Pyftpdlib, Lftp)
             .server_options("FTPHandler.permit_foreign_addresses = True\n")
             .fails(Some(At::Router(0)), Mechanism::UnreachableAddress)
-            .wider(&["client", "between-1", "between-2", "between-3"], UNSEEN),
+            .check(Check::Server("192,168,1,50,"))
+            .twin(Taps::Among(&["client", "between-1", "between-2", "between-3"]), Some(At::Server), UNSEEN),
         helped("helper-vsftpd", Nft).programs(Vsftpd, Tnftp).transfer(Mode::Port, Does::Put(SMALL)),
         helped("helper-pureftpd", IptablesNft).programs(PureFtpd, Ftplib),
         helped("helper-proftpd", IptablesLegacy).programs(Proftpd, Lftp).transfer(Mode::Port, Does::Get(MID)),
@@ -139,19 +146,26 @@ fn passive() -> Vec<Scenario> {
         new(name, "P11", story, tool, all)
             .fails(Some(At::Server), Mechanism::UnreachableAddress)
             .check(Check::Client("10,0,0,20"))
-            .wider(&[], EITHER)
     };
+    let obeys = |name: &str, tool| {
+        private(name, tool).twin(Taps::All, Some(At::Router(1)), EITHER).twin(
+            Taps::Among(&BEHIND_CLIENT),
+            Some(At::Client),
+            UNSEEN,
+        )
+    };
+    let refuses = |name: &str, tool| private(name, tool).twin(Taps::All, Some(At::Client), UNSEEN);
     vec![
-        private("private-curl-obeys", Nft).programs(Vsftpd, Curl).script("--no-ftp-skip-pasv-ip"),
-        private("private-lftp-obeys", IptablesLegacy)
+        obeys("private-curl-obeys", Nft).programs(Vsftpd, Curl).script("--no-ftp-skip-pasv-ip"),
+        obeys("private-lftp-obeys", IptablesLegacy)
             .programs(Proftpd, Lftp)
             .script("set ftp:fix-pasv-address no; ls pub"),
-        private("private-ftplib-swallowed", IptablesNft)
+        obeys("private-ftplib-swallowed", IptablesNft)
             .programs(PureFtpd, Ftplib)
             .script("f.trust_server_pasv_ipv4_address = True\nf.retrlines('LIST')")
             .event(When::Early, At::Router(0), "ip route add blackhole 10.0.0.0/8"),
-        private("private-tnftp-refuses", Nft).programs(Vsftpd, Tnftp),
-        private("private-inetutils-refuses", IptablesNft).programs(PureFtpd, Inetutils),
+        refuses("private-tnftp-refuses", Nft).programs(Vsftpd, Tnftp),
+        refuses("private-inetutils-refuses", IptablesNft).programs(PureFtpd, Inetutils),
         new("private-ignored", "P12", "the client ignores the private address", IptablesLegacy, all)
             .programs(Pyftpdlib, Ftplib)
             .transfer(Mode::Pasv, Does::Get(SMALL)),
@@ -170,7 +184,7 @@ fn passive() -> Vec<Scenario> {
         .transfer(Mode::Epsv, Does::List)
         .rules(At::Router(1), IptablesLegacy, CLOSED)
         .loses(Lost::DataSyn, At::Router(1), Mechanism::SilentDrop)
-        .wider(&["between-4", "server"], UNSEEN),
+        .twin(Taps::Among(&["between-4", "server"]), Some(At::Server), OBEYED),
         new("helper", "A07", "a NAT with helper: 227 is rewritten, no range is forwarded", IptablesNft, &["21"])
             .programs(Vsftpd, Tnftp)
             .rules(At::Router(1), IptablesNft, helper(IptablesNft, &["prerouting"], 21))
@@ -189,13 +203,14 @@ fn passive() -> Vec<Scenario> {
         .server_options(format!("pasv_address={PUBLIC}\n"))
         .rules(At::Router(1), Nft, helper(Nft, &["prerouting"], 21))
         .loses(Lost::DataSyn, At::Router(1), Mechanism::TcpReset)
-        .wider(&["between-4", "server"], UNSEEN),
+        .twin(Taps::Among(&["between-4", "server"]), Some(At::Server), OBEYED),
         new("nobody-announced", "P11", "pasv_address is one that nobody has", IptablesNft, all)
             .programs(Vsftpd, Ftplib)
             .server_options("pasv_address=192.0.2.77\n")
             .script("f.trust_server_pasv_ipv4_address = True\nf.retrlines('LIST')")
             .fails(Some(At::Server), Mechanism::UnreachableAddress)
-            .wider(&[], EITHER),
+            .check(Check::Server("192,0,2,77,"))
+            .twin(Taps::Among(&BEHIND_CLIENT), Some(At::Client), UNSEEN),
     ]
 }
 
@@ -251,6 +266,7 @@ fn v6() -> Vec<Scenario> {
         .programs(Vsftpd, Curl)
         .transfer(Mode::Eprt, Does::List)
         .fails(Some(At::Router(0)), Mechanism::UnreachableAddress)
+        .check(Check::Server("|fd00:1::50|"))
         .check(Check::Client("500 Illegal EPRT")),
         client("masquerade-helper", "A07", "a NAT with helper: the command is rewritten", IptablesNft)
             .programs(PureFtpd, Ftplib)
@@ -279,7 +295,7 @@ fn hairpin() -> Vec<Scenario> {
         new("reset", "P13", "insiders reach only port 21 of the public address", Nft, &["21"])
             .programs(Vsftpd, Lftp)
             .loses(Lost::DataSyn, At::Router(0), Mechanism::TcpReset)
-            .wider(&["between-2", "server"], UNSEEN),
+            .twin(Taps::Among(&["between-2", "server"]), Some(At::Server), OBEYED),
         new("ok", "", "insiders reach all of the public address", IptablesLegacy, &["21", "40000-40010"])
             .programs(Vsftpd, Curl)
             .transfer(Mode::Pasv, Does::Get(SMALL)),
@@ -288,7 +304,7 @@ fn hairpin() -> Vec<Scenario> {
 
 fn two_addresses() -> Vec<Scenario> {
     let rules = "table ip nat { chain postrouting { type nat hook postrouting priority 100; oifname \"right\" tcp dport 21 \
-                 counter snat to 198.51.100.7; oifname \"right\" counter snat to 198.51.100.8; } }";
+                 counter snat to 198.51.100.7; oifname \"right\" counter snat to 198.51.100.8 comment \"blamed\"; } }";
     let new = |name: &str| {
         Scenario::new(format!("nat-two-addresses-{name}"), "P15", "the NAT gives the data connection another address")
             .line(CLIENT_NAT)
@@ -299,9 +315,14 @@ fn two_addresses() -> Vec<Scenario> {
     };
     vec![
         new("vsftpd").programs(Vsftpd, Lftp).check(Check::Client("425 Security")),
-        new("pureftpd").programs(PureFtpd, Ftplib).fails(Some(At::Server), Mechanism::RefusedByServer).wider(
-            &[],
-            "the server's program closes the data connection and says nothing: that is no stretch of the path",
-        ),
+        new("pureftpd")
+            .programs(PureFtpd, Ftplib)
+            .fails(Some(At::Server), Mechanism::RefusedByServer)
+            .check(Check::Closed("203.0.113.10"))
+            .twin(
+                Taps::With(&["between-2", "between-3", "between-4", "server"]),
+                None,
+                "the server's program says why, as vsftpd does: nobody on the path is to blame",
+            ),
     ]
 }
