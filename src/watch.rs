@@ -3,6 +3,8 @@
 //! The same trackers and rules as in [`mod@crate::replay`]; here the clock advances the time. A transfer that failed is told as
 //! soon as its last reply is a second old, its session when it is over.
 
+mod own_host;
+
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
@@ -14,14 +16,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::capture::live::sockets::Sockets;
-use crate::capture::live::{
-    self, LATEST, LiveError, MAX_PORTS, Netfilter, Rules, Sampler, Sniffer, Writer, privileges,
-};
+use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
-use crate::count::counted;
 use crate::legs::{Legs, legs_of};
-use crate::netfilter::socket::{State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
@@ -29,7 +26,8 @@ use crate::session::join::{Session, join, same_connection};
 use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{Transfer, View};
-use crate::verdict::{Host, Judgement, TapFacts, judge};
+use crate::verdict::{Judgement, TapFacts, judge};
+use own_host::OwnHost;
 
 /// What to watch, and for how long.
 #[derive(Clone, Debug)]
@@ -85,9 +83,6 @@ const HELD_BACK: Duration = LATEST.saturating_mul(2);
 /// Frames taken before the next look at what is due.
 const AT_ONCE: usize = 4096;
 
-/// Sockets that try in vain and are kept.
-const MAX_TRYING: usize = 256;
-
 /// Late packets of a transfer are waited for this long after its last reply: an ICMP error or a RST comes within a round
 /// trip.
 const GRACE: Duration = Duration::from_secs(1);
@@ -109,10 +104,8 @@ pub struct Signals {
 pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<Result<Summary, S::Error>, LiveError> {
     let mut sniffer = Sniffer::open(&watch.capture)?;
     let mut sampler = Sampler::open(&watch.capture)?;
-    let mut watcher = Watcher::new(watch, &sniffer);
+    let (mut watcher, absent) = Watcher::new(watch, &sniffer);
     watcher.writer = watch.write.as_ref().map(|path| Writer::create(path, &sniffer)).transpose()?;
-    let mut absent = if watch.trace { watcher.trace(watch) } else { Vec::new() };
-    absent.extend(watcher.read_rules(&sniffer));
     if let Err(error) = sink.ready(&sniffer, &absent) {
         return Ok(Err(error));
     }
@@ -201,9 +194,7 @@ struct Told {
 struct Watcher {
     legs: Legs,
     writer: Option<Writer>,
-    netfilter: Option<Netfilter>,
-    rules: Option<Rules>,
-    sockets: Option<Sockets>,
+    host: OwnHost,
     own: Placing,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
@@ -214,7 +205,8 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(watch: &Watch, sniffer: &Sniffer) -> Watcher {
+    /// Beside it, a line for everything that cannot be had.
+    fn new(watch: &Watch, sniffer: &Sniffer) -> (Watcher, Vec<String>) {
         let legs = legs_of(sniffer.link_type());
         let device = sniffer.device().to_owned();
         let facts = TapFacts {
@@ -229,45 +221,23 @@ impl Watcher {
             leg: Leg::Both,
             sampled: true,
         };
-        Watcher {
+        let mut taps = vec![facts; legs.len()];
+        let traced =
+            Traced { control_ports: config.control_ports.clone(), passive_range: config.passive_range.clone() };
+        let (host, absent) = OwnHost::open(watch.trace.then_some(&traced), sniffer.interfaces(), &mut taps);
+        let watcher = Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
-            taps: vec![facts; legs.len()],
+            taps,
             legs: Legs::new(legs, &config),
             writer: None,
-            netfilter: None,
-            rules: None,
-            sockets: Sockets::open().ok(),
+            host,
             told: HashMap::new(),
             sessions: 0,
             frames: 0,
             failed: false,
             notes: Vec::new(),
-        }
-    }
-
-    /// Has the kernel trace what matters; returns what cannot be had.
-    fn trace(&mut self, watch: &Watch) -> Vec<String> {
-        let control_ports = watch.capture.control_ports.clone();
-        match Netfilter::trace(&Traced { control_ports, passive_range: watch.passive_range.clone() }) {
-            Ok((netfilter, absent)) => {
-                self.netfilter = Some(netfilter);
-                absent
-            }
-            Err(why) => vec![why],
-        }
-    }
-
-    /// Reads the rules of this host, if they are not traced; returns what cannot be had.
-    fn read_rules(&mut self, sniffer: &Sniffer) -> Option<String> {
-        if self.netfilter.is_some() {
-            return None;
-        }
-        let rules = Rules::open(now, sniffer.interfaces());
-        let host = rules.as_ref().map_or_else(|_| live::host(sniffer.interfaces()).into(), Rules::host);
-        self.taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(&host)));
-        let absent = rules.as_ref().err().cloned();
-        self.rules = rules.ok();
-        absent
+        };
+        (watcher, absent)
     }
 
     fn note(&mut self, text: String) {
@@ -276,68 +246,23 @@ impl Watcher {
 
     /// Takes what netfilter has told.
     fn hear(&mut self, now: Time) {
-        if let Some(Err(error)) = self.netfilter.as_mut().map(|netfilter| netfilter.read(now)) {
-            self.lose_netfilter(&error);
+        if let Err(why) = self.host.hear(now) {
+            self.note(why);
         }
     }
 
-    /// Netfilter tells no more: that is said once, and the rest goes on.
-    fn lose_netfilter(&mut self, error: &io::Error) {
-        self.netfilter = None;
-        self.note(format!("netfilter tells no more, and no rule is named from here on: {error}"));
-    }
-
-    /// Lists the rules of this host again, if that was not done since `needed`; true if it was now.
-    fn ask_rules(&mut self, needed: Time) -> bool {
-        let Some(rules) = &mut self.rules else { return false };
-        let refreshed = rules.refresh(needed, now);
-        let host = rules.host();
-        match &refreshed {
-            Ok(true) => self.taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(&host))),
-            Ok(false) => {}
-            Err(why) => self.lose_rules(why),
-        }
-        refreshed == Ok(true)
-    }
-
-    /// The rules cannot be read any more: that is said once, and those that were read count no longer.
-    fn lose_rules(&mut self, why: &str) {
-        self.rules = None;
-        let bare = |host: &Arc<Host>| Arc::new(Host { lists: Vec::new(), ..Host::clone(host) });
-        self.taps.iter_mut().for_each(|tap| tap.host = tap.host.as_ref().map(bare));
-        self.note(format!("the rules of this host cannot be read any more, and no rule is named from here on: {why}"));
-    }
-
-    /// Brings the drops of this host up to date where they are needed; true if there are new ones.
+    /// Brings what netfilter tells up to date; true if there is something new.
     fn ask_netfilter(&mut self, needed: Time) -> bool {
-        if self.rules.is_some() {
-            return self.ask_rules(needed);
-        }
-        match self.netfilter.as_mut().map(Netfilter::news) {
-            Some(Ok(Some(dropped))) => {
-                self.taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
-                true
-            }
-            Some(Err(error)) => {
-                self.lose_netfilter(&error);
-                false
-            }
-            Some(Ok(None)) | None => false,
-        }
+        self.host.ask(needed, &mut self.taps).unwrap_or_else(|why| {
+            self.note(why);
+            false
+        })
     }
 
     /// While a data connection is agreed upon and not seen: notes the sockets of this host that try to open one.
     fn note_sockets(&mut self, now: Time) {
-        let awaited = self.legs.trackers.iter().flat_map(Tracker::under_way).any(|view| awaits_data(view, now));
-        let Some(sockets) = self.sockets.as_mut().filter(|_| awaited) else { return };
-        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
-        for socket in sockets.list(&wanted).unwrap_or_default() {
-            for tap in &mut self.taps {
-                tap.trying.retain(|(_, other)| (other.local, other.remote) != (socket.local, socket.remote));
-                tap.trying.push((now, socket));
-                let excess = tap.trying.len().saturating_sub(MAX_TRYING);
-                tap.trying.drain(..excess);
-            }
+        if self.legs.trackers.iter().flat_map(Tracker::under_way).any(|view| awaits_data(view, now)) {
+            self.host.note_trying(now, &mut self.taps);
         }
     }
 
@@ -501,10 +426,8 @@ impl Watcher {
 
     /// The end: all that is under way is told as far as it came.
     fn finish<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
-        let overruns = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
-        if overruns > 0 {
-            let lost = counted(overruns, "time");
-            self.note(format!("netfilter told more than could be read, {lost}: a drop may be without its rule"));
+        if let Some(overrun) = self.host.overrun() {
+            self.note(overrun);
         }
         self.legs.trackers.iter_mut().for_each(|tracker| tracker.finish());
         self.tell_settled(sink)

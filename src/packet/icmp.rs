@@ -70,16 +70,17 @@ impl IcmpError {
         if !kind.is_error() {
             return Err(Stop::Other);
         }
+        let quoted = quoted(span.skip(Layer::Icmp.header_len()))?;
         Ok(IcmpError {
             at,
             interface: link.interface,
-            direction: link.direction,
+            direction: link.direction_between(quoted.source.ip, quoted.destination.ip),
             source,
             destination: datagram.destination.into(),
             ttl: datagram.ttl,
             kind,
             mtu: kind.mtu(word),
-            quoted: quoted(span.skip(Layer::Icmp.header_len()))?,
+            quoted,
         })
     }
 }

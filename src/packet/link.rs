@@ -3,6 +3,8 @@
 //! Read first: the list of link layer header types at tcpdump.org; IEEE 802.1Q clause 9 for tags; RFC 2516 section 4
 //! for PPPoE; libpcap's `pcap/sll.h` and `pcap/nflog.h`. A link type is a function and a row of [`strip`].
 
+use std::net::IpAddr;
+
 use pnet::packet::ethernet::{EtherType, EtherTypes, EthernetPacket};
 use pnet::packet::sll::SLLPacket;
 use pnet::packet::sll2::SLL2Packet;
@@ -24,6 +26,13 @@ pub(super) struct Link<'a> {
 }
 
 impl Link<'_> {
+    /// The direction of what belongs to a connection between these addresses. Over its loopback a host also hears what it
+    /// tells itself of connections to others, errors above all.
+    pub(super) fn direction_between(&self, source: IpAddr, destination: IpAddr) -> Option<Direction> {
+        let is_looped = self.interface == LOOPBACK && source == destination;
+        self.direction.map(|direction| if is_looped { Direction::Looped } else { direction })
+    }
+
     fn skip(self, layer: Layer) -> Self {
         Link { rest: self.rest.skip(layer.header_len()), ..self }
     }

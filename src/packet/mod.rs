@@ -171,7 +171,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn packet<'a, Ip: Into<IpAddr> + Copy + PartialEq>(
+    fn packet<'a, Ip: Into<IpAddr> + Copy>(
         &'a mut self,
         at: At,
         link: Link<'_>,
@@ -188,7 +188,7 @@ impl Decoder {
 
     /// What the whole datagram carries, if `datagram` is the last fragment missing.
     #[cold]
-    fn reassembled<'a, Ip: Into<IpAddr> + Copy + PartialEq>(
+    fn reassembled<'a, Ip: Into<IpAddr> + Copy>(
         &'a mut self,
         at: At,
         link: Link<'_>,
@@ -213,10 +213,7 @@ impl Decoder {
 
 /// What a whole datagram carries.
 #[inline]
-fn carried<'a, Ip: Into<IpAddr> + PartialEq>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
-    let looped = link.interface == LOOPBACK && datagram.source == datagram.destination;
-    let direction = link.direction.map(|direction| if looped { Direction::Looped } else { direction });
-    let link = Link { direction, ..link };
+fn carried<'a, Ip: Into<IpAddr>>(at: At, link: Link<'_>, datagram: Datagram<'a, Ip>) -> Packet<'a> {
     match datagram.content.protocol {
         IpNextHeaderProtocols::Tcp => Segment::read(at, link, datagram).map_or_else(Packet::Undecoded, Packet::Segment),
         IpNextHeaderProtocols::Icmp | IpNextHeaderProtocols::Icmpv6 => {

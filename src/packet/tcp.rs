@@ -75,13 +75,14 @@ impl<'a> Segment<'a> {
             return Err(span.short(Layer::Tcp, header_len));
         }
         let (header_bytes, text) = span.bytes.split_at(header_len.min(span.bytes.len()));
+        let (source, destination) = (datagram.source.into(), datagram.destination.into());
         let checkable = datagram.content.checkable && !span.is_cut();
         Ok(Segment {
             at,
             interface: link.interface,
-            direction: link.direction,
-            source: Endpoint { ip: datagram.source.into(), port: header.get_source() },
-            destination: Endpoint { ip: datagram.destination.into(), port: header.get_destination() },
+            direction: link.direction_between(source, destination),
+            source: Endpoint { ip: source, port: header.get_source() },
+            destination: Endpoint { ip: destination, port: header.get_destination() },
             ttl: datagram.ttl,
             ip_id: datagram.id,
             seq: header.get_sequence(),

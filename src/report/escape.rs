@@ -17,12 +17,14 @@ pub(super) fn escaped(text: &str) -> Escaped<'_> {
 }
 
 /// Characters of a command or reply that people are shown; paths of more are rare, commands of thousands are attacks.
-const SHOWN: usize = 200;
+pub(super) const SHOWN: usize = 200;
+/// Characters that people are shown of what a host's own rules say: three rules with a dozen ports each.
+pub(super) const SHOWN_OF_RULES: usize = 1000;
 
-/// Bytes with their dangerous parts escaped, and cut short if they are many.
-pub(super) fn shortened(bytes: &[u8]) -> String {
+/// Bytes with their dangerous parts escaped, and cut short if they are more than this.
+pub(super) fn shortened(bytes: &[u8], shown: usize) -> String {
     let text = Escaped(bytes).to_string();
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(shown) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], bytes.len()),
         None => text,
     }
@@ -80,9 +82,9 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_short() {
-        assert_eq!(shortened(&[b'A'; SHOWN]), "A".repeat(SHOWN));
-        assert_eq!(shortened(&[b'A'; 8196]), format!("{}... (8196 bytes)", "A".repeat(SHOWN)));
-        assert_eq!(shortened("\u{e9}".repeat(SHOWN).as_bytes()), "\u{e9}".repeat(SHOWN));
+        assert_eq!(shortened(&[b'A'; SHOWN], SHOWN), "A".repeat(SHOWN));
+        assert_eq!(shortened(&[b'A'; 8196], SHOWN), format!("{}... (8196 bytes)", "A".repeat(SHOWN)));
+        assert_eq!(shortened("\u{e9}".repeat(SHOWN).as_bytes(), SHOWN), "\u{e9}".repeat(SHOWN));
     }
     use proptest::prelude::*;
 

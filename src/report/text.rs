@@ -7,7 +7,7 @@ use crate::cite::{At, Time};
 use crate::count::counted;
 use crate::line::Side;
 use crate::report::alike::{Alike, Telling};
-use crate::report::escape::{escaped, shortened};
+use crate::report::escape::{SHOWN, SHOWN_OF_RULES, escaped, shortened};
 use crate::report::facts::{self, Fate};
 use crate::report::terminal::{Brush, Style};
 use crate::report::time::Clock;
@@ -155,7 +155,7 @@ impl<'a> Page<'a> {
     fn ends(self) -> String {
         let view = self.case.view();
         let software = facts::software(view).map(|software| escaped(&software).to_string());
-        let user = facts::user(view).map(shortened);
+        let user = facts::user(view).map(|user| shortened(user, SHOWN));
         let known: Vec<String> = software.into_iter().chain(user).collect();
         let known = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
         let port = if view.server.port == 21 { String::new() } else { format!(" port {}", view.server.port) };
@@ -221,7 +221,8 @@ impl<'a> Page<'a> {
         for (row, evidence) in rows.iter().zip(evidence) {
             let cited = if time == 0 { row[0].clone() } else { format!("{:<place$}   {:<time$}", row[0], row[1]) };
             let cited = self.brush.paint(Style::Quiet, cited);
-            writeln!(out, "    {cited}   {}", shortened(evidence.text.as_bytes()))?;
+            let shown = if evidence.source.is_some() { SHOWN_OF_RULES } else { SHOWN };
+            writeln!(out, "    {cited}   {}", shortened(evidence.text.as_bytes(), shown))?;
         }
         Ok(())
     }
@@ -351,7 +352,7 @@ fn command(case: &Case<'_>) -> String {
     let view = case.view();
     let command = case.transfer().and_then(|transfer| transfer.command).and_then(|command| view.event(command));
     match (command, case.transfer().is_some_and(|transfer| transfer.inferred)) {
-        (Some(command), _) => shortened(view.text_of(command)),
+        (Some(command), _) => shortened(view.text_of(command), SHOWN),
         (None, true) => "encrypted transfer".to_owned(),
         (None, false) => "(no transfer command seen)".to_owned(),
     }

@@ -1,0 +1,121 @@
+//! What this host itself tells beside the packets: its netfilter, traced or read, and its sockets. Each may be missing.
+
+use std::io;
+use std::sync::Arc;
+
+use super::now;
+use crate::capture::live::sockets::Sockets;
+use crate::capture::live::{self, Interface, Netfilter, Rules};
+use crate::cite::Time;
+use crate::count::counted;
+use crate::netfilter::socket::{State, Wanted};
+use crate::netfilter::table::Traced;
+use crate::verdict::{Host, TapFacts};
+
+/// Sockets that try in vain and are kept.
+const MAX_TRYING: usize = 256;
+
+/// The sources that are open.
+pub(super) struct OwnHost {
+    netfilter: Option<Netfilter>,
+    /// Its rules, where they are not traced.
+    rules: Option<Rules>,
+    sockets: Option<Sockets>,
+}
+
+impl OwnHost {
+    /// Opens what can be had, the trace if it is asked for, and tells the taps of their host. Beside it, a line for
+    /// everything that cannot be had.
+    pub(super) fn open(
+        traced: Option<&Traced>,
+        interfaces: &[Interface],
+        taps: &mut [TapFacts],
+    ) -> (OwnHost, Vec<String>) {
+        let mut absent = Vec::new();
+        let mut own = OwnHost { netfilter: None, rules: None, sockets: Sockets::open().ok() };
+        match traced.map(Netfilter::trace) {
+            Some(Ok((netfilter, missing))) => {
+                own.netfilter = Some(netfilter);
+                absent.extend(missing);
+                return (own, absent);
+            }
+            Some(Err(why)) => absent.push(why),
+            None => {}
+        }
+        let rules = Rules::open(now, interfaces);
+        let host = rules.as_ref().map_or_else(|_| live::host(interfaces).into(), Rules::host);
+        tell(taps, &host);
+        absent.extend(rules.as_ref().err().cloned());
+        own.rules = rules.ok();
+        (own, absent)
+    }
+
+    /// Takes what the trace has told.
+    ///
+    /// # Errors
+    /// It tells no more, in a line.
+    pub(super) fn hear(&mut self, now: Time) -> Result<(), String> {
+        let read = self.netfilter.as_mut().map_or(Ok(()), |netfilter| netfilter.read(now));
+        read.map_err(|error| self.lose_trace(&error))
+    }
+
+    /// Brings what the taps know of this host's netfilter up to `needed`; true if there is something new.
+    ///
+    /// # Errors
+    /// It tells no more, in a line.
+    pub(super) fn ask(&mut self, needed: Time, taps: &mut [TapFacts]) -> Result<bool, String> {
+        if let Some(rules) = &mut self.rules {
+            let refreshed = rules.refresh(needed, now);
+            if let Ok(true) = refreshed {
+                tell(taps, &rules.host());
+            }
+            return refreshed.map_err(|why| self.lose_rules(&why, taps));
+        }
+        match self.netfilter.as_mut().map(Netfilter::news) {
+            Some(Ok(Some(dropped))) => {
+                taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
+                Ok(true)
+            }
+            Some(Err(error)) => Err(self.lose_trace(&error)),
+            Some(Ok(None)) | None => Ok(false),
+        }
+    }
+
+    fn lose_trace(&mut self, error: &io::Error) -> String {
+        self.netfilter = None;
+        format!("netfilter tells no more, and no rule is named from here on: {error}")
+    }
+
+    /// Those that were read count no longer.
+    fn lose_rules(&mut self, why: &str, taps: &mut [TapFacts]) -> String {
+        self.rules = None;
+        let bare = |host: &Arc<Host>| Arc::new(Host { lists: Vec::new(), ..Host::clone(host) });
+        taps.iter_mut().for_each(|tap| tap.host = tap.host.as_ref().map(bare));
+        format!("the rules of this host cannot be read any more, and no rule is named from here on: {why}")
+    }
+
+    /// Notes the sockets of this host that try to open a connection.
+    pub(super) fn note_trying(&mut self, now: Time, taps: &mut [TapFacts]) {
+        let Some(sockets) = &mut self.sockets else { return };
+        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
+        for socket in sockets.list(&wanted).unwrap_or_default() {
+            for tap in &mut *taps {
+                tap.trying.retain(|(_, other)| (other.local, other.remote) != (socket.local, socket.remote));
+                tap.trying.push((now, socket));
+                let excess = tap.trying.len().saturating_sub(MAX_TRYING);
+                tap.trying.drain(..excess);
+            }
+        }
+    }
+
+    /// A line if the kernel told more than could be read.
+    pub(super) fn overrun(&self) -> Option<String> {
+        let times = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
+        let lost = counted(times, "time");
+        (times > 0).then(|| format!("netfilter told more than could be read, {lost}: a drop may be without its rule"))
+    }
+}
+
+fn tell(taps: &mut [TapFacts], host: &Arc<Host>) {
+    taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(host)));
+}
