@@ -176,8 +176,9 @@ fn ttls(view: &View) -> (Option<u8>, Option<u8>) {
 }
 
 /// The taps in line order from the client: by routers passed from the client, then from the server, then by what only
-/// one of them saw if all saw how it began, then as they were given. Of a host that forwards, the leg towards the client comes first. One whose own addresses show it to be
-/// between the ends forwards what it is sent: there a leg that shows nothing is a tap that saw nothing.
+/// one of them saw if all saw how it began, then as they were given. Of a host that forwards, the leg towards the client
+/// comes first. One whose own addresses show it to be between the ends forwards what it is sent: there a leg that shows
+/// nothing is a tap that saw nothing.
 pub fn order(group: &[(usize, Box<View>)], placings: &[Placing]) -> Vec<usize> {
     let comparable = group.iter().all(|(_, view)| view.control.syn.is_some());
     let mut taps: Vec<(u8, u8, i64, usize)> = group

@@ -1,8 +1,9 @@
 //! What to do about a verdict: the text, and the exact commands with the session's own ports and addresses.
 //!
 //! `PLANS` has a row for every rule: the plan that turns its finding into remedies, likeliest first. `named` speaks
-//! of the very rule where that is known. `scene` says who is suspected and what should have passed, `path`, `stall`, `address` and `program` hold the plans, `firewall` the commands of the
-//! packet filters. Nothing that an end said goes into a command but numbers and parsed addresses.
+//! of the very rule where that is known. `scene` says who is suspected and what should have passed, `path`, `stall`, `address`
+//! and `program` hold the plans, `firewall` the commands of the packet filters. Nothing that an end said goes into a command
+//! but numbers and parsed addresses.
 
 mod address;
 mod firewall;
