@@ -31,6 +31,7 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "a program has one of them")]
 pub enum Command {
     /// Read captures and say what became of every FTP transfer in them
     ///
