@@ -67,6 +67,7 @@ fn counters_of_another_time_tell_nothing_and_those_of_another_host_neither() {
     for (name, states) in [("early", early), ("late", late)] {
         let report = report(name, &states);
         assert!(report.contains("by the rules nothing else can become of it"), "{name}: {report}");
+        assert!(report.contains(&format!("{RULE}. [likely]")), "rules of another time: {name}: {report}");
     }
     let report = report("elsewhere", &[elsewhere(BEFORE, 7), elsewhere(AFTER, 12)]);
     assert!(!report.contains("rule 2"), "{report}");

@@ -86,8 +86,8 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
     match inquiry.culprit(&lost) {
         Some((rule, from)) => {
             let lost_with = lost.lost_by(rule, finding.lost);
-            let confidence =
-                if inquiry.is_sure() { finding.confidence } else { finding.confidence.min(Confidence::Likely) };
+            let is_proven = inquiry.is_sure() && inquiry.is_enclosed;
+            let confidence = if is_proven { finding.confidence } else { finding.confidence.min(Confidence::Likely) };
             let named = Named { on: case.place(lost.sight), rule: rule.clone(), from };
             let told = [Some(inquiry.line(&lost, inquiry.accusation(&lost, rule, from))), inquiry.unrelated(&lost)];
             (with(Finding { confidence, lost: lost_with, ..finding }, told.into_iter().flatten()), Some(named))
@@ -127,6 +127,8 @@ struct Inquiry {
     let_it_pass: bool,
     /// Not all suspects are known.
     cut: bool,
+    /// The rules were listed before and after: what changes them in between and back is as good as never.
+    is_enclosed: bool,
     /// A rule lets related connections pass, and none can be, since no helper is assigned.
     nothing_is_related: bool,
 }
@@ -154,7 +156,7 @@ fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
     });
     let suspects = suspects.filter(|suspect| suspect.counted != Some(0)).collect();
     let nothing_is_related = !loss::has_helper(after, host) && lets_related_pass(after, lost.way);
-    Some(Inquiry { at: *at, suspects, may_pass, let_it_pass, cut, nothing_is_related })
+    Some(Inquiry { at: *at, suspects, may_pass, let_it_pass, cut, is_enclosed: before.is_some(), nothing_is_related })
 }
 
 /// Whether what a rule does to a packet can look so: a refusal takes a rule that refuses.

@@ -9,7 +9,7 @@ use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
-use crate::session::view::{Event, EventKind, Settled, View};
+use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Settled, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::stuck;
@@ -228,7 +228,9 @@ fn without_connection(case: &Case<'_>) -> Outcome {
     let over = case.view().control.is_over() || case.due().is_some_and(|due| is_given_up(case, due));
     let negotiation = transfer.negotiation.as_ref();
     let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
+    let goes_on = over || transfer.command.is_some() || is_followed(case, negotiation);
     match (refused, over || control_is_lost(case)) {
+        (true, false) if !goes_on => Outcome::Unfinished,
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
         (false, true) if transfer.command.is_some() && case.is_between_servers() => Outcome::Unknown,
@@ -236,6 +238,13 @@ fn without_connection(case: &Case<'_>) -> Outcome {
         (false, true) => Outcome::Unknown,
         (false, false) => Outcome::Unfinished,
     }
+}
+
+/// Something was said after this negotiation: else the client may have been about to try another.
+fn is_followed(case: &Case<'_>, negotiation: Option<&Negotiation>) -> bool {
+    let last = case.view().log.iter().rposition(|event| event.attempt == CONTROL);
+    let reply = negotiation.and_then(|negotiation| negotiation.reply);
+    reply.is_none_or(|reply| last.is_some_and(|last| last > reply as usize))
 }
 
 /// Somebody gave up what was due. A further command that follows at once says so only if the capture shows what comes of

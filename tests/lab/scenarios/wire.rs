@@ -73,9 +73,9 @@ fn rewritten() -> Vec<Scenario> {
         Scenario::new(format!("rewritten-{name}"), row, story).line(line)
     };
     vec![
-        new("syst", "H13", "an inspecting box hides what the server is", "UNIX Type", "XXXX XXXX")
+        new("syst", "H13", "an inspecting box hides what the server is", "UNIX Type", "**** ****")
             .programs(Vsftpd, Tnftp)
-            .check(Check::Client("215 XXXX"))
+            .check(Check::Client("215 ****"))
             .check(Check::Server("215 UNIX")),
         new("227-port", "P18", "a box announces another port than the server does", "156,69", "156,99")
             .programs(Vsftpd, Lftp)
