@@ -59,8 +59,11 @@ fn told(command: &Command, what: &impl std::fmt::Display) -> io::Error {
 }
 
 /// Waits for a child and takes its account.
+///
+/// # Errors
+/// Somebody else has waited for it.
 #[allow(unsafe_code)]
-fn reap(child: &Child) -> io::Result<(ExitStatus, libc::rusage)> {
+pub(crate) fn reap(child: &Child) -> io::Result<(ExitStatus, libc::rusage)> {
     let id = child.id().cast_signed();
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
@@ -72,6 +75,7 @@ fn reap(child: &Child) -> io::Result<(ExitStatus, libc::rusage)> {
     Ok((ExitStatus::from_raw(status), unsafe { usage.assume_init() }))
 }
 
-fn duration(time: libc::timeval) -> Duration {
+/// A time of an account.
+pub(crate) fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
 }

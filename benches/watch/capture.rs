@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::mem::MaybeUninit;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use crate::host::{Fallible, Host, output};
 use crate::pair::beside;
+use crate::process::{duration, reap};
 
 /// The program that is measured.
 pub(crate) const FTPWHY: &str = env!("CARGO_BIN_EXE_ftpwhy");
@@ -55,26 +55,8 @@ impl Running {
         output(Command::new("kill").args(["-INT", &self.child.id().to_string()]), "")?;
         let mut said = String::new();
         self.errors.read_to_string(&mut said).map_err(|error| error.to_string())?;
-        let usage = reap(&self.child).map_err(|error| error.to_string())?;
+        let (_, usage) = reap(&self.child).map_err(|error| error.to_string())?;
         let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
         Ok(Took { cpu, peak: usage.ru_maxrss as f64 / 1024.0, said })
     }
-}
-
-/// Waits for a child and takes its account (wait4(2), getrusage(2)).
-#[allow(unsafe_code)]
-fn reap(child: &Child) -> io::Result<libc::rusage> {
-    let mut status = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::uninit();
-    let id = child.id().cast_signed();
-    // SAFETY: `id` is a child that nobody else waits for; both pointers are to values of the right type that outlive the call.
-    if unsafe { libc::wait4(id, &raw mut status, 0, usage.as_mut_ptr()) } != id {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: wait4 returned the child, so it has filled in the whole of `usage`.
-    Ok(unsafe { usage.assume_init() })
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
 }

@@ -14,6 +14,9 @@ mod capture;
 #[path = "../../tests/lab/host.rs"]
 mod host;
 mod pair;
+#[allow(dead_code, reason = "the other bench uses all of it")]
+#[path = "../replay/process.rs"]
+mod process;
 mod session;
 mod storm;
 
