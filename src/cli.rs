@@ -12,6 +12,7 @@ use crate::capture::file::{FileError, expand, read_states};
 use crate::capture::filter::Filter;
 #[cfg(all(feature = "live", target_os = "linux"))]
 use crate::capture::live;
+use crate::language::Language;
 use crate::line::Place;
 #[cfg(all(feature = "live", target_os = "linux"))]
 use crate::netfilter::table::Traced;
@@ -63,6 +64,9 @@ pub enum Command {
     Explain {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
         rule: Option<String>,
+        /// Language of what is said; that of the locale, if none is given
+        #[arg(long, value_enum)]
+        lang: Option<Lang>,
     },
     /// Keep the rights that the main process gives up
     #[cfg(all(feature = "live", target_os = "linux"))]
@@ -161,6 +165,12 @@ pub struct ShowArgs {
     /// Write every session to this file, too, one a line, for programs
     #[arg(long, value_name = "FILE")]
     pub jsonl: Option<PathBuf>,
+    /// Language of what is said to people; that of the locale, if none is given
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
+    /// Write a page for people to this file, too: with pictures, and all that was seen
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// How to show times
     #[arg(long, value_enum, default_value_t = TimeStyle::Relative)]
     pub time: TimeStyle,
@@ -254,6 +264,15 @@ pub enum Format {
     Json,
     /// One session a line, as soon as it is settled
     Jsonl,
+}
+
+/// Language of what is said to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// English
+    En,
+    /// Japanese
+    Ja,
 }
 
 /// How to show times.
@@ -393,6 +412,7 @@ impl ShowArgs {
             },
             timeline: self.timeline,
             all: self.all,
+            language: language(self.lang),
             time: match self.time {
                 TimeStyle::Relative => report::TimeStyle::Relative,
                 TimeStyle::Utc => report::TimeStyle::Utc,
@@ -407,6 +427,20 @@ impl ShowArgs {
             session: self.session,
             host: self.host,
         }
+    }
+}
+
+/// The language that was asked for, or that of the locale (POSIX.1-2024, XBD 8.2: the first of these variables that is not
+/// empty counts).
+pub fn language(asked: Option<Lang>) -> Language {
+    let locale =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
+    let is_japanese = locale.is_some_and(|locale| locale.to_string_lossy().starts_with("ja"));
+    match asked {
+        Some(Lang::En) => Language::English,
+        Some(Lang::Ja) => Language::Japanese,
+        None if is_japanese => Language::Japanese,
+        None => Language::English,
     }
 }
 

@@ -13,7 +13,8 @@
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp    netfilter       connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line  cite  few  count  plain taps and stretches | time and frame | a short list | counts | printable text
+//! 0  line  cite  few           plain taps and stretches | time and frame | a short list | printable text
+//!    language                  sentences for people, and their translations
 //! ```
 //!
 //! # How a verdict comes about
@@ -31,6 +32,7 @@ pub mod cli;
 mod count;
 pub mod few;
 pub mod ftp;
+pub mod language;
 mod legs;
 pub mod line;
 pub mod netfilter;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,7 +10,8 @@ use clap::Parser;
 use ftpwhy::capture::live::{create, keeper::keep};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::cli::KeeperArgs;
-use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs};
+use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs, language};
+use ftpwhy::language::{Language, Text};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
 use ftpwhy::report::{Format, Options, Progress, Reporter, Totals, complaints, explain};
 use ftpwhy::session::join::Session;
@@ -25,7 +27,7 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Replay(args) => run_replay(&args),
-        Command::Explain { rule } => run_explain(rule.as_deref()),
+        Command::Explain { rule, lang } => run_explain(rule.as_deref(), language(lang)),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Watch(args) => live::watch(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
@@ -43,8 +45,8 @@ fn main() -> ExitCode {
     }))
 }
 
-fn run_explain(rule: Option<&str>) -> Result<u8, Box<dyn std::error::Error>> {
-    print!("{}", explain(rule)?);
+fn run_explain(rule: Option<&str>, language: Language) -> Result<u8, Box<dyn std::error::Error>> {
+    print!("{}", explain(rule, language)?);
     Ok(HEALTHY)
 }
 
@@ -81,9 +83,10 @@ fn create(path: &std::path::Path) -> io::Result<File> {
 /// report says it.
 struct Output<'a> {
     reporter: Reporter<BufWriter<StdoutLock<'a>>>,
-    /// The same for programs, in a file.
-    beside: Option<Reporter<BufWriter<File>>>,
+    /// The same in other forms, each in a file.
+    beside: Vec<Reporter<BufWriter<File>>>,
     format: Format,
+    language: Language,
     progress: Progress,
 }
 
@@ -93,7 +96,7 @@ impl Sink for Output<'_> {
     fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> io::Result<()> {
         let Output { reporter, beside, .. } = self;
         self.progress.aside(|| reporter.session(session, judgement, taps))?;
-        beside.as_mut().map_or(Ok(()), |beside| beside.session(session, judgement, taps))
+        beside.iter_mut().try_for_each(|beside| beside.session(session, judgement, taps))
     }
 
     fn progress(&mut self, read: u64, total: Option<u64>) {
@@ -102,32 +105,41 @@ impl Sink for Output<'_> {
 }
 
 impl Output<'_> {
-    /// Makes the file beside, which takes the rights of who calls: do so before they are given up.
+    /// Makes the files beside, which takes the rights of who calls: do so before they are given up.
     fn new(show: &ShowArgs) -> Result<Self, String> {
         let options = show.report();
         let out = BufWriter::new(io::stdout().lock());
-        let file = show.jsonl.as_ref().map(|path| {
-            create(path)
-                .map_err(|why| format!("cannot write {}: {why}; name a file in a folder of yours", path.display()))
-        });
-        let lines = |file| Reporter::new(BufWriter::new(file), Options { format: Format::Jsonl, ..options });
-        let beside = file.transpose()?.map(lines);
-        Ok(Output { reporter: Reporter::new(out, options), beside, format: options.format, progress: Progress::new() })
+        let beside = |(path, format): (&PathBuf, Format)| {
+            let file = create(path)
+                .map_err(|why| format!("cannot write {}: {why}; name a file in a folder of yours", path.display()))?;
+            Ok(Reporter::new(BufWriter::new(file), Options { format, ..options }))
+        };
+        let files = [(&show.jsonl, Format::Jsonl), (&show.html, Format::Html)];
+        let files = files.into_iter().filter_map(|(path, format)| Some((path.as_ref()?, format)));
+        let beside = files.map(beside).collect::<Result<_, String>>()?;
+        Ok(Output {
+            reporter: Reporter::new(out, options),
+            beside,
+            format: options.format,
+            language: options.language,
+            progress: Progress::new(),
+        })
     }
 
     /// Sums up; true if a capture could not be read.
     fn finish(mut self, summary: Summary) -> io::Result<(Totals, bool)> {
         self.progress.clear();
         let (errors, notes): (Vec<Note>, Vec<Note>) = summary.notes.into_iter().partition(|note| note.unreadable);
-        let mut notes: Vec<String> = notes.into_iter().map(|note| note.text).collect();
+        let unreadable = !errors.is_empty();
+        let mut notes: Vec<Text> = notes.into_iter().map(|note| Text::verbatim(note.text)).collect();
         notes.extend(complaints(&summary.taps));
         let totals = self.reporter.finish(&summary.taps, &notes)?;
-        self.beside.map_or(Ok(()), |beside| beside.finish(&summary.taps, &notes).map(drop))?;
+        self.beside.into_iter().try_for_each(|beside| beside.finish(&summary.taps, &notes).map(drop))?;
         let untold = if self.format == Format::Text { Vec::new() } else { notes };
-        for line in errors.iter().map(|error| &error.text).chain(&untold) {
-            eprintln!("ftpwhy: {line}");
+        for line in errors.into_iter().map(|error| Text::verbatim(error.text)).chain(untold) {
+            eprintln!("ftpwhy: {}", line.to(self.language));
         }
-        Ok((totals, !errors.is_empty()))
+        Ok((totals, unreadable))
     }
 }
 
@@ -255,9 +267,10 @@ mod live {
             let Found { session, judgement, taps, told } = found;
             self.output.reporter.rest_of_session(session, judgement, taps, told)?;
             self.output.reporter.flush()?;
-            let Some(beside) = &mut self.output.beside else { return Ok(()) };
-            beside.session(session, judgement, taps)?;
-            beside.flush()
+            self.output.beside.iter_mut().try_for_each(|beside| {
+                beside.session(session, judgement, taps)?;
+                beside.flush()
+            })
         }
     }
 

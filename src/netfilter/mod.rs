@@ -9,6 +9,7 @@
 use std::fmt;
 
 use crate::cite::Time;
+use crate::language::{Text, say};
 use crate::packet::{Endpoint, Flags};
 
 pub mod conntrack;
@@ -147,18 +148,34 @@ pub struct Rule {
 
 impl Rule {
     /// Where it stands, for people: `rule 4 of the chain INPUT (iptables, table filter)`.
-    pub fn place(&self) -> String {
-        let tool = match self.tool {
-            Tool::Nft => format!("nft, table {} {}", self.family, self.table),
-            Tool::IptablesNft => format!("{}, table {}", self.program(), self.table),
-            Tool::IptablesLegacy => format!("{}-legacy, table {}", self.program(), self.table),
+    pub fn place(&self) -> Text {
+        let (chain, table) = (&self.chain, &self.table);
+        let (tool, table) = match self.tool {
+            Tool::Nft => ("nft".to_owned(), format!("{} {table}", self.family)),
+            Tool::IptablesNft => (self.program().to_owned(), table.clone()),
+            Tool::IptablesLegacy => (format!("{}-legacy", self.program()), table.clone()),
         };
-        let what = match (self.position, self.handle) {
-            (Some(position), _) => format!("rule {position}"),
-            (None, Some(handle)) => format!("the rule with handle {handle}"),
-            (None, None) => "the policy".to_owned(),
-        };
-        format!("{what} of the chain {} ({tool})", self.chain)
+        match (self.position, self.handle) {
+            (Some(position), _) => {
+                say!("rule {position} of the chain {chain} ({tool}, table {table})", position, chain, tool, table)
+            }
+            (None, Some(handle)) => {
+                say!(
+                    "the rule with handle {handle} of the chain {chain} ({tool}, table {table})",
+                    handle,
+                    chain,
+                    tool,
+                    table
+                )
+            }
+            (None, None) => say!("the policy of the chain {chain} ({tool}, table {table})", chain, tool, table),
+        }
+    }
+
+    /// Where it stands, and its text.
+    pub fn words(&self) -> Text {
+        let (place, rule) = (self.place(), &self.text);
+        if rule.is_empty() { place } else { say!("{place}, `{rule}`,", place, rule) }
     }
 
     fn program(&self) -> &'static str {
@@ -169,14 +186,6 @@ impl Rule {
     pub fn rejects(&self) -> bool {
         let is_reject = |word: &str| word == "reject" || word == "REJECT";
         ruleset::words(&self.text).any(is_reject)
-    }
-}
-
-/// Where it stands, and its text.
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place())?;
-        if self.text.is_empty() { Ok(()) } else { write!(f, ", `{}`,", self.text) }
     }
 }
 

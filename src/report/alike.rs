@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::count::counted;
+use crate::language::{Text, counted, say};
 use crate::line::Side;
 use crate::packet::Endpoint;
 use crate::report::facts;
@@ -25,11 +25,11 @@ struct Kind {
     client: IpAddr,
     server: Endpoint,
     encrypted: bool,
-    what: &'static str,
+    what: What,
     /// Who opens the data connection.
     opener: Option<Side>,
     rule: &'static str,
-    sentence: String,
+    sentence: Text,
     confidence: Confidence,
 }
 
@@ -41,7 +41,7 @@ impl Kind {
             client: view.client.ip,
             server: view.server,
             encrypted: view.encrypted.is_some(),
-            what: what(case, verdict),
+            what: What::of(case, verdict),
             opener: negotiated.or(facts::data_connection(case).map(|connection| connection.opener)),
             rule: verdict.rule.id,
             sentence: summary(case, verdict),
@@ -50,11 +50,29 @@ impl Kind {
     }
 }
 
-fn what(case: &Case<'_>, verdict: &Verdict) -> &'static str {
-    match (case.transfer, verdict.finding.mechanism) {
-        (Some(_), _) => "more failed transfer",
-        (None, Mechanism::Encrypted) => "more encrypted session",
-        (None, _) => "more failed control connection",
+/// What is told of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum What {
+    Transfer,
+    EncryptedSession,
+    ControlConnection,
+}
+
+impl What {
+    fn of(case: &Case<'_>, verdict: &Verdict) -> What {
+        match (case.transfer, verdict.finding.mechanism) {
+            (Some(_), _) => What::Transfer,
+            (None, Mechanism::Encrypted) => What::EncryptedSession,
+            (None, _) => What::ControlConnection,
+        }
+    }
+
+    fn more(self, count: u64) -> Text {
+        match self {
+            What::Transfer => counted!(count, "more failed transfer"),
+            What::EncryptedSession => counted!(count, "more encrypted session"),
+            What::ControlConnection => counted!(count, "more failed control connection"),
+        }
     }
 }
 
@@ -140,7 +158,7 @@ impl Alike {
     }
 
     /// What is to be said at the end of the failures that were not told.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<Text> {
         let mut places: Vec<(&Kind, &Group)> = self
             .places
             .iter()
@@ -152,11 +170,15 @@ impl Alike {
     }
 }
 
-fn line(kind: &Kind, group: &Group) -> String {
-    let Kind { client, server, rule, .. } = kind;
-    let (more, sessions, first) = (counted(group.later, kind.what), group.sessions.listed(""), group.session);
-    let ip = server.ip;
-    format!("{client} -> {ip}: {more}, as in session {first} ({rule}), in sessions {sessions}; --session N shows one")
+fn line(kind: &Kind, group: &Group) -> Text {
+    say!(
+        "{ends}: {more}, as in session {first} ({rule}), in sessions {sessions}; --session N shows one",
+        ends = format!("{} -> {}", kind.client, kind.server.ip),
+        more = kind.what.more(group.later),
+        first = group.session,
+        rule = kind.rule,
+        sessions = group.sessions.listed("")
+    )
 }
 
 /// A set of numbers, as people list them: `2, 4-9`; beyond [`SHOWN_RUNS`] runs there is only a hint of more.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::count::counted;
+use crate::language::{Message, Text, counted, message, say};
 use crate::report::Options;
 use crate::report::alike::Alike;
 use crate::report::escape::escaped;
@@ -10,16 +10,16 @@ use crate::report::totals::Totals;
 use crate::verdict::TapFacts;
 
 /// What the captures themselves lost, and what was given up while they were read.
-pub fn complaints(taps: &[TapFacts]) -> Vec<String> {
+pub fn complaints(taps: &[TapFacts]) -> Vec<Text> {
     let lost = taps.iter().filter(|tap| tap.lost > 0).map(|tap| {
-        let packets = counted(tap.lost, "packet");
-        format!("{}: the capture itself lost {packets}; what it misses proves nothing", tap.name)
+        let (tap, packets) = (&tap.name, counted!(tap.lost, "packet"));
+        say!("{tap}: the capture itself lost {packets}; what it misses proves nothing", tap, packets)
     });
     let displaced = taps.iter().filter(|tap| tap.census.displaced > 0).map(|tap| {
-        let sessions = counted(tap.census.displaced, "session");
-        format!("{}: {sessions} given up before the end, since too many were alive at once", tap.name)
+        let (tap, sessions) = (&tap.name, counted!(tap.census.displaced, "session"));
+        say!("{tap}: {sessions} given up before the end, since too many were alive at once", tap, sessions)
     });
-    let mut complaints: Vec<String> = lost.chain(displaced).collect();
+    let mut complaints: Vec<Text> = lost.chain(displaced).collect();
     complaints.dedup(); // the legs of one capture lose the same
     complaints
 }
@@ -34,32 +34,30 @@ pub(super) fn write<W: Write>(
     totals: &Totals,
     alike: &Alike,
     taps: &[TapFacts],
-    notes: &[String],
+    notes: &[Text],
 ) -> io::Result<()> {
-    for line in alike.lines() {
-        writeln!(out, "{line}")?;
-    }
-    for note in notes {
-        writeln!(out, "{}", escaped(note))?;
+    let say = |text: &Text| escaped(&text.to(options.language).to_string()).to_string();
+    for line in alike.lines().iter().chain(notes) {
+        writeln!(out, "{}", say(line))?;
     }
     let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
-    writeln!(out, "{}{}", totals.line(), if hint { " (--all shows every session)" } else { "" })?;
+    let line = totals.line();
+    writeln!(out, "{}", say(&if hint { say!("{line} (--all shows every session)", line) } else { line }))?;
     match totals.sessions {
-        0 => writeln!(out, "{}", why_nothing(options, taps)),
+        0 => writeln!(out, "{}", why_nothing(options, taps).to(options.language)),
         _ => Ok(()),
     }
 }
 
 /// Why there is no session to tell of, and what to try.
-fn why_nothing(options: &Options, taps: &[TapFacts]) -> &'static str {
+fn why_nothing(options: &Options, taps: &[TapFacts]) -> &'static Message {
     match () {
         () if options.session.is_some() || options.host.is_some() => {
-            "no session is the one that --session or --host asks for"
+            message!("no session is the one that --session or --host asks for")
         }
-        () if taps.iter().all(|tap| tap.packets == 0) => "no packet was read",
-        () => {
-            "no FTP session was found; if the server listens on another port than 21 or 990, add --control-port PORT (other \
-             ports are known by the server's greeting alone)"
-        }
+        () if taps.iter().all(|tap| tap.packets == 0) => message!("no packet was read"),
+        () => message!(
+            "no FTP session was found; if the server listens on another port than 21 or 990, add --control-port PORT (other ports are known by the server's greeting alone)"
+        ),
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use thiserror::Error;
+use unicode_width::UnicodeWidthStr;
 
+use crate::language::{Language, Message, message};
 use crate::verdict::{RULES, Rule};
 
 /// There is no such rule.
@@ -11,46 +13,58 @@ use crate::verdict::{RULES, Rule};
 #[error("there is no rule {0:?}; `ftpwhy explain` lists them all")]
 pub struct UnknownRule(String);
 
-/// The table of all rules, or all about one of them, by its id or name in whatever case.
+/// In a language, the table of all rules, or all about one of them, by its id or name in whatever case.
 ///
 /// # Errors
 /// [`UnknownRule`] if there is no such rule.
-pub fn explain(rule: Option<&str>) -> Result<String, UnknownRule> {
-    let Some(wanted) = rule else { return Ok(table()) };
+pub fn explain(rule: Option<&str>, language: Language) -> Result<String, UnknownRule> {
+    let Some(wanted) = rule else { return Ok(table(language)) };
     let found = RULES.iter().find(|rule| [rule.id, rule.name].iter().any(|name| name.eq_ignore_ascii_case(wanted)));
-    found.map(all_about).ok_or_else(|| UnknownRule(wanted.to_owned()))
+    found.map(|rule| all_about(rule, language)).ok_or_else(|| UnknownRule(wanted.to_owned()))
 }
 
-fn table() -> String {
+fn table(language: Language) -> String {
     let width = RULES.iter().map(|rule| rule.name.len()).max().unwrap_or(0);
-    let mut text =
-        String::from("The rules in the order in which they are tried; the first that holds gives the verdict.\n\n");
+    let head = message!("The rules in the order in which they are tried; the first that holds gives the verdict.");
+    let mut text = format!("{}\n\n", head.to(language));
     for Rule { id, name, says, .. } in RULES {
-        let _ = writeln!(text, "  {id:<4} {name:<width$}  {says}");
+        let _ = writeln!(text, "  {id:<4} {name:<width$}  {}", says.to(language));
     }
     text
 }
 
-fn all_about(rule: &Rule) -> String {
-    let covers = if rule.covers.is_empty() { "none of its own".to_owned() } else { rule.covers.join(", ") };
-    format!(
-        "{} {}\n\n  {}\n\n  Why       {}\n  Needs     {}\n  Covers    {covers} (docs/failures.md)\n",
-        rule.id,
-        rule.name,
-        rule.says,
-        rule.because,
-        needs(rule)
-    )
+fn all_about(rule: &Rule, language: Language) -> String {
+    let covers = match rule.covers {
+        [] => message!("none of its own").to(language).to_owned(),
+        modes => modes.join(", "),
+    };
+    let rows = [
+        (message!("Why"), rule.because.to(language).to_owned()),
+        (message!("Needs"), needs(rule).to(language).to_owned()),
+        (message!("Covers"), format!("{covers} (docs/failures.md)")),
+    ];
+    let mut text = format!("{} {}\n\n  {}\n\n", rule.id, rule.name, rule.says.to(language));
+    for (head, content) in rows {
+        let head = head.to(language);
+        let _ = writeln!(text, "  {head}{}{content}", " ".repeat(10_usize.saturating_sub(head.width())));
+    }
+    text
 }
 
 /// Which packets a rule must see, told by its family.
-fn needs(rule: &Rule) -> &'static str {
+fn needs(rule: &Rule) -> &'static Message {
     match rule.id.as_bytes().first() {
-        Some(b'C') => "the control connection from its first SYN on, and ICMP errors about it",
-        Some(b'N') => "the command and the reply that offer an address, and the control connection's own addresses",
-        Some(b'O') => "the negotiation, every SYN of the data connection and what answers it, ICMP errors included",
-        Some(b'T') => "the data connection's segments (their headers are enough), and the replies to the transfer",
-        _ => "nothing more than there is: it says what is missing",
+        Some(b'C') => message!("the control connection from its first SYN on, and ICMP errors about it"),
+        Some(b'N') => {
+            message!("the command and the reply that offer an address, and the control connection's own addresses")
+        }
+        Some(b'O') => {
+            message!("the negotiation, every SYN of the data connection and what answers it, ICMP errors included")
+        }
+        Some(b'T') => {
+            message!("the data connection's segments (their headers are enough), and the replies to the transfer")
+        }
+        _ => message!("nothing more than there is: it says what is missing"),
     }
 }
 
@@ -60,7 +74,7 @@ mod tests {
 
     #[test]
     fn lists_every_rule_once() {
-        let text = explain(None).expect("needs no name");
+        let text = explain(None, Language::English).expect("needs no name");
         for rule in RULES {
             assert_eq!(text.lines().filter(|line| line.split_whitespace().next() == Some(rule.id)).count(), 1);
         }
@@ -68,8 +82,8 @@ mod tests {
 
     #[test]
     fn explains_a_rule_by_id_or_name() {
-        let text = explain(Some("o5")).expect("is a rule");
-        assert_eq!(explain(Some("DATA-SYN-UNANSWERED")).as_ref(), Ok(&text));
+        let text = explain(Some("o5"), Language::English).expect("is a rule");
+        assert_eq!(explain(Some("DATA-SYN-UNANSWERED"), Language::English).as_ref(), Ok(&text));
         for part in ["O5 data-syn-unanswered", "never answered", "P01, P06", "every SYN"] {
             assert!(text.contains(part), "{text}");
         }
@@ -77,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_unknown_rule_is_an_error_that_says_what_to_do() {
-        let error = explain(Some("O99\x1b")).expect_err("is no rule");
+        let error = explain(Some("O99\x1b"), Language::English).expect_err("is no rule");
         assert_eq!(error.to_string(), "there is no rule \"O99\\u{1b}\"; `ftpwhy explain` lists them all");
     }
 }

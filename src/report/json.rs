@@ -125,7 +125,7 @@ fn tap<'a>(case: Case<'a>, sight: usize) -> TapObject<'a> {
         name: &facts.name,
         place: names::place(content.standing.place),
         place_from: names::place_from(&content.standing),
-        why: content.standing.why.to_string(),
+        why: words::why(content.standing.why).english(),
         packets: facts.packets,
         lost: facts.lost,
         complete: whole && !facts.cut && facts.lost == 0,
@@ -249,7 +249,7 @@ fn diagnosis<'a>(case: Case<'a>, verdict: Option<&'a Verdict>) -> Option<Diagnos
     Some(Diagnosis {
         rule: verdict.rule.id,
         name: verdict.rule.name,
-        summary: summary(&case, verdict),
+        summary: summary(&case, verdict).english(),
         side: names::owner(verdict.owner),
         stretch: finding.stretch.map(|stretch| stretch_object(case, stretch)),
         device: finding.device,
@@ -263,7 +263,7 @@ fn diagnosis<'a>(case: Case<'a>, verdict: Option<&'a Verdict>) -> Option<Diagnos
             .iter()
             .map(|remedy| RemedyObject {
                 on: remedy.on,
-                text: &remedy.text,
+                text: remedy.text.english(),
                 commands: remedy.commands.iter().map(|(_, command)| &**command).collect(),
             })
             .collect(),
@@ -316,7 +316,7 @@ struct EvidenceObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
     time: Option<Rfc3339>,
-    text: &'a str,
+    text: String,
 }
 
 fn by_time<'a>(case: Case<'a>, evidence: &'a [Evidence]) -> impl Iterator<Item = &'a Evidence> {
@@ -336,14 +336,14 @@ fn evidence_object<'a>(case: Case<'a>, evidence: &'a Evidence) -> EvidenceObject
         frame: packet.map(|at| at.frame),
         file: packet.and_then(|at| names.rotated(evidence.sight, at)),
         time: evidence.at.map(|at| at.time).or(evidence.until).map(Rfc3339),
-        text: &evidence.text,
+        text: evidence.text.english(),
     }
 }
 
 #[derive(Serialize)]
 struct RemedyObject<'a> {
     on: &'static str,
-    text: &'a str,
+    text: String,
     commands: Vec<&'a str>,
 }
 

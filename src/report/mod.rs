@@ -8,8 +8,10 @@ mod ending;
 mod escape;
 mod explain;
 mod facts;
+mod html;
 mod json;
 mod progress;
+mod rows;
 mod table;
 mod terminal;
 #[cfg(test)]
@@ -23,11 +25,13 @@ mod words;
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use crate::language::{Language, Text};
 use crate::session::join::Session;
 use crate::verdict::{Judgement, TapFacts};
 use alike::Alike;
 pub use ending::complaints;
 pub use explain::{UnknownRule, explain};
+use html::Document;
 pub use progress::Progress;
 pub use terminal::{wants_color, width};
 pub use time::utc;
@@ -43,6 +47,8 @@ pub enum Format {
     Json,
     /// One JSON object a line.
     Jsonl,
+    /// One page for people.
+    Html,
 }
 
 /// How people are told moments.
@@ -66,6 +72,8 @@ pub struct Options {
     pub timeline: bool,
     /// Shows healthy sessions too.
     pub all: bool,
+    /// The language of the form for people.
+    pub language: Language,
     /// How moments are told.
     pub time: TimeStyle,
     /// Uses colors.
@@ -96,6 +104,8 @@ pub struct Reporter<W: Write> {
     options: Options,
     totals: Totals,
     alike: Alike,
+    /// The page under way, if that is the form.
+    document: Document,
     /// The session under way: a reader of `out` gets whole sessions only.
     buffer: Vec<u8>,
 }
@@ -103,7 +113,14 @@ pub struct Reporter<W: Write> {
 impl<W: Write> Reporter<W> {
     /// A reporter that has written nothing.
     pub fn new(out: W, options: Options) -> Self {
-        Reporter { out, options, totals: Totals::default(), alike: Alike::default(), buffer: Vec::new() }
+        Reporter {
+            out,
+            options,
+            totals: Totals::default(),
+            alike: Alike::default(),
+            document: Document::default(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Reports one session. `taps` are the facts of the taps, by the order in which they were given.
@@ -128,8 +145,9 @@ impl<W: Write> Reporter<W> {
         self.buffer.clear();
         let first = self.totals.sessions == 0;
         match self.options.format {
-            Format::Text if !self.options.selects(session) => return Ok(()),
+            Format::Text | Format::Html if !self.options.selects(session) => return Ok(()),
             Format::Text => self.text(session, judgement, taps, told)?,
+            Format::Html => self.document.session(&self.options, &mut self.alike, session, judgement, taps),
             Format::Json => {
                 self.buffer.extend_from_slice(if first { b"[\n" } else { b",\n" });
                 json::write(&mut self.buffer, session, judgement, taps)?;
@@ -179,12 +197,13 @@ impl<W: Write> Reporter<W> {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn finish(mut self, taps: &[TapFacts], notes: &[String]) -> io::Result<Totals> {
+    pub fn finish(mut self, taps: &[TapFacts], notes: &[Text]) -> io::Result<Totals> {
         match self.options.format {
             Format::Text => ending::write(&mut self.out, &self.options, &self.totals, &self.alike, taps, notes)?,
             Format::Json if self.totals.sessions == 0 => self.out.write_all(b"[]\n")?,
             Format::Json => self.out.write_all(b"\n]\n")?,
             Format::Jsonl => {}
+            Format::Html => self.document.write(&mut self.out, &self.options, &self.totals, &self.alike, notes)?,
         }
         self.out.flush()?;
         Ok(self.totals)

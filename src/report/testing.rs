@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::cite::{At, Time};
 use crate::ftp::command::{Command, Verb};
 use crate::ftp::host_port::HostPort;
+use crate::language::Text;
 use crate::line::{Owner, Place, Side, Stretch};
 use crate::packet::{Endpoint, Flags, Segment};
 use crate::session::join::Session;
@@ -172,20 +173,26 @@ pub(super) fn unanswered() -> Verdict {
     let mut verdict = verdict("O5", Mechanism::SilentDrop, Some(Lost::DataSyn), Some(stretch));
     verdict.owner = Owner::BeyondServer;
     let text = "client: PORT 172,16,0,99,192,8".to_owned();
-    verdict.finding.evidence.push(Evidence { sight: 0, at: Some(at(4)), until: None, source: None, text });
+    verdict.finding.evidence.push(Evidence {
+        sight: 0,
+        at: Some(at(4)),
+        until: None,
+        source: None,
+        text: Text::verbatim(text),
+    });
     let text = "nothing answers the SYN: no SYN-ACK, RST or ICMP error".to_owned();
     verdict.finding.evidence.push(Evidence {
         sight: 0,
         at: Some(at(8)),
         until: Some(Time(NOON + 60_000_000_000)),
         source: None,
-        text,
+        text: Text::verbatim(text),
     });
-    verdict.finding.notes.push("a note".to_owned());
-    verdict.narrower = Some("capture on the client".to_owned());
+    verdict.finding.notes.push(Text::verbatim("a note"));
+    verdict.narrower = Some(Text::verbatim("capture on the client"));
     verdict.remedies.push(Remedy {
         on: "client",
-        text: "On the client, allow it:".to_owned(),
+        text: Text::verbatim("On the client, allow it:"),
         commands: vec![("iptables", "iptables -I INPUT -j ACCEPT".to_owned()), ("nft", "nft add rule".to_owned())],
     });
     verdict

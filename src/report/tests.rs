@@ -123,8 +123,8 @@ fn nothing_hostile_reaches_the_terminal() {
     talk.view.user = Some(user);
     talk.reply(200, "200 \x1b[2J");
     if let Some(verdict) = &mut judgement.transfers[0].1 {
-        verdict.finding.evidence[0].text = "server: \x1b[2J\r".to_owned();
-        verdict.finding.notes[0] = "\x08".to_owned();
+        verdict.finding.evidence[0].text = Text::verbatim("server: \x1b[2J\r");
+        verdict.finding.notes[0] = Text::verbatim("\x08");
         verdict.remedies[0].commands[0].1 = "rm \x1b".to_owned();
     }
     let options = Options { timeline: true, width: Some(60), ..Options::default() };

@@ -3,8 +3,11 @@
 
 use std::io::{self, Write};
 
+use unicode_linebreak::linebreaks;
+use unicode_width::UnicodeWidthStr;
+
 use crate::cite::{At, Time};
-use crate::count::counted;
+use crate::language::{Language, Text, counted, message, say};
 use crate::line::Side;
 use crate::report::alike::{Alike, Telling};
 use crate::report::escape::{SHOWN, SHOWN_OF_RULES, escaped, shortened};
@@ -23,10 +26,11 @@ const TELLING_OFFSET: u64 = 1_000_000;
 
 /// What the blocks of one session share.
 #[derive(Clone, Copy)]
-struct Page<'a> {
-    case: Case<'a>,
-    clock: Clock,
+pub(super) struct Page<'a> {
+    pub(super) case: Case<'a>,
+    pub(super) clock: Clock,
     brush: Brush,
+    pub(super) language: Language,
     width: Option<usize>,
 }
 
@@ -44,18 +48,10 @@ pub(super) fn write(
     taps: &[TapFacts],
     told: usize,
 ) -> io::Result<()> {
-    let page = Page {
-        case: Case { session, taps, transfer: None },
-        clock: Clock { style: options.time, origin: session.main().began.time },
-        brush: Brush { color: options.color },
-        width: options.width,
-    };
+    let page = Page::new(options, session, taps);
     let before = out.len();
     let findings = page.findings(judgement, told);
-    let tellings = match options.timeline || options.session.is_some() {
-        true => findings.iter().map(|_| Telling::Full).collect(),
-        false => alike.take(&findings),
-    };
+    let tellings = page.tellings(options, alike, &findings);
     let mut found = findings.into_iter().zip(tellings).peekable();
     match found.next_if(|((case, _), _)| case.transfer.is_none()) {
         Some(((case, verdict), telling)) => page.finding(out, case, verdict, telling)?,
@@ -71,16 +67,27 @@ pub(super) fn write(
     if out.len() == before {
         return Ok(());
     }
-    page.footer(out)?;
+    page.about().into_iter().try_for_each(|line| page.paragraph(out, line))?;
     if options.timeline {
-        table::write(out, page.case, page.clock, page.brush)?;
+        table::write(out, page.case, page.clock, page.brush, page.language)?;
     }
     writeln!(out)
 }
 
 impl<'a> Page<'a> {
+    /// The page of a session.
+    pub(super) fn new(options: &Options, session: &'a Session, taps: &'a [TapFacts]) -> Page<'a> {
+        Page {
+            case: Case { session, taps, transfer: None },
+            clock: Clock { style: options.time, origin: session.main().began.time },
+            brush: Brush { color: options.color },
+            language: options.language,
+            width: options.width,
+        }
+    }
+
     /// What has to be told whatever is asked for: failures, and encrypted sessions that hide whether there was one.
-    fn findings(self, judgement: &'a Judgement, told: usize) -> Vec<(Case<'a>, &'a Verdict)> {
+    pub(super) fn findings(self, judgement: &'a Judgement, told: usize) -> Vec<(Case<'a>, &'a Verdict)> {
         let hidden = judgement.control.1.as_ref().filter(|verdict| verdict.finding.mechanism == Mechanism::Encrypted);
         let control = control_failure(judgement).or(hidden).map(|verdict| (self.case, verdict));
         let transfers = judgement.transfers.iter().enumerate().skip(told).filter_map(|(index, (outcome, verdict))| {
@@ -90,24 +97,31 @@ impl<'a> Page<'a> {
         control.into_iter().chain(transfers).collect()
     }
 
+    /// How each of them is to be told.
+    pub(super) fn tellings(
+        self,
+        options: &Options,
+        alike: &mut Alike,
+        findings: &[(Case<'_>, &Verdict)],
+    ) -> Vec<Telling> {
+        match options.timeline || options.session.is_some() {
+            true => findings.iter().map(|_| Telling::Full).collect(),
+            false => alike.take(findings),
+        }
+    }
+
     /// One of them, and how many more of this session are like it.
     fn finding(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict, telling: Telling) -> io::Result<()> {
         if matches!(telling, Telling::Told) {
             return Ok(());
         }
-        let (mark, head) = match (case.transfer, verdict.finding.mechanism) {
-            (Some(_), _) => (Outcome::Failed, self.head(&case)),
-            (None, Mechanism::Encrypted) => {
-                (Outcome::Unknown, format!("encrypted session   {}   no transfer seen", self.ends()))
-            }
-            (None, _) => (Outcome::Failed, format!("control connection   {}", self.ends())),
-        };
-        self.headline(out, mark, &head, Some(verdict))?;
+        let is_hidden = case.transfer.is_none() && verdict.finding.mechanism == Mechanism::Encrypted;
+        let mark = if is_hidden { Outcome::Unknown } else { Outcome::Failed };
+        self.headline(out, mark, &self.subject(&case, verdict).join(APART), Some(verdict))?;
         self.body(out, case, verdict)?;
         if let Telling::ForAll { more, numbers } = telling {
-            let more = counted(more as u64, "more transfer");
-            let numbers = numbers.listed("#");
-            self.paragraph(out, "  ", "  ", &format!("And {more} of this session failed the same way: {numbers}"))?;
+            let (more, numbers) = (counted!(more as u64, "more transfer"), numbers.listed("#"));
+            self.paragraph(out, say!("And {more} of this session failed the same way: {numbers}", more, numbers))?;
             writeln!(out)?;
         }
         Ok(())
@@ -120,12 +134,14 @@ impl<'a> Page<'a> {
         }
         let (outcome, verdict) = &judgement.control;
         let (mark, how) = match outcome {
-            ControlOutcome::Completed => (Outcome::Completed, "completed"),
-            ControlOutcome::Failed => (Outcome::Failed, "failed"),
-            ControlOutcome::Interrupted => (Outcome::Failed, "interrupted"),
-            ControlOutcome::Unfinished => (Outcome::Unfinished, "unfinished"),
+            ControlOutcome::Completed => (Outcome::Completed, message!("completed")),
+            ControlOutcome::Failed => (Outcome::Failed, message!("failed")),
+            ControlOutcome::Interrupted => (Outcome::Failed, message!("interrupted")),
+            ControlOutcome::Unfinished => (Outcome::Unfinished, message!("unfinished")),
         };
-        self.headline(out, mark, &format!("session   {}   {how}, no transfer", self.ends()), verdict.as_ref())?;
+        let how = self.say(say!("{how}, no transfer", how = Text::from(how)));
+        let head = [self.say(message!("session")), self.ends(), how];
+        self.headline(out, mark, &head.join(APART), verdict.as_ref())?;
         verdict.as_ref().map_or(Ok(()), |verdict| self.sentence(out, self.case, verdict))
     }
 
@@ -137,8 +153,9 @@ impl<'a> Page<'a> {
         (outcome, verdict): &(Outcome, Option<Verdict>),
     ) -> io::Result<()> {
         let case = Case { transfer: Some(index), ..self.case };
-        let head = format!("{}   {}{}", self.head(&case), words::outcome(*outcome), moved(&case));
-        self.headline(out, *outcome, &head, verdict.as_ref())?;
+        let mut head = self.head(&case);
+        head.push(self.say(ending(&case, *outcome)));
+        self.headline(out, *outcome, &head.join(APART), verdict.as_ref())?;
         match verdict {
             Some(verdict) if *outcome == Outcome::Unfinished => self.body(out, case, verdict),
             Some(verdict) => self.sentence(out, case, verdict),
@@ -146,13 +163,24 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// What a verdict is about: the transfer, or the control connection.
+    pub(super) fn subject(self, case: &Case<'_>, verdict: &Verdict) -> Vec<String> {
+        match (case.transfer, verdict.finding.mechanism) {
+            (Some(_), _) => self.head(case),
+            (None, Mechanism::Encrypted) => {
+                vec![self.say(message!("encrypted session")), self.ends(), self.say(message!("no transfer seen"))]
+            }
+            (None, _) => vec![self.say(message!("control connection")), self.ends()],
+        }
+    }
+
     /// What was to be transferred, between whom, and how.
-    fn head(self, case: &Case<'_>) -> String {
-        format!("{}   {}   {}", command(case), self.ends(), endpoint(case))
+    fn head(self, case: &Case<'_>) -> Vec<String> {
+        vec![self.say(command(case)), self.ends(), self.say(endpoint(case))]
     }
 
     /// Client, server, its program and the user.
-    fn ends(self) -> String {
+    pub(super) fn ends(self) -> String {
         let view = self.case.view();
         let software = facts::software(view).map(|software| escaped(&software).to_string());
         let user = facts::user(view).map(|user| shortened(user, SHOWN));
@@ -176,7 +204,7 @@ impl<'a> Page<'a> {
             (None, _) => writeln!(out),
             (Some(rule), None) => writeln!(out, "   {}", self.brush.paint(Style::Quiet, rule)),
             (Some(rule), Some(width)) => {
-                let room = width.saturating_sub(head.chars().count() + 2);
+                let room = width.saturating_sub(head.width() + 2);
                 let (line, room) = if room < rule.len() + 2 { ("\n", width) } else { ("", room) };
                 writeln!(out, "{line}{}", self.brush.paint(Style::Quiet, format!("{rule:>room$}")))
             }
@@ -184,9 +212,8 @@ impl<'a> Page<'a> {
     }
 
     fn sentence(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict) -> io::Result<()> {
-        let sure = words::confidence(verdict.finding.confidence);
-        let text = format!("{} [{sure}]", summary(&case, verdict));
-        self.paragraph(out, "  ", "  ", &text)
+        let sure = Text::from(words::confidence(verdict.finding.confidence));
+        self.paragraph(out, say!("{summary} [{sure}]", summary = summary(&case, verdict), sure))
     }
 
     fn body(self, out: &mut Vec<u8>, case: Case<'_>, verdict: &Verdict) -> io::Result<()> {
@@ -201,10 +228,10 @@ impl<'a> Page<'a> {
             writeln!(out)?;
         }
         for note in &verdict.finding.notes {
-            self.paragraph(out, "  Note: ", "  ", note)?;
+            self.paragraph(out, say!("Note: {text}", text = note.clone()))?;
         }
         if let Some(narrower) = &verdict.narrower {
-            self.paragraph(out, "  To know more: ", "  ", narrower)?;
+            self.paragraph(out, say!("To know more: {text}", text = narrower.clone()))?;
         }
         self.remedies(out, &verdict.remedies)?;
         writeln!(out)
@@ -213,32 +240,41 @@ impl<'a> Page<'a> {
     fn evidence(self, out: &mut Vec<u8>, evidence: &[Evidence]) -> io::Result<()> {
         let evidence = self.in_order(evidence);
         let rows: Vec<[String; 2]> = evidence.iter().map(|evidence| self.cite(evidence)).collect();
-        let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let wide = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let (place, time) = (wide(0), wide(1));
         if !rows.is_empty() {
             writeln!(out)?;
         }
         for (row, evidence) in rows.iter().zip(evidence) {
-            let cited = if time == 0 { row[0].clone() } else { format!("{:<place$}   {:<time$}", row[0], row[1]) };
+            let cited = if time == 0 {
+                row[0].clone()
+            } else {
+                format!("{}   {}", padded(&row[0], place), padded(&row[1], time))
+            };
             let cited = self.brush.paint(Style::Quiet, cited);
-            let shown = if evidence.source.is_some() { SHOWN_OF_RULES } else { SHOWN };
-            writeln!(out, "    {cited}   {}", shortened(evidence.text.as_bytes(), shown))?;
+            writeln!(out, "    {cited}   {}", self.told(evidence))?;
         }
         Ok(())
     }
 
+    /// What evidence tells.
+    pub(super) fn told(self, evidence: &Evidence) -> String {
+        let shown = if evidence.source.is_some() { SHOWN_OF_RULES } else { SHOWN };
+        shortened(evidence.text.to(self.language).to_string().as_bytes(), shown)
+    }
+
     /// Evidence as the story goes; what has no time comes last. One packet at several taps stays in the order in which it
     /// passed them, which the clocks, being estimated, may not give.
-    fn in_order(self, evidence: &[Evidence]) -> Vec<&Evidence> {
+    pub(super) fn in_order(self, evidence: &[Evidence]) -> Vec<&Evidence> {
         let moment = |one: &Evidence| facts::moment(self.case.session, one).unwrap_or(Time(i64::MAX));
-        let first = |text: &str| evidence.iter().filter(|other| other.text == text).map(moment).min();
+        let first = |text: &Text| evidence.iter().filter(|other| other.text == *text).map(moment).min();
         let mut told: Vec<&Evidence> = evidence.iter().collect();
         told.sort_by_key(|one| first(&one.text));
         told
     }
 
     /// Where and when: `tap:frame` and a moment, for an absence the tap and a span of time.
-    fn cite(self, evidence: &Evidence) -> [String; 2] {
+    pub(super) fn cite(self, evidence: &Evidence) -> [String; 2] {
         let names = Names::of(self.case);
         let moment = |time| self.clock.show(self.case.session.on_main_clock(evidence.sight, time), 3);
         let tap = || escaped(names.tap(evidence.sight)).to_string();
@@ -249,8 +285,11 @@ impl<'a> Page<'a> {
             (Some(at @ At { time, frame, .. }), None) => {
                 [format!("{}:{frame}", escaped(names.file(evidence.sight, at))), moment(time)]
             }
-            (Some(at), Some(until)) => [tap(), format!("{} to {}", moment(at.time), moment(until))],
-            (None, Some(until)) => [tap(), format!("until {}", moment(until))],
+            (Some(at), Some(until)) => {
+                let span = say!("{from} to {to}", from = moment(at.time), to = moment(until));
+                [tap(), self.say(span)]
+            }
+            (None, Some(until)) => [tap(), self.say(say!("until {moment}", moment = moment(until)))],
             (None, None) => [tap(), String::new()],
         }
     }
@@ -258,134 +297,176 @@ impl<'a> Page<'a> {
     fn remedies(self, out: &mut Vec<u8>, remedies: &[Remedy]) -> io::Result<()> {
         for remedy in remedies {
             writeln!(out)?;
-            self.paragraph(out, "  ", "  ", &remedy.text)?;
-            let tool = remedy.commands.iter().map(|(tool, _)| tool.chars().count()).max().unwrap_or(0);
+            self.paragraph(out, remedy.text.clone())?;
+            let tool = remedy.commands.iter().map(|(tool, _)| tool.width()).max().unwrap_or(0);
             for (name, command) in &remedy.commands {
-                writeln!(out, "    {name:<tool$}  {}", escaped(command))?;
+                writeln!(out, "    {}  {}", padded(name, tool), escaped(command))?;
             }
         }
         Ok(())
     }
 
-    /// A text of ours or of a rule, broken at the width.
-    fn paragraph(self, out: &mut Vec<u8>, first: &str, others: &str, text: &str) -> io::Result<()> {
-        let text = escaped(text).to_string();
-        let Some(width) = self.width else { return writeln!(out, "{first}{text}") };
-        let mut line = first.to_owned();
-        let mut is_new = true;
-        for word in text.split(' ') {
-            if !is_new && line.chars().count() + 1 + word.chars().count() > width {
-                writeln!(out, "{line}")?;
-                line = others.to_owned();
-                is_new = true;
-            }
-            if !is_new {
-                line.push(' ');
+    /// A text in the language of the page, made harmless.
+    pub(super) fn say(self, text: impl Into<Text>) -> String {
+        escaped(&text.into().to(self.language).to_string()).to_string()
+    }
+
+    /// A text on lines of its own, broken at the width.
+    fn paragraph(self, out: &mut Vec<u8>, text: Text) -> io::Result<()> {
+        let text = self.say(text);
+        let Some(width) = self.width else { return writeln!(out, "  {text}") };
+        let mut line = String::new();
+        for word in words_of(&text, self.language) {
+            if !line.is_empty() && line.width() + word.trim_end().width() + 2 > width {
+                writeln!(out, "  {}", line.trim_end())?;
+                line.clear();
             }
             line.push_str(word);
-            is_new = false;
         }
-        writeln!(out, "{line}")
+        writeln!(out, "  {}", line.trim_end())
     }
 
     /// How the clock of a tap differs from the main tap's, if that is worth knowing.
-    fn clock_of(self, sight: usize) -> Option<String> {
+    fn clock_of(self, sight: usize) -> Option<Text> {
         let names = Names::of(self.case);
         let offset = self.case.session.sights[sight].offset_ns;
-        let how = if offset < 0 { "ahead of" } else { "behind" };
-        let main = names.tap(self.case.session.main_sight());
-        let seconds = offset.unsigned_abs() as f64 / 1e9;
-        (offset.unsigned_abs() >= TELLING_OFFSET)
-            .then(|| format!("{}'s clock is {seconds:.3} s {how} {main}'s", names.tap(sight)))
+        let (tap, main) = (names.tap(sight), names.tap(self.case.session.main_sight()));
+        let seconds = format!("{:.3}", offset.unsigned_abs() as f64 / 1e9);
+        (offset.unsigned_abs() >= TELLING_OFFSET).then(|| match offset < 0 {
+            true => say!("{tap}'s clock is {seconds} s ahead of {main}'s", tap, seconds, main),
+            false => say!("{tap}'s clock is {seconds} s behind {main}'s", tap, seconds, main),
+        })
     }
 
     /// The taps that saw nothing of the session, and what they should have seen.
-    fn blind(self) -> Option<String> {
+    fn blind(self) -> Option<Text> {
         let session = self.case.session;
         let capture = |sight| self.case.facts(sight).capture;
         let other_leg = |sight| self.case.views().any(|(seen, _)| capture(seen) == capture(sight));
         let sights = session.sights.iter().enumerate();
         let blind = sights.filter(|(sight, content)| content.view.is_none() && !other_leg(*sight));
         let blind: Vec<&str> = blind.map(|(sight, _)| Names::of(self.case).tap(sight)).collect();
-        let (name, more) = blind.split_last()?;
-        let taps = if more.is_empty() { (*name).to_owned() } else { format!("{} and {name}", more.join(", ")) };
-        let is = if more.is_empty() { "has" } else { "have" };
-        Some(match self.case.opening(None) {
-            Opening::Established => format!(
-                "{taps} {is} nothing of this session, though its control connection passes every point between the hosts: not \
-                 captured there then, or not on the way"
+        let (last, others) = blind.split_last()?;
+        let taps = match others {
+            [] => Text::verbatim(*last),
+            others => say!("{others} and {last}", others = others.join(", "), last),
+        };
+        let established = self.case.opening(None) == Opening::Established;
+        Some(match (established, others.is_empty()) {
+            (true, true) => say!(
+                "{taps} has nothing of this session, though its control connection passes every point between the hosts: not captured there then, or not on the way",
+                taps
             ),
-            _ => format!("{taps} {is} nothing of this session, not even the SYN of its control connection"),
+            (true, false) => say!(
+                "{taps} have nothing of this session, though its control connection passes every point between the hosts: not captured there then, or not on the way",
+                taps
+            ),
+            (false, true) => {
+                say!("{taps} has nothing of this session, not even the SYN of its control connection", taps)
+            }
+            (false, false) => {
+                say!("{taps} have nothing of this session, not even the SYN of its control connection", taps)
+            }
         })
     }
 
     /// Which session this was, when, and where its taps stand.
-    fn footer(self, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn about(self) -> Vec<Text> {
         let session = self.case.session;
         let names = Names::of(self.case);
-        writeln!(out, "  session {}, began {}", session.number, self.clock.date())?;
-        let mut told = String::new();
+        let mut lines = vec![say!("session {number}, began {date}", number = session.number, date = self.clock.date())];
         for (sight, content) in session.sights.iter().enumerate() {
-            if !content.standing.given && content.view.is_some() {
+            let Some(view) = &content.view else { continue };
+            if !content.standing.given {
                 let standing = match names.forwards(sight) {
-                    true => format!("{} holds both legs of a host that forwards this session", names.tap(sight)),
+                    true => say!("{tap} holds both legs of a host that forwards this session", tap = names.tap(sight)),
                     false => words::standing(names.tap(sight), &content.standing),
                 };
-                if standing != told {
-                    self.paragraph(out, "  ", "  ", &standing)?;
-                    told = standing;
+                if !lines.contains(&standing) {
+                    lines.push(standing);
                 }
             }
-            if let Some(offset) = self.clock_of(sight).filter(|_| content.view.is_some()) {
-                self.paragraph(out, "  ", "  ", &offset)?;
-            }
-            if let Some(view) = content.view.as_ref().filter(|view| view.uncounted > 0) {
-                writeln!(out, "  {} of this session were not kept", counted(view.uncounted, "further event"))?;
+            lines.extend(self.clock_of(sight));
+            if view.uncounted > 0 {
+                let events = counted!(view.uncounted, "further event");
+                lines.push(say!("{events} of this session were not kept", events));
             }
         }
-        self.blind().map_or(Ok(()), |blind| self.paragraph(out, "  ", "  ", &blind))
+        lines.extend(self.blind());
+        lines
     }
 }
 
+/// What stands between the parts of a headline.
+const APART: &str = "   ";
+
 /// The command and its argument, or what is known instead.
-fn command(case: &Case<'_>) -> String {
+fn command(case: &Case<'_>) -> Text {
     let view = case.view();
     let command = case.transfer().and_then(|transfer| transfer.command).and_then(|command| view.event(command));
     match (command, case.transfer().is_some_and(|transfer| transfer.inferred)) {
-        (Some(command), _) => shortened(view.text_of(command), SHOWN),
-        (None, true) => "encrypted transfer".to_owned(),
-        (None, false) => "(no transfer command seen)".to_owned(),
+        (Some(command), _) => Text::verbatim(shortened(view.text_of(command), SHOWN)),
+        (None, true) => say!("encrypted transfer"),
+        (None, false) => say!("(no transfer command seen)"),
     }
 }
 
 /// Who opens the data connection, and where to.
-fn endpoint(case: &Case<'_>) -> String {
+fn endpoint(case: &Case<'_>) -> Text {
     let connection = facts::data_connection(case);
     let opener = case.negotiation().map(|negotiation| !negotiation.mode.listener());
-    let how = match opener.or(connection.map(|connection| connection.opener)) {
-        Some(Side::Client) => "passive",
-        Some(Side::Server) => "active",
-        None => return "no data connection agreed upon".to_owned(),
+    let mode = match opener.or(connection.map(|connection| connection.opener)) {
+        Some(Side::Client) => say!("passive"),
+        Some(Side::Server) => say!("active"),
+        None => return say!("no data connection agreed upon"),
     };
     match case.negotiation() {
         Some(negotiation) => {
-            let listener = facts::endpoint(case.view(), negotiation);
-            let listener = listener.map(|listener| format!(" {listener}")).unwrap_or_default();
-            format!("{how}: {}{listener}", negotiation.mode.name())
+            let command = negotiation.mode.name();
+            match facts::endpoint(case.view(), negotiation) {
+                Some(listener) => say!("{mode}: {command} {listener}", mode, command, listener),
+                None => say!("{mode}: {command}", mode, command),
+            }
         }
-        None => {
-            let listener = connection.and_then(|connection| connection.destination);
-            format!("{how}, inferred{}", listener.map(|listener| format!(": {listener}")).unwrap_or_default())
+        None => match connection.and_then(|connection| connection.destination) {
+            Some(listener) => say!("{mode}, inferred: {listener}", mode, listener),
+            None => say!("{mode}, inferred", mode),
+        },
+    }
+}
+
+/// How a transfer ended, and the bytes that its data connection carried, if that was established.
+fn ending(case: &Case<'_>, outcome: Outcome) -> Text {
+    let outcome = Text::from(words::outcome(outcome));
+    match facts::data_connection(case) {
+        Some(connection) if connection.result == Fate::Established => {
+            let bytes = counted!(connection.bytes_to_server.max(connection.bytes_to_client), "byte");
+            say!("{outcome}, {bytes}", outcome, bytes)
+        }
+        _ => outcome,
+    }
+}
+
+/// What a line may be broken between, with the blanks behind: addresses and commands stay whole.
+fn words_of(text: &str, language: Language) -> Vec<&str> {
+    match language {
+        Language::English => text.split_inclusive(' ').collect(),
+        Language::Japanese => {
+            let ends = linebreaks(text).map(|(end, _)| end).filter(|&end| may_break(text, end));
+            let mut from = 0;
+            ends.map(|end| &text[std::mem::replace(&mut from, end)..end]).collect()
         }
     }
 }
 
-/// The bytes that an established data connection carried.
-fn moved(case: &Case<'_>) -> String {
-    match facts::data_connection(case) {
-        Some(connection) if connection.result == Fate::Established => {
-            format!(", {}", counted(connection.bytes_to_server.max(connection.bytes_to_client), "byte"))
-        }
-        _ => String::new(),
-    }
+/// Not within a word of Latin letters and signs, which UAX #14 would break behind a hyphen or a slash.
+fn may_break(text: &str, at: usize) -> bool {
+    let (before, behind) = text.split_at(at);
+    !(before.ends_with(|char: char| char.is_ascii_graphic())
+        && behind.starts_with(|char: char| char.is_ascii_graphic()))
+}
+
+/// A text and blanks up to so many columns.
+fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
 }

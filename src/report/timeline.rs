@@ -1,10 +1,10 @@
 //! The events of a session from all taps on the main tap's clock, each with the transfer it belongs to.
 
-use std::fmt::{self, Display, Formatter};
-
 use crate::cite::Time;
+use crate::language::{Text, say};
 use crate::session::join::Session;
 use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Transfer, View};
+use crate::tcp::connection::Connection;
 
 /// An event: which tap saw it, and where it is in that tap's log.
 #[derive(Clone, Copy)]
@@ -102,48 +102,38 @@ fn words_of(transfer: &Transfer) -> impl Iterator<Item = u32> {
     negotiations.chain(own).flatten()
 }
 
-/// What an event tells.
+/// What an event tells: its own words, which may be anything, or ours.
 pub(super) enum Told<'a> {
-    /// Its own words, which may be anything.
+    /// Its own words.
     Quote(&'a [u8]),
     /// Ours.
-    Words(&'a View, &'a Event),
+    Words(Text),
 }
 
 impl<'a> Told<'a> {
     /// What `event` of `view` tells.
     pub(super) fn of(view: &'a View, event: &'a Event) -> Told<'a> {
-        match event.kind {
+        Told::Words(match event.kind {
             EventKind::Command | EventKind::ReplyPart | EventKind::Reply(_) | EventKind::Stray => {
-                Told::Quote(view.text_of(event))
+                return Told::Quote(view.text_of(event));
             }
-            _ => Told::Words(view, event),
-        }
-    }
-}
-
-impl Display for Told<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let &Told::Words(view, event) = self else { return Ok(()) };
-        match event.kind {
             EventKind::Syn => {
                 let connection = view.attempts.get(usize::from(event.attempt)).map(|attempt| &attempt.connection);
-                let connection = connection.unwrap_or(&view.control);
-                write!(f, "SYN {} > {}", connection.opener, connection.listener)
+                let Connection { opener, listener, .. } = connection.unwrap_or(&view.control);
+                say!("SYN {opener} > {listener}", opener, listener)
             }
-            EventKind::SynAgain => f.write_str("the same SYN again"),
-            EventKind::SynAck => f.write_str("SYN-ACK"),
-            EventKind::SynAckAgain => f.write_str("the same SYN-ACK again"),
-            EventKind::Established => f.write_str("established"),
-            EventKind::Fin => f.write_str("FIN"),
-            EventKind::FinAgain => f.write_str("the same FIN again"),
-            EventKind::Reset => f.write_str("RST"),
-            EventKind::Icmp => write!(f, "ICMP {}", String::from_utf8_lossy(view.text_of(event))),
-            EventKind::Resent => f.write_str("a segment is sent again"),
-            EventKind::Gap => f.write_str("the capture misses bytes here"),
-            EventKind::Encrypted => f.write_str("encrypted from here on"),
-            EventKind::Clear => f.write_str("readable from here on"),
-            EventKind::Command | EventKind::ReplyPart | EventKind::Reply(_) | EventKind::Stray => Ok(()),
-        }
+            EventKind::SynAgain => say!("the same SYN again"),
+            EventKind::SynAck => say!("SYN-ACK"),
+            EventKind::SynAckAgain => say!("the same SYN-ACK again"),
+            EventKind::Established => say!("established"),
+            EventKind::Fin => say!("FIN"),
+            EventKind::FinAgain => say!("the same FIN again"),
+            EventKind::Reset => say!("RST"),
+            EventKind::Icmp => say!("ICMP {kind}", kind = String::from_utf8_lossy(view.text_of(event))),
+            EventKind::Resent => say!("a segment is sent again"),
+            EventKind::Gap => say!("the capture misses bytes here"),
+            EventKind::Encrypted => say!("encrypted from here on"),
+            EventKind::Clear => say!("readable from here on"),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Sums over all sessions of a report.
 
-use crate::count::counted;
+use crate::language::{Text, counted, say};
 use crate::line::Owner;
 use crate::report::words;
 use crate::verdict::{ControlOutcome, Judgement, Outcome, Verdict};
@@ -67,27 +67,39 @@ impl Totals {
     }
 
     /// The summary line: `1 session, 1 transfer: 1 failed (client's side 1)`.
-    pub(super) fn line(&self) -> String {
+    pub(super) fn line(&self) -> Text {
         let mut parts = Vec::new();
         if self.failed_control > 0 {
-            parts.push(counted(self.failed_control, "control connection") + " failed");
+            let connections = counted!(self.failed_control, "control connection");
+            parts.push(say!("{connections} failed", connections));
         }
         let outcomes = OUTCOMES.into_iter().zip(self.outcomes).filter(|(_, count)| *count > 0);
         let (failed, others): (Vec<_>, Vec<_>) = outcomes.partition(|(outcome, _)| *outcome == Outcome::Failed);
-        let words = |(outcome, count): (Outcome, u64)| format!("{count} {}", words::outcome(outcome));
+        let words = |(outcome, count): (Outcome, u64)| {
+            say!("{count} {outcome}", count, outcome = Text::from(words::outcome(outcome)))
+        };
         parts.extend(failed.into_iter().map(words));
-        if let Some(last) = parts.last_mut() {
-            *last += &format!(" ({})", self.sides());
+        if let (Some(part), Some(sides)) = (parts.pop(), self.sides()) {
+            parts.push(say!("{part} ({sides})", part, sides));
         }
         parts.extend(others.into_iter().map(words));
-        let counts = format!("{}, {}", counted(self.sessions, "session"), counted(self.transfers, "transfer"));
-        if parts.is_empty() { counts } else { format!("{counts}: {}", parts.join(", ")) }
+        let (sessions, transfers) = (counted!(self.sessions, "session"), counted!(self.transfers, "transfer"));
+        let counts = say!("{sessions}, {transfers}", sessions, transfers);
+        match listed(parts) {
+            Some(parts) => say!("{counts}: {parts}", counts, parts),
+            None => counts,
+        }
     }
 
-    fn sides(&self) -> String {
+    fn sides(&self) -> Option<Text> {
         let counts = OWNERS.into_iter().zip(self.owners).filter(|(_, count)| *count > 0);
-        counts.map(|(owner, count)| format!("{} {count}", words::owner(owner))).collect::<Vec<_>>().join(", ")
+        listed(counts.map(|(owner, count)| say!("{owner} {count}", owner = Text::from(words::owner(owner)), count)))
     }
+}
+
+/// `one, next, ...`; none if there is nothing.
+fn listed(texts: impl IntoIterator<Item = Text>) -> Option<Text> {
+    texts.into_iter().reduce(|others, next| say!("{others}, {next}", others, next))
 }
 
 /// The failure of a control connection that no failed transfer tells already.

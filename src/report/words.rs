@@ -7,12 +7,14 @@ mod region;
 
 use crate::cite::At;
 use crate::few::Few;
+use crate::language::{Message, Text, counted, message, say};
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::netfilter::Rule;
-use crate::session::place::{Standing, Why};
+use crate::report::escape::escaped;
+use crate::session::place::{Standing, Why, hops};
 use crate::tcp::connection::Role;
 use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, Source, TapFacts, Verdict};
-use region::{Region, end};
+use region::{Own, Region, end};
 
 /// What the points of a session's line are called.
 #[derive(Clone, Copy)]
@@ -46,6 +48,15 @@ impl<'a> Names<'a> {
         self.rotated(sight, at).unwrap_or_else(|| self.tap(sight))
     }
 
+    /// The frame number of a packet, with its file if the tap has several.
+    pub(super) fn frame(self, sight: usize, at: At) -> String {
+        let At { frame, .. } = at;
+        match self.rotated(sight, at) {
+            Some(file) => format!("{}:{frame}", escaped(file)),
+            None => frame.to_string(),
+        }
+    }
+
     /// The name of a point of the line.
     pub(super) fn point(self, point: Point) -> &'a str {
         match point {
@@ -55,7 +66,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn place(self, sight: usize) -> Place {
+    /// Where a tap stands.
+    pub(super) fn place(self, sight: usize) -> Place {
         self.case.session.sights.get(sight).map_or(Place::Unknown, |sight| sight.standing.place)
     }
 
@@ -65,13 +77,13 @@ impl<'a> Names<'a> {
     }
 
     /// The name of a tap, and which leg it is of a host whose both legs are there.
-    pub(super) fn leg(self, sight: usize) -> String {
+    pub(super) fn leg(self, sight: usize) -> Text {
         let name = self.tap(sight);
         let twin = (0..self.case.session.sights.len()).find(|&other| self.is_one_box(sight, other));
         match twin {
-            Some(twin) if sight < twin => format!("{name} (client's leg)"),
-            Some(_) => format!("{name} (server's leg)"),
-            None => name.to_owned(),
+            Some(twin) if sight < twin => say!("{name} (client's leg)", name),
+            Some(_) => say!("{name} (server's leg)", name),
+            None => Text::verbatim(name),
         }
     }
 
@@ -87,27 +99,27 @@ impl<'a> Names<'a> {
     }
 
     /// Two legs of one forwarding host.
-    fn is_one_box(self, one: usize, other: usize) -> bool {
+    pub(super) fn is_one_box(self, one: usize, other: usize) -> bool {
         let capture = |sight| self.facts(sight).map(|facts| facts.capture);
         one != other && capture(one).is_some() && capture(one) == capture(other)
     }
 }
 
 /// The sentence of a verdict.
-pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> String {
+pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> Text {
     let finding = &verdict.finding;
-    let says = verdict.rule.says;
+    let says = Text::from(verdict.rule.says);
     match (finding.mechanism, finding.stretch) {
-        (Mechanism::RefusedByServer, _) => format!("{says} No firewall is to blame."),
-        (Mechanism::IncompleteCapture | Mechanism::Encrypted, None) => says.to_owned(),
+        (Mechanism::RefusedByServer, _) => say!("{says} No firewall is to blame.", says),
+        (Mechanism::IncompleteCapture | Mechanism::Encrypted, None) => says,
         (Mechanism::IncompleteCapture | Mechanism::Encrypted, Some(_)) => {
-            format!("{says} Whose firewall is to blame, if any is, cannot be told.")
+            say!("{says} Whose firewall is to blame, if any is, cannot be told.", says)
         }
-        (Mechanism::UnreachableAddress, None) => says.to_owned(),
+        (Mechanism::UnreachableAddress, None) => says,
         (Mechanism::Stalled, None) => {
-            format!("{says} The receiver's own program does not read; no firewall is to blame.")
+            say!("{says} The receiver's own program does not read; no firewall is to blame.", says)
         }
-        (_, None) => format!("{says} Nobody on the path is to blame."),
+        (_, None) => say!("{says} Nobody on the path is to blame.", says),
         (_, Some(stretch)) => {
             let blame = Blame::of(case, verdict, stretch);
             verdict.netfilter.as_ref().map_or_else(|| sentence(&blame), |named| by_rule(&blame, &named.rule))
@@ -165,40 +177,48 @@ impl<'a> Blame<'a> {
         }
     }
 
+    /// Who acted, at the beginning of a sentence.
+    fn subject(&self, own: Own) -> Text {
+        self.region.subject(self.names, own)
+    }
+
     fn finding(&self) -> &'a Finding {
         &self.verdict.finding
     }
 
-    fn location(&self) -> String {
+    fn location(&self) -> Text {
         self.region.location(self.names)
     }
 
     /// Who may have kept packets from passing; if none was seen, the opener may never have sent one.
-    fn droppers(&self) -> Vec<String> {
-        let mut suspects = self.region.suspects("firewall");
+    fn droppers(&self) -> Vec<Text> {
+        let mut suspects = self.region.suspects(Own::Firewall);
         if !self.seen {
-            suspects.push(format!("the {} never sent it", end(self.opener)));
+            suspects.push(say!("the {opener} never sent it", opener = end(self.opener)));
         }
         suspects
     }
 
     /// The connection or the part of it that was lost.
-    fn what(&self) -> String {
+    fn what(&self) -> Text {
         let (opener, listener) = (end(self.opener), end(!self.opener));
         match self.finding().lost {
-            Some(Lost::ControlSyn) => "the client's control connection".to_owned(),
-            Some(Lost::ControlSynAck) => "the server's answer to the control connection".to_owned(),
-            Some(Lost::ControlSegments) => "segments of the control connection".to_owned(),
-            Some(Lost::DataSyn) => format!("the {opener}'s data connection"),
-            Some(Lost::DataSynAck) => format!("the {listener}'s answer to the data connection"),
-            Some(Lost::DataSegments) => "segments of the established data connection".to_owned(),
-            None => "the connection".to_owned(),
+            Some(Lost::ControlSyn) => say!("the client's control connection"),
+            Some(Lost::ControlSynAck) => say!("the server's answer to the control connection"),
+            Some(Lost::ControlSegments) => say!("segments of the control connection"),
+            Some(Lost::DataSyn) => say!("the {opener}'s data connection", opener),
+            Some(Lost::DataSynAck) => say!("the {listener}'s answer to the data connection", listener),
+            Some(Lost::DataSegments) => say!("segments of the established data connection"),
+            None => say!("the connection"),
         }
     }
 
     /// The connection that was established.
-    fn connection(&self) -> &'static str {
-        if self.finding().lost == Some(Lost::ControlSegments) { "control connection" } else { "data connection" }
+    fn connection(&self) -> Text {
+        match self.finding().lost {
+            Some(Lost::ControlSegments) => say!("control connection"),
+            _ => say!("data connection"),
+        }
     }
 
     /// The opener's own host refused its SYN.
@@ -213,11 +233,10 @@ impl<'a> Blame<'a> {
     }
 }
 
-fn sentence(blame: &Blame<'_>) -> String {
+fn sentence(blame: &Blame<'_>) -> Text {
     match blame.finding().mechanism {
         Mechanism::IcmpReject | Mechanism::TcpReset if blame.never_left() => {
-            let opener = end(blame.opener);
-            format!("The {opener}'s own host refused to let {} out.", blame.what())
+            say!("The {opener}'s own host refused to let {what} out.", opener = end(blame.opener), what = blame.what())
         }
         Mechanism::SilentDrop => dropped(blame),
         Mechanism::IcmpReject => rejected(blame),
@@ -226,80 +245,102 @@ fn sentence(blame: &Blame<'_>) -> String {
         Mechanism::UnreachableAddress => unreachable(blame),
         Mechanism::Stalled if blame.is_proved() => dropped(blame),
         Mechanism::Stalled => or_never_sent(blame),
-        Mechanism::PathMtu => format!(
-            "Full-size segments of the {} vanished {}, after the handshake passed: the path MTU, most likely.",
-            blame.connection(),
-            blame.location()
+        Mechanism::PathMtu => say!(
+            "Full-size segments of the {connection} vanished {location}, after the handshake passed: the path MTU, most likely.",
+            connection = blame.connection(),
+            location = blame.location()
         ),
         Mechanism::IdleExpiry => forgotten(blame),
         Mechanism::Interrupted => {
-            let actor = blame.region.actor(blame.names, "host");
-            let start = format!("The established {} was broken by a reset from {actor}", blame.connection());
-            with_suspects(start.trim_end_matches(',').to_owned(), &blame.region.suspects("host"))
+            let start = say!(
+                "The established {connection} was broken by a reset from {actor}",
+                connection = blame.connection(),
+                actor = blame.region.actor(blame.names, Own::Host)
+            );
+            with_suspects(start, blame.region.suspects(Own::Host))
         }
         Mechanism::RefusedByServer | Mechanism::Encrypted | Mechanism::IncompleteCapture => {
-            blame.verdict.rule.says.to_owned()
+            blame.verdict.rule.says.into()
         }
     }
 }
 
 /// The host's netfilter names the rule.
-fn by_rule(blame: &Blame<'_>, rule: &Rule) -> String {
-    let actor = capitalised(blame.region.actor(blame.names, "firewall").trim_end_matches(','));
-    let verb = if rule.rejects() { "rejected" } else { "dropped" };
-    format!("{actor} {verb} {}: {}.", blame.what(), rule.place())
+fn by_rule(blame: &Blame<'_>, rule: &Rule) -> Text {
+    let actor = blame.region.actor(blame.names, Own::Firewall);
+    let (what, place) = (blame.what(), rule.place());
+    match rule.rejects() {
+        true => say!("{Actor} rejected {what}: {place}.", actor, what, place),
+        false => say!("{Actor} dropped {what}: {place}.", actor, what, place),
+    }
 }
 
-fn dropped(blame: &Blame<'_>) -> String {
-    let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
-    with_suspects(format!("{actor} dropped {}", blame.what()), &blame.droppers())
+fn dropped(blame: &Blame<'_>) -> Text {
+    let start = say!("{Actor} dropped {what}", actor = blame.subject(Own::Firewall), what = blame.what());
+    with_suspects(start, blame.droppers())
 }
 
-fn rejected(blame: &Blame<'_>) -> String {
+fn rejected(blame: &Blame<'_>) -> Text {
     let what = blame.what();
     match (blame.finding().device, blame.region) {
         (Some(device), Region::Host(side)) => {
-            format!("The {}'s own host ({device}) refused {what} with an ICMP error.", end(side))
+            say!("The {side}'s own host ({device}) refused {what} with an ICMP error.", side = end(side), device, what)
         }
-        (Some(device), _) => format!("{device}, {}, refused {what} with an ICMP error.", blame.location()),
+        (Some(device), _) => {
+            say!("{device}, {location}, refused {what} with an ICMP error.", device, location = blame.location(), what)
+        }
         (None, _) => {
-            let actor = capitalised(&blame.region.actor(blame.names, "firewall"));
-            let start =
-                format!("{actor} stopped {what}, and the {} gave up at once, as after a refusal", end(blame.opener));
-            with_suspects(start, &blame.droppers())
+            let (actor, opener) = (blame.subject(Own::Firewall), end(blame.opener));
+            let start = say!(
+                "{Actor} stopped {what}, and the {opener} gave up at once, as after a refusal",
+                actor,
+                what,
+                opener
+            );
+            with_suspects(start, blame.droppers())
         }
     }
 }
 
-fn reset(blame: &Blame<'_>) -> String {
-    let actor = capitalised(&blame.region.actor(blame.names, "host"));
+fn reset(blame: &Blame<'_>) -> Text {
+    let (actor, what) = (blame.subject(Own::Host), blame.what());
     match blame.finding().lost {
-        Some(Lost::ControlSynAck | Lost::DataSynAck) => {
-            let (what, opener) = (blame.what(), end(blame.opener));
-            format!("{actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset.")
-        }
-        _ if blame.verdict.rule.name.ends_with("forged") => format!(
-            "{actor} answered {} with a reset in the {}'s name, most likely by a rule that rejects with tcp-reset.",
-            blame.what(),
-            end(!blame.opener)
+        Some(Lost::ControlSynAck | Lost::DataSynAck) => say!(
+            "{Actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset.",
+            actor,
+            what,
+            opener = end(blame.opener)
         ),
-        _ => format!(
-            "{actor} answered {} with a reset: a closed port, or a rule that rejects with tcp-reset.",
-            blame.what()
+        _ if blame.verdict.rule.name.ends_with("forged") => say!(
+            "{Actor} answered {what} with a reset in the {listener}'s name, most likely by a rule that rejects with tcp-reset.",
+            actor,
+            what,
+            listener = end(!blame.opener)
+        ),
+        _ => say!(
+            "{Actor} answered {what} with a reset: a closed port, or a rule that rejects with tcp-reset.",
+            actor,
+            what
         ),
     }
 }
 
-fn never_sent(blame: &Blame<'_>) -> String {
+fn never_sent(blame: &Blame<'_>) -> Text {
     let opener = end(blame.opener);
     let tried = blame.finding().evidence.iter().any(|evidence| evidence.source == Some(Source::Sockets));
     if tried {
-        return format!("The {opener}'s own firewall did not let the SYN of its data connection out.");
+        return say!("The {opener}'s own firewall did not let the SYN of its data connection out.", opener);
     }
-    let link = if matches!(blame.region, Region::Link(_)) { "a box on its own link dropped it, " } else { "" };
-    format!(
-        "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, {link}or its program did not try."
-    )
+    match blame.region {
+        Region::Link(_) => say!(
+            "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, a box on its own link dropped it, or its program did not try.",
+            opener
+        ),
+        _ => say!(
+            "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, or its program did not try.",
+            opener
+        ),
+    }
 }
 
 /// The ports that the taps at both ends of a stretch read in the listener's offer, if they differ: as sent, as arrived.
@@ -313,97 +354,134 @@ fn rewritten(case: &Case<'_>, stretch: Stretch, listener: Side) -> Option<(u16, 
     (nearer != further).then_some(ports)
 }
 
-fn unreachable(blame: &Blame<'_>) -> String {
+fn unreachable(blame: &Blame<'_>) -> Text {
     if let Some((sent, arrived)) = blame.rewritten {
-        return format!(
-            "A box on the path changes the port that the {} offers: {sent} became {arrived}. It stands {}.",
-            end(!blame.opener),
-            blame.location()
+        return say!(
+            "A box on the path changes the port that the {listener} offers: {sent} became {arrived}. It stands {location}.",
+            listener = end(!blame.opener),
+            sent,
+            arrived,
+            location = blame.location()
         );
     }
-    let says = blame.verdict.rule.says.trim_end_matches('.');
-    let address = blame.offered.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
+    let says = Text::from(blame.verdict.rule.says);
     let place = match blame.region {
-        Region::Host(side) | Region::Link(side) => format!("on the {}'s side", end(side)),
+        Region::Host(side) | Region::Link(side) => say!("on the {side}'s side", side = end(side)),
         _ => blame.location(),
     };
-    format!("{says}{address}; the cause lies {place}.")
+    match &blame.offered {
+        Some(address) => say!("{says:clause} ({address}); the cause lies {place}.", says, address, place),
+        None => say!("{says:clause}; the cause lies {place}.", says, place),
+    }
 }
 
-fn or_never_sent(blame: &Blame<'_>) -> String {
-    let says = blame.verdict.rule.says.trim_end_matches('.');
-    format!("{says}: what should come was lost {}, or never sent.", blame.location())
+fn or_never_sent(blame: &Blame<'_>) -> Text {
+    let (says, location) = (Text::from(blame.verdict.rule.says), blame.location());
+    say!("{says:clause}: what should come was lost {location}, or never sent.", says, location)
 }
 
-fn forgotten(blame: &Blame<'_>) -> String {
-    let actor = blame.region.actor(blame.names, "firewall");
-    let actor = actor.trim_end_matches(',');
-    if blame.is_proved() {
-        format!(
-            "The control connection was most likely forgotten by {actor}, while it was silent and data ran: its segments are dropped since."
-        )
-    } else {
-        let says = blame.verdict.rule.says.trim_end_matches('.');
-        format!("{says}: the silent control connection was forgotten by {actor}, or nothing more was sent.")
+fn forgotten(blame: &Blame<'_>) -> Text {
+    let actor = blame.region.actor(blame.names, Own::Firewall);
+    match blame.is_proved() {
+        true => say!(
+            "The control connection was most likely forgotten by {actor}, while it was silent and data ran: its segments are dropped since.",
+            actor
+        ),
+        false => say!(
+            "{says:clause}: the silent control connection was forgotten by {actor}, or nothing more was sent.",
+            says = Text::from(blame.verdict.rule.says),
+            actor
+        ),
     }
 }
 
 /// `start: one, or other.`; a single suspect besides the actor is the alternative to all that was said.
-fn with_suspects(start: String, suspects: &[String]) -> String {
-    match suspects {
-        [] => format!("{start}."),
-        [only] => format!("{start}, or {only}."),
-        [first @ .., last] => format!("{start}: {}, or {last}.", first.join(", ")),
+fn with_suspects(start: Text, mut suspects: Vec<Text>) -> Text {
+    let last = suspects.pop();
+    let others = suspects.into_iter().reduce(|others, next| say!("{others}, {next}", others, next));
+    match (others, last) {
+        (Some(others), Some(last)) => say!("{start}: {others}, or {last}.", start, others, last),
+        (None, Some(only)) => say!("{start}, or {only}.", start, only),
+        (_, None) => say!("{start}.", start),
     }
 }
 
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 /// Whose side, in the summary line.
-pub(super) fn owner(owner: Owner) -> &'static str {
+pub(super) fn owner(owner: Owner) -> &'static Message {
     match owner {
-        Owner::Client => "client's side",
-        Owner::Network => "network",
-        Owner::Server => "server's side",
-        Owner::BeyondClient => "network or server's side",
-        Owner::BeyondServer => "client's side or network",
-        Owner::None => "nobody's firewall",
-        Owner::Unknown => "undecided",
+        Owner::Client => message!("client's side"),
+        Owner::Network => message!("network"),
+        Owner::Server => message!("server's side"),
+        Owner::BeyondClient => message!("network or server's side"),
+        Owner::BeyondServer => message!("client's side or network"),
+        Owner::None => message!("nobody's firewall"),
+        Owner::Unknown => message!("undecided"),
     }
 }
 
 /// How a transfer ended.
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
+pub(super) fn outcome(outcome: Outcome) -> &'static Message {
     match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Aborted => "aborted",
-        Outcome::Unfinished => "unfinished",
-        Outcome::Unknown => "unknown",
+        Outcome::Completed => message!("completed"),
+        Outcome::Failed => message!("failed"),
+        Outcome::Aborted => message!("aborted"),
+        Outcome::Unfinished => message!("unfinished"),
+        Outcome::Unknown => message!("unknown"),
     }
 }
 
 /// How sure a verdict is.
-pub(super) fn confidence(confidence: Confidence) -> &'static str {
+pub(super) fn confidence(confidence: Confidence) -> &'static Message {
     match confidence {
-        Confidence::Certain => "certain",
-        Confidence::Likely => "likely",
-        Confidence::Possible => "possible",
+        Confidence::Certain => message!("certain"),
+        Confidence::Likely => message!("likely"),
+        Confidence::Possible => message!("possible"),
     }
 }
 
 /// Where a tap seems to stand, and why.
-pub(super) fn standing(tap: &str, standing: &Standing) -> String {
-    let why = standing.why;
-    let link = if matches!(why, Why::Ttl { .. }) { " or link" } else { "" };
-    match standing.place {
-        Place::Client => format!("{tap} seems to stand on the client's own host{link}: {why}"),
-        Place::Between => format!("{tap} seems to stand between the hosts: {why}"),
-        Place::Server => format!("{tap} seems to stand on the server's own host{link}: {why}"),
-        Place::Unknown => format!("where {tap} stands is unknown: {why}"),
+pub(super) fn standing(tap: &str, standing: &Standing) -> Text {
+    let why = why(standing.why);
+    let end = match standing.place {
+        Place::Client => end(Side::Client),
+        Place::Server => end(Side::Server),
+        Place::Between => return say!("{tap} seems to stand between the hosts: {why}", tap, why),
+        Place::Unknown => return say!("where {tap} stands is unknown: {why}", tap, why),
+    };
+    match standing.why {
+        Why::Ttl { .. } => say!("{tap} seems to stand on the {end}'s own host or link: {why}", tap, end, why),
+        _ => say!("{tap} seems to stand on the {end}'s own host: {why}", tap, end, why),
+    }
+}
+
+/// Why a tap is thought to stand there.
+pub(super) fn why(why: Why) -> Text {
+    match why {
+        Why::Given => Text::verbatim(""),
+        Why::Own => say!("the capturing host's own addresses tell"),
+        Why::Direction(Side::Client) => say!("the client's packets are outgoing here, the server's incoming"),
+        Why::Direction(Side::Server) => say!("the server's packets are outgoing here, the client's incoming"),
+        Why::OneEnd => say!("only one end's packets were captured"),
+        Why::Ttl { client, server } => match (hops(client), hops(server)) {
+            (0, 0) => {
+                say!("both ends' packets are untouched (TTL {client} and {server}): all on one link", client, server)
+            }
+            (0, far) => say!(
+                "the client's packets come untouched (TTL {client}), the server's over {routers}",
+                client,
+                routers = counted!(far, "router")
+            ),
+            (far, 0) => say!(
+                "the server's packets come untouched (TTL {server}), the client's over {routers}",
+                server,
+                routers = counted!(far, "router")
+            ),
+            (one, other) => say!(
+                "the client's packets come over {one}, the server's over {other}",
+                one = counted!(one, "router"),
+                other = counted!(other, "router")
+            ),
+        },
     }
 }
 

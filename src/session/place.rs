@@ -4,11 +4,9 @@
 //! the host's own link. The other signs (bad checksums of packets that the network card was to complete, the direction
 //! of the cooked header) mean the host itself.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::count::counted;
 use crate::line::{Place, Side};
 use crate::session::view::View;
 use crate::tcp::connection::{Connection, Role};
@@ -68,37 +66,6 @@ pub enum Why {
     Direction(Side),
     /// Too little was captured.
     OneEnd,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Why::Given => Ok(()),
-            Why::Own => f.write_str("the capturing host's own addresses tell"),
-            Why::Direction(Side::Client) => {
-                f.write_str("the client's packets are outgoing here, the server's incoming")
-            }
-            Why::Direction(Side::Server) => {
-                f.write_str("the server's packets are outgoing here, the client's incoming")
-            }
-            Why::OneEnd => f.write_str("only one end's packets were captured"),
-            Why::Ttl { client, server } => match (hops(client), hops(server)) {
-                (0, 0) => write!(f, "both ends' packets are untouched (TTL {client} and {server}): all on one link"),
-                (0, far) => {
-                    let far = counted(far, "router");
-                    write!(f, "the client's packets come untouched (TTL {client}), the server's over {far}")
-                }
-                (far, 0) => {
-                    let far = counted(far, "router");
-                    write!(f, "the server's packets come untouched (TTL {server}), the client's over {far}")
-                }
-                (one, other) => {
-                    let one = counted(one, "router");
-                    write!(f, "the client's packets come over {one}, the server's over {other}")
-                }
-            },
-        }
-    }
 }
 
 impl Standing {

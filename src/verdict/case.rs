@@ -1,10 +1,12 @@
 //! One question to the rules: a session, or one transfer of it, with all that the taps saw.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::cite::{At, Time};
 use crate::few::Few;
 use crate::ftp::command::Verb;
+use crate::language::{Text, say};
 use crate::line::{Place, Side};
 use crate::session::join::{JoinedAttempt, Session};
 use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Transfer, View};
@@ -158,17 +160,15 @@ impl<'a> Case<'a> {
     }
 
     /// Evidence: a packet.
-    pub fn seen(&self, sight: usize, at: At, text: impl Into<String>) -> Evidence {
-        Evidence { sight, at: Some(at), until: None, source: None, text: text.into() }
+    pub fn seen(&self, sight: usize, at: At, text: Text) -> Evidence {
+        Evidence { sight, at: Some(at), until: None, source: None, text }
     }
 
     /// Evidence: an event of the main view, quoted.
     pub fn quoted(&self, index: Option<u32>) -> Option<Evidence> {
         let view = self.view();
         let event = view.event(index?)?;
-        let who = if event.toward == Side::Server { "client" } else { "server" };
-        let text = String::from_utf8_lossy(view.text_of(event)).into_owned();
-        Some(self.seen(self.session.main_sight(), event.at, format!("{who}: {text}")))
+        Some(self.seen(self.session.main_sight(), event.at, said(view, event)))
     }
 
     /// Evidence: the negotiation's command and reply.
@@ -201,14 +201,37 @@ fn ends_wait(verb: Verb) -> bool {
     verb.is_negotiation() || matches!(verb, Verb::Quit | Verb::Abor | Verb::Rein | Verb::Cwd | Verb::User)
 }
 
+/// What an end said, quoted.
+pub(super) fn said(view: &View, event: &Event) -> Text {
+    let words = String::from_utf8_lossy(view.text_of(event));
+    match event.toward {
+        Side::Server => say!("client: {words}", words),
+        Side::Client => say!("server: {words}", words),
+    }
+}
+
+/// The name of an end.
+pub(super) fn end(side: Side) -> Text {
+    match side {
+        Side::Client => say!("client"),
+        Side::Server => say!("server"),
+    }
+}
+
 /// The end of a connection that is on this side, given who listens.
 pub(super) fn role_at(side: Side, listens: Side) -> Role {
     if side == listens { Role::Listener } else { Role::Opener }
 }
 
-/// The time between two moments of one clock, in seconds, for people.
-pub(super) fn seconds(from: Time, to: Time) -> String {
-    let duration = from.until(to);
-    let millis = duration.as_millis();
-    if millis < 1000 { format!("{millis} ms") } else { format!("{:.1} s", duration.as_secs_f64()) }
+/// The time between two moments of one clock, for people.
+pub(super) fn seconds(from: Time, to: Time) -> Text {
+    lasting(from.until(to))
+}
+
+/// A span of time, for people.
+pub(super) fn lasting(duration: Duration) -> Text {
+    match duration.as_millis() {
+        millis @ ..1000 => say!("{millis} ms", millis),
+        _ => say!("{seconds} s", seconds = format!("{:.1}", duration.as_secs_f64())),
+    }
 }

@@ -1,12 +1,14 @@
 //! C: the control connection after its opening.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::cite::At;
+use crate::language::say;
 use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Connection, Half, Opening, Reset, Role};
-use crate::verdict::case::{Case, role_at, seconds};
+use crate::verdict::case::{Case, end, lasting, role_at, said, seconds};
 use crate::verdict::opening::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
 use crate::verdict::passage::{Passage, Transit};
@@ -41,15 +43,14 @@ pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
     let (toward, mut found) = lost_by_loss(case).or_else(|| lost_by_reset(case))?;
     let silence = silence_while_data_ran(case.view());
     if let Some(drop) = case.views().flat_map(|(_, view)| &view.helper_drops).find(|drop| drop.toward == toward) {
-        found.notes.push(format!(
-            "a Linux helper (nf_conntrack_ftp) on the path would drop this segment: {}",
-            reason_words(drop.reason)
-        ));
-    } else if silence > FORGOTTEN {
-        found.mechanism = Mechanism::IdleExpiry;
+        let reason = reason_words(drop.reason);
         found
             .notes
-            .push(format!("the control connection had been silent for {:.1} s while data ran", silence.as_secs_f64()));
+            .push(say!("a Linux helper (nf_conntrack_ftp) on the path would drop this segment: {reason}", reason));
+    } else if silence > FORGOTTEN {
+        found.mechanism = Mechanism::IdleExpiry;
+        let silence = lasting(silence);
+        found.notes.push(say!("the control connection had been silent for {silence} while data ran", silence));
     }
     Some(found)
 }
@@ -74,25 +75,29 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
 
 fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Option<Evidence> {
     let half = Some(view.control.half(role)).filter(|half| half.last_new != At::default())?;
-    let who = if role == Role::Opener { "client" } else { "server" };
-    let text = if half.unacked() {
-        let last = last_line(view, role);
-        format!(
-            "the {who}'s last {} bytes are sent {} times and never acknowledged{last}",
-            half.reach - half.acked,
-            half.resent() + 1
-        )
-    } else {
-        format!("nothing from the {who} after its first {} bytes", half.reach)
+    let who = end(if role == Role::Opener { Side::Client } else { Side::Server });
+    let (bytes, times) = (half.reach - half.acked, half.resent() + 1);
+    let text = match (half.unacked(), last_line(view, role)) {
+        (true, Some(line)) => say!(
+            "the {who}'s last {bytes} bytes are sent {times} times and never acknowledged: {line}",
+            who,
+            bytes,
+            times,
+            line
+        ),
+        (true, None) => {
+            say!("the {who}'s last {bytes} bytes are sent {times} times and never acknowledged", who, bytes, times)
+        }
+        (false, _) => say!("nothing from the {who} after its first {bytes} bytes", who, bytes = half.reach),
     };
     Some(case.seen(sight, half.last_new, text))
 }
 
-fn last_line(view: &View, role: Role) -> String {
+fn last_line(view: &View, role: Role) -> Option<Cow<'_, str>> {
     let toward = if role == Role::Opener { Side::Server } else { Side::Client };
     let spoken = |kind| matches!(kind, EventKind::Command | EventKind::Reply(_) | EventKind::ReplyPart);
     let last = view.log.iter().rev().find(|event| event.toward == toward && spoken(event.kind));
-    last.map(|event| format!(": {}", String::from_utf8_lossy(view.text_of(event)))).unwrap_or_default()
+    last.map(|event| String::from_utf8_lossy(view.text_of(event)))
 }
 
 /// A reset on the control connection whose TTL is not its address's: a box on the way sent it.
@@ -109,8 +114,12 @@ fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
     });
     let stretch = passage.stretch();
     let ttl = case.session.view(sight)?.control.half(reset.from).ttl;
-    let who = if from == Side::Client { "client" } else { "server" };
-    let text = format!("RST in the {who}'s name with TTL {}, where its other packets have {ttl}", reset.ttl);
+    let text = say!(
+        "RST in the {who}'s name with TTL {forged}, where its other packets have {ttl}",
+        who = end(from),
+        forged = reset.ttl,
+        ttl
+    );
     let mut evidence: Vec<Evidence> = case.transfer_evidence();
     evidence.push(case.seen(sight, reset.at, text));
     Some((from, finding(stretch, Mechanism::Interrupted, case.confidence(stretch).min(Confidence::Likely), evidence)))
@@ -180,7 +189,7 @@ pub(super) fn final_reply_missing(case: &Case<'_>) -> Option<Finding> {
     let mechanism = if silence > FORGOTTEN { Mechanism::IdleExpiry } else { Mechanism::Stalled };
     let mut evidence = case.transfer_evidence();
     let until = case.view().last_at.time;
-    let text = format!("no final reply, {} after the data connection closed", seconds(ended, until));
+    let text = say!("no final reply, {time} after the data connection closed", time = seconds(ended, until));
     evidence.push(Evidence { sight: case.session.main_sight(), at: None, until: Some(until), source: None, text });
     Some(finding(stretch, mechanism, Confidence::Possible, evidence))
 }
@@ -197,14 +206,13 @@ pub(super) fn no_greeting(case: &Case<'_>) -> Option<Finding> {
     }
     let passage = case.passage(Transit { toward: Side::Client, since: since.time, data: false }, |_| false);
     let until = view.last_at.time;
-    let text = format!("connected, and not one byte from the server for {}", seconds(since.time, until));
+    let text = say!("connected, and not one byte from the server for {time}", time = seconds(since.time, until));
     let evidence =
         vec![Evidence { sight: case.session.main_sight(), at: Some(since), until: Some(until), source: None, text }];
     let mut found = finding(passage.stretch(), Mechanism::Stalled, Confidence::Possible, evidence);
-    found.notes.push(
+    found.notes.push(say!(
         "the usual causes are TCP wrappers, a name look-up that hangs, a full process table, a proxy without its server"
-            .to_owned(),
-    );
+    ));
     Some(found)
 }
 
@@ -215,10 +223,8 @@ pub(super) fn not_ftp(case: &Case<'_>) -> Option<Finding> {
         .log
         .iter()
         .find(|event| event.toward == Side::Client && matches!(event.kind, EventKind::Stray | EventKind::Reply(_)))?;
-    (first.kind == EventKind::Stray && view.greeting.is_none() && view.control.syn.is_some()).then(|| {
-        let text = format!("server: {}", String::from_utf8_lossy(view.text_of(first)));
-        nobody(vec![case.seen(case.session.main_sight(), first.at, text)])
-    })
+    (first.kind == EventKind::Stray && view.greeting.is_none() && view.control.syn.is_some())
+        .then(|| nobody(vec![case.seen(case.session.main_sight(), first.at, said(view, first))]))
 }
 
 /// C13: the server turned the session away itself.
@@ -229,10 +235,8 @@ pub(super) fn turned_away(case: &Case<'_>) -> Option<Finding> {
     let EventKind::Reply(code) = refusal.kind else { return None };
     let greeting = view.greeting.and_then(|greeting| view.event(greeting)) == Some(refusal);
     let no_login = !view.log.iter().any(|event| event.kind == EventKind::Reply(230));
-    (early && (greeting || (no_login && code != 421))).then(|| {
-        let text = format!("server: {}", String::from_utf8_lossy(view.text_of(refusal)));
-        nobody(vec![case.seen(case.session.main_sight(), refusal.at, text)])
-    })
+    (early && (greeting || (no_login && code != 421)))
+        .then(|| nobody(vec![case.seen(case.session.main_sight(), refusal.at, said(view, refusal))]))
 }
 
 /// C15: the client asks for a transfer after the server has ended the session.
@@ -242,9 +246,7 @@ pub(super) fn already_ended(case: &Case<'_>) -> Option<Finding> {
     let farewell = view.log.iter().find(|event| event.attempt == CONTROL && event.kind == EventKind::Reply(421));
     let closed = view.control.half(Role::Listener).fin.map(|fin| fin.first);
     let at = farewell.map(|event| event.at).or(closed).filter(|at| *at < asked.at)?;
-    let words = farewell.map_or("the server closes the control connection".into(), |event| {
-        format!("server: {}", String::from_utf8_lossy(view.text_of(event)))
-    });
+    let words = farewell.map_or_else(|| say!("the server closes the control connection"), |event| said(view, event));
     Some(nobody(vec![case.seen(case.session.main_sight(), at, words)]))
 }
 
@@ -253,7 +255,7 @@ pub(super) fn reset_by_server(case: &Case<'_>) -> Option<Finding> {
     let view = case.view();
     let reset = view.control.reset.filter(|_| is_up(case) && view.encrypted.is_none() && is_reset_by_server(view))?;
     let passage = case.connection_passage(None, Side::Server, |connection| connection.reset.map(|reset| reset.at));
-    let text = format!("RST from the server's address, TTL {} as its other packets", reset.ttl);
+    let text = say!("RST from the server's address, TTL {ttl} as its other packets", ttl = reset.ttl);
     let evidence = vec![case.seen(case.session.main_sight(), reset.at, text)];
     let stretch = Passage { next: None, ..passage }.stretch();
     Some(finding(stretch, Mechanism::Interrupted, Confidence::Possible, evidence))

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cite::{At, Time};
+use crate::language::{Message, Text, message, say};
 use crate::netfilter::evaluate::{Device, Fate, Packet, Way};
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::snapshot::Snapshot;
@@ -68,8 +69,9 @@ impl Host {
 }
 
 /// What drops packets on a host whose rules drop none.
-const NO_RULE: &str = "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E \
-                       'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container";
+const NO_RULE: &Message = message!(
+    "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container"
+);
 
 /// Suspects that are named in a line.
 const TOLD: usize = 3;
@@ -95,7 +97,7 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
         None => {
             let is_dropped = finding.mechanism == Mechanism::SilentDrop;
             let mut finding = finding;
-            finding.notes.extend((is_dropped && inquiry.let_it_pass).then(|| NO_RULE.to_owned()));
+            finding.notes.extend((is_dropped && inquiry.let_it_pass).then(|| NO_RULE.into()));
             let told = [Some(inquiry.line(&lost, inquiry.suspicion(&lost))), inquiry.unrelated(&lost)];
             (with(finding, told.into_iter().flatten()), None)
         }
@@ -201,42 +203,60 @@ impl Inquiry {
         }
     }
 
-    fn line(&self, lost: &Loss, text: String) -> Evidence {
+    fn line(&self, lost: &Loss, text: Text) -> Evidence {
         let at = Some(At { time: self.at, ..At::default() });
         Evidence { sight: lost.sight, at, until: None, source: Some(Source::Rules), text }
     }
 
-    fn accusation(&self, lost: &Loss, rule: &Rule, from: Witness) -> String {
+    fn accusation(&self, lost: &Loss, rule: &Rule, from: Witness) -> Text {
         let moved = self.suspects.iter().find_map(|suspect| suspect.counted).unwrap_or(0);
-        let what = if lost.is_answer(rule) { format!("the answer to {}", lost.what) } else { lost.what.clone() };
+        let what = lost.what.clone();
+        let what = if lost.is_answer(rule) { say!("the answer to {what}", what) } else { what };
+        let rule = rule.words();
         match from {
-            Witness::Counter => format!("{rule} drops {what}: its counter rose by {moved} meanwhile"),
+            Witness::Counter => {
+                say!("{rule} drops {what}: its counter rose by {moved} meanwhile", rule, what, moved)
+            }
             Witness::Trace | Witness::Ruleset => {
-                format!("{rule} drops {what}: by the rules nothing else can become of it")
+                say!("{rule} drops {what}: by the rules nothing else can become of it", rule, what)
             }
         }
     }
 
-    fn suspicion(&self, lost: &Loss) -> String {
-        let names = self.suspects.iter().take(TOLD).map(|suspect| suspect.rule.to_string());
-        let names = names.collect::<Vec<_>>().join(" or ");
-        let more = self.suspects.len().saturating_sub(TOLD);
-        let more = if more > 0 { format!(" or {more} more") } else { String::new() };
-        let lost_at = lost.hooks();
-        match (&self.suspects[..], self.cut) {
-            _ if self.let_it_pass => format!("{lost_at}; the rules of this host let it pass"),
-            ([], false) if self.may_pass => format!("{lost_at}; what of the rules may drop it has counted nothing"),
-            ([], _) => format!("{lost_at}; the rules of this host do not tell by what"),
-            ([..], _) if self.is_sure() => format!("{lost_at}; by the rules one of these drops it: {names}{more}"),
-            ([..], _) => format!("{lost_at}; by the rules these may drop it: {names}{more}"),
+    fn suspicion(&self, lost: &Loss) -> Text {
+        let place = lost.hooks();
+        let Some(rules) = self.named() else {
+            return match () {
+                () if self.let_it_pass => say!("{place}; the rules of this host let it pass", place),
+                () if self.may_pass && !self.cut => {
+                    say!("{place}; what of the rules may drop it has counted nothing", place)
+                }
+                () => say!("{place}; the rules of this host do not tell by what", place),
+            };
+        };
+        match self.is_sure() {
+            true => say!("{place}; by the rules one of these drops it: {rules}", place, rules),
+            false => say!("{place}; by the rules these may drop it: {rules}", place, rules),
         }
+    }
+
+    /// The suspects; none if there are none.
+    fn named(&self) -> Option<Text> {
+        let rules = self.suspects.iter().take(TOLD).map(|suspect| suspect.rule.words());
+        let rules = rules.reduce(|rules, next| say!("{rules} or {next}", rules, next))?;
+        Some(match self.suspects.len().saturating_sub(TOLD) {
+            0 => rules,
+            count => say!("{rules} or {count} more", rules, count),
+        })
     }
 
     /// That what the rules let pass as related cannot be.
     fn unrelated(&self, lost: &Loss) -> Option<Evidence> {
         let is_it = self.nothing_is_related && lost.is_data_syn && !self.suspects.is_empty();
-        let text = "no rule of this host assigns the FTP helper, so no data connection is RELATED to it".to_owned();
-        is_it.then(|| self.line(lost, text))
+        is_it.then(|| {
+            let text = say!("no rule of this host assigns the FTP helper, so no data connection is RELATED to it");
+            self.line(lost, text)
+        })
     }
 }
 
@@ -247,17 +267,17 @@ fn counts_what_it_drops(rule: &Rule) -> bool {
 
 impl Loss {
     /// Where on this host the packet may have been lost, as the frames tell alone.
-    fn hooks(&self) -> String {
+    fn hooks(&self) -> Text {
+        let what = self.what.clone();
         match self.way {
-            Way::Input => format!(
-                "{} came in and was lost at the hook prerouting or input{}",
-                self.what,
-                if self.is_answerable { ", or its answer at output" } else { "" }
-            ),
-            Way::Forward => {
-                format!("{} came in and was lost at the hook prerouting, forward or postrouting", self.what)
+            Way::Input if self.is_answerable => {
+                say!("{what} came in and was lost at the hook prerouting or input, or its answer at output", what)
             }
-            Way::Output => format!("{} was lost at the hook output or postrouting", self.what),
+            Way::Input => say!("{what} came in and was lost at the hook prerouting or input", what),
+            Way::Forward => {
+                say!("{what} came in and was lost at the hook prerouting, forward or postrouting", what)
+            }
+            Way::Output => say!("{what} was lost at the hook output or postrouting", what),
         }
     }
 

@@ -26,6 +26,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cite::{At, Time};
+use crate::language::Text;
 use crate::line::{Owner, Stretch};
 use crate::netfilter::Dropped;
 use crate::netfilter::snapshot::Snapshot;
@@ -153,7 +154,7 @@ pub struct Evidence {
     /// What else than a packet says it, on the tap's own host.
     pub source: Option<Source>,
     /// What was seen or not seen.
-    pub text: String,
+    pub text: Text,
 }
 
 /// What evidence is taken from where it is no packet.
@@ -187,7 +188,7 @@ pub struct Finding {
     /// What it rests on; a packet that several taps saw, in the order in which it passed them.
     pub evidence: Vec<Evidence>,
     /// What else to know: a second cause that looks the same, a likely reason.
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
 }
 
 /// A finding, the rule that made it, and what to do about it.
@@ -202,7 +203,7 @@ pub struct Verdict {
     /// The rule of a host's netfilter that dropped the packet, if that is known.
     pub netfilter: Option<Named>,
     /// What would narrow it further; none if nothing would.
-    pub narrower: Option<String>,
+    pub narrower: Option<Text>,
     /// What to do.
     pub remedies: Vec<Remedy>,
 }

@@ -7,10 +7,11 @@ use std::net::IpAddr;
 
 use crate::cite::At;
 use crate::ftp::host_port::{Scope, scope};
+use crate::language::say;
 use crate::line::{Owner, Point, Side, Stretch};
 use crate::session::view::{Mode, Negotiation, Transfer};
-use crate::tcp::connection::Opening;
-use crate::verdict::case::Case;
+use crate::tcp::connection::{Connection, Opening};
+use crate::verdict::case::{Case, end};
 use crate::verdict::passage::Transit;
 use crate::verdict::transfer::refused;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
@@ -104,13 +105,22 @@ fn finding(stretch: Stretch, confidence: Confidence, evidence: Vec<Evidence>) ->
 fn evidence(case: &Case<'_>, offers: &[Offer], listener: Side) -> Vec<Evidence> {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
-    let what = if listener == Side::Client { "the client" } else { "the server" };
     for offer in from_listener(offers, listener) {
-        let sign = if offer.is_foreign() { "is not" } else { "is" };
-        let text = format!(
-            "{what} offers {} here; that {sign} the address of its control connection ({})",
-            offer.announced, offer.peer
-        );
+        let (who, address, peer) = (end(listener), offer.announced, offer.peer);
+        let text = match offer.is_foreign() {
+            true => say!(
+                "the {who} offers {address} here; that is not the address of its control connection ({peer})",
+                who,
+                address,
+                peer
+            ),
+            false => say!(
+                "the {who} offers {address} here; that is the address of its control connection ({peer})",
+                who,
+                address,
+                peer
+            ),
+        };
         evidence.push(case.seen(offer.sight, offer.at, text));
     }
     evidence
@@ -144,9 +154,7 @@ fn behind_nat(case: &Case<'_>, pick: impl Fn(&Transfer) -> Option<&Negotiation>)
     let refusal = refusal.into_iter().filter_map(|index| case.quoted(index));
     let untold: Vec<_> = refusal.filter(|words| !found.evidence.contains(words)).collect();
     found.evidence.splice(0..0, untold);
-    found
-        .notes
-        .push("the NAT on the way has no FTP helper, or the client is set to announce a wrong address".to_owned());
+    found.notes.push(say!("the NAT on the way has no FTP helper, or the client is set to announce a wrong address"));
     Some(found)
 }
 
@@ -164,9 +172,9 @@ pub(super) fn server_behind_nat(case: &Case<'_>) -> Option<Finding> {
     let mut found = finding(stretch, confidence, evidence(case, &offers, Side::Server));
     found.owner = seen.then_some(Owner::Server);
     if !seen {
-        let note =
-            "no connection to that address was seen: some clients refuse it, others use the control connection's";
-        found.notes.push(note.to_owned());
+        found.notes.push(say!(
+            "no connection to that address was seen: some clients refuse it, others use the control connection's"
+        ));
     }
     Some(with_icmp(case, found))
 }
@@ -194,15 +202,16 @@ fn with_icmp(case: &Case<'_>, mut found: Finding) -> Finding {
     let Some(joined) = attempts.last() else { return found };
     for (sight, connection) in case.connections(Some(joined)) {
         if let Some(syn) = connection.syn {
-            found.evidence.push(case.seen(
-                sight,
-                syn.first,
-                format!("SYN {} > {}", connection.opener, connection.listener),
-            ));
+            let Connection { opener, listener, .. } = connection;
+            found.evidence.push(case.seen(sight, syn.first, say!("SYN {opener} > {listener}", opener, listener)));
         }
         if let Some(error) = connection.icmp.as_deref() {
             found.device.get_or_insert(error.source);
-            found.evidence.push(case.seen(sight, error.at, format!("ICMP {} from {}", error.kind, error.source)));
+            found.evidence.push(case.seen(
+                sight,
+                error.at,
+                say!("ICMP {kind} from {source}", kind = error.kind, source = error.source),
+            ));
         }
     }
     found
@@ -252,7 +261,7 @@ pub(super) fn rewritten(case: &Case<'_>) -> Option<Finding> {
         found.evidence.extend(
             from_listener(&ports, listener)
                 .into_iter()
-                .map(|&(sight, port, at)| case.seen(sight, at, format!("the port offered reads {port} here"))),
+                .map(|&(sight, port, at)| case.seen(sight, at, say!("the port offered reads {port} here", port))),
         );
         found
     })
@@ -263,10 +272,10 @@ pub(super) fn refused_negotiation(case: &Case<'_>) -> Option<Finding> {
     let negotiation = case.negotiation().filter(|negotiation| !negotiation.stands())?;
     let mut found = refused(case);
     if is_low(negotiation) {
-        found.notes.push("the port offered is below 1024, which servers refuse".to_owned());
+        found.notes.push(say!("the port offered is below 1024, which servers refuse"));
     }
     if matches!(negotiation.mode, Mode::Epsv | Mode::Eprt) {
-        found.notes.push("the server, or a proxy or NAT64 before it, does not speak RFC 2428".to_owned());
+        found.notes.push(say!("the server, or a proxy or NAT64 before it, does not speak RFC 2428"));
     }
     Some(found)
 }

@@ -5,6 +5,7 @@
 //! packets tell of this very host, and narrow nothing.
 
 use crate::cite::At;
+use crate::language::{Text, say};
 use crate::line::{Place, Point, Side, Stretch};
 use crate::netfilter::{Dropped, Rule, Witness};
 use crate::packet::Endpoint;
@@ -119,12 +120,12 @@ fn agreed(case: &Case<'_>, (opener, listener): (Endpoint, Endpoint)) -> bool {
     has(!listens, opener.ip) && (has(listens, listener.ip) || offered.address == Some(listener.ip))
 }
 
-fn words(dropped: &Dropped) -> String {
-    let (source, destination) = (dropped.source, dropped.destination);
+fn words(dropped: &Dropped) -> Text {
+    let (rule, source, destination) = (dropped.rule.words(), dropped.source, dropped.destination);
     let kind = match (dropped.flags.syn(), dropped.flags.ack()) {
-        (true, false) => "SYN",
-        (true, true) => "SYN-ACK",
-        (false, _) => "segment",
+        (true, false) => say!("SYN"),
+        (true, true) => say!("SYN-ACK"),
+        (false, _) => say!("segment"),
     };
-    format!("{} drops the {kind} {source} > {destination}", dropped.rule)
+    say!("{rule} drops the {kind} {source} > {destination}", rule, kind, source, destination)
 }

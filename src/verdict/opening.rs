@@ -4,8 +4,8 @@
 //! which tap saw it last, and what answered it.
 
 use crate::cite::{At, Time};
-use crate::count::counted;
 use crate::ftp::helper::{Reason, Ruling};
+use crate::language::{Message, Text, counted, message, say};
 use crate::line::{Owner, Point, Side, Stretch};
 use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
@@ -24,8 +24,9 @@ type Which<'a> = Option<&'a JoinedAttempt>;
 const PERSISTENT: u16 = 3;
 
 /// What answers as the listener's host would, and is not that host.
-const DOUBLE: &str = "another machine answered, as far away as the listener: a load balancer or a NAT sends this port elsewhere than \
-                      the control connection";
+const DOUBLE: &Message = message!(
+    "another machine answered, as far away as the listener: a load balancer or a NAT sends this port elsewhere than the control connection"
+);
 
 /// The transfer's data connection that decides: the last one, since clients try again.
 fn deciding<'a>(case: &Case<'a>) -> Option<Which<'a>> {
@@ -106,8 +107,10 @@ fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism,
         None => reset.interface == LOOPBACK && connection.opener.ip != connection.listener.ip,
     };
     elsewhere.then(|| {
-        let place = if reset.interface == LOOPBACK { "its loopback" } else { "another interface than the session's" };
-        let text = format!("RST in the listener's name on {place}, and no SYN on the wire");
+        let text = match reset.interface == LOOPBACK {
+            true => say!("RST in the listener's name on its loopback, and no SYN on the wire"),
+            false => say!("RST in the listener's name on another interface than the session's, and no SYN on the wire"),
+        };
         (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
     })
 }
@@ -144,7 +147,7 @@ fn reset_by<'a>(case: &Case<'a>, which: Which<'a>, genuine: bool) -> Option<Find
     evidence.push(case.seen(sight, reset.at, ttl));
     let notes = match (genuine, by_double) {
         (true, _) => Vec::new(),
-        (false, true) => vec![DOUBLE.to_owned()],
+        (false, true) => vec![DOUBLE.into()],
         (false, false) => helper_notes(case, stretch),
     };
     if by_double {
@@ -303,11 +306,15 @@ fn signer_side(case: &Case<'_>, sight: usize, error: &IcmpError, side: Side) -> 
     same_host.then_some(if side == Side::Server { Owner::Server } else { Owner::Client })
 }
 
-fn icmp_words(error: &IcmpError) -> String {
+fn icmp_words(error: &IcmpError) -> Text {
     let quoted = &error.quoted;
-    format!(
-        "ICMP {} from {}, quotes {} > {} with TTL {}",
-        error.kind, error.source, quoted.source, quoted.destination, quoted.ttl
+    say!(
+        "ICMP {kind} from {device}, quotes {source} > {destination} with TTL {ttl}",
+        kind = error.kind,
+        device = error.source,
+        source = quoted.source,
+        destination = quoted.destination,
+        ttl = quoted.ttl
     )
 }
 
@@ -316,26 +323,32 @@ fn is_host_unreachable(error: &IcmpError) -> bool {
     matches!((error.kind.version, error.kind.kind, error.kind.code), (4, 3, 1) | (6, 1, 3))
 }
 
-fn icmp_note(error: &IcmpError) -> Option<String> {
+fn icmp_note(error: &IcmpError) -> Option<Text> {
     is_host_unreachable(error).then(|| {
-        "host unreachable: the last router found nobody with that address, unless a rule says so in its place"
-            .to_owned()
+        say!("host unreachable: the last router found nobody with that address, unless a rule says so in its place")
     })
 }
 
-fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> String {
+fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> Text {
     let half = case.session.view(sight).map(|view| view.control.half(role_at(side, Side::Server)));
     match half.filter(|half| half.start.is_some()).map(|half| half.ttl) {
-        Some(ttl) if ttl != reset.ttl => {
-            let from = match hops(reset.ttl) {
-                0 => "on this very link".to_owned(),
-                routers => format!("{} from here", counted(routers, "router")),
-            };
-            let ttls = format!("RST with TTL {} where that address's control packets have {ttl}", reset.ttl);
-            format!("{ttls}: another box sent it, {from}")
+        Some(ttl) if ttl != reset.ttl => match hops(reset.ttl) {
+            0 => say!(
+                "RST with TTL {reset} where that address's control packets have {ttl}: another box sent it, on this very link",
+                reset = reset.ttl,
+                ttl
+            ),
+            routers => say!(
+                "RST with TTL {reset} where that address's control packets have {ttl}: another box sent it, {routers} from here",
+                reset = reset.ttl,
+                ttl,
+                routers = counted!(routers, "router")
+            ),
+        },
+        Some(ttl) => {
+            say!("RST with TTL {reset}, as that address's control packets ({ttl})", reset = reset.ttl, ttl)
         }
-        Some(ttl) => format!("RST with TTL {}, as that address's control packets ({ttl})", reset.ttl),
-        None => format!("RST with TTL {}", reset.ttl),
+        None => say!("RST with TTL {reset}", reset = reset.ttl),
     }
 }
 
@@ -343,13 +356,9 @@ fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
     for (sight, connection) in case.on_the_way(which, case.listens(which)) {
         if let Some(syn) = connection.syn {
-            let words = format!(
-                "SYN {} > {}{}",
-                connection.opener,
-                connection.listener,
-                times(syn.count.get(), syn.first.time, syn.last.time)
-            );
-            evidence.push(case.seen(sight, syn.first, words));
+            let Connection { opener, listener, .. } = connection;
+            let once = say!("SYN {opener} > {listener}", opener, listener);
+            evidence.push(case.seen(sight, syn.first, times(once, &syn)));
         }
     }
     evidence
@@ -359,36 +368,51 @@ fn syn_ack_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let connections = case.on_the_way(which, !case.listens(which)).into_iter();
     let legs = connections.filter_map(|(sight, connection)| Some((sight, connection, connection.syn_ack?)));
     legs.map(|(sight, connection, leg)| {
-        let again = times(leg.count.get(), leg.first.time, leg.last.time);
-        case.seen(sight, leg.first, format!("SYN-ACK {} > {}{again}", connection.listener, connection.opener))
+        let Connection { opener, listener, .. } = connection;
+        let once = say!("SYN-ACK {listener} > {opener}", listener, opener);
+        case.seen(sight, leg.first, times(once, &leg))
     })
     .collect()
 }
 
-fn times(count: u16, first: Time, last: Time) -> String {
-    if count < 2 { String::new() } else { format!(", {count} times in {}", seconds(first, last)) }
+/// How often, if more than once.
+fn times(what: Text, leg: &Leg) -> Text {
+    match leg.count.get() {
+        ..2 => what,
+        count => {
+            let time = seconds(leg.first.time, leg.last.time);
+            say!("{what}, {count} times in {time}", what, count, time)
+        }
+    }
 }
 
 /// The absence at the tap behind the last one that saw the packet, or at that very tap if none is behind.
 fn unseen_behind<'a>(case: &Case<'a>, which: Which<'a>, passage: &Passage, toward: Side) -> Option<Evidence> {
-    let what = if toward == case.listens(which) { "SYN" } else { "SYN-ACK" };
+    let is_syn = toward == case.listens(which);
     if let Some(next) = passage.next {
         let since = case.connections(which).into_iter().find_map(|(_, connection)| connection.began())?;
         let forwards = passage.last.is_some_and(|last| case.facts(last).capture == case.facts(next).capture);
-        let fate = if forwards { "comes in here, and this box never sends it on" } else { "does not arrive" };
-        return Some(unseen(case, passage, since.time, &format!("the {what} {fate}")));
+        let fate = match (is_syn, forwards) {
+            (true, true) => say!("the SYN comes in here, and this box never sends it on"),
+            (true, false) => say!("the SYN does not arrive"),
+            (false, true) => say!("the SYN-ACK comes in here, and this box never sends it on"),
+            (false, false) => say!("the SYN-ACK does not arrive"),
+        };
+        return Some(unseen(case, passage, since.time, fate));
     }
     let sight = passage.last?;
     let connection: &Connection = case.connections(which).into_iter().find(|(other, _)| *other == sight)?.1;
-    let leg = if toward == case.listens(which) { connection.syn? } else { connection.syn_ack? };
+    let leg = if is_syn { connection.syn? } else { connection.syn_ack? };
     let until = case.session.view(sight)?.last_at.time;
-    let text = format!("nothing answers the {what}: no SYN-ACK, RST or ICMP error", what = what);
-    let text = if what == "SYN-ACK" { "no acknowledgement follows the SYN-ACK".to_owned() } else { text };
+    let text = match is_syn {
+        true => say!("nothing answers the SYN: no SYN-ACK, RST or ICMP error"),
+        false => say!("no acknowledgement follows the SYN-ACK"),
+    };
     Some(Evidence { sight, at: Some(leg.first), until: Some(until), source: None, text })
 }
 
 /// What the tap behind did not see.
-pub(super) fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str) -> Evidence {
+pub(super) fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: Text) -> Evidence {
     let sight = passage.next.unwrap_or(0);
     let view = case.session.view(sight);
     let offset = case.session.sights[sight].offset_ns;
@@ -399,12 +423,12 @@ pub(super) fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: &str
         at: None,
         until: Some(until),
         source: None,
-        text: format!("{what}; looked for it for {}", seconds(from, until)),
+        text: say!("{what}; looked for it for {time}", what, time = seconds(from, until)),
     }
 }
 
 /// What a Linux helper on the path would have made of the negotiation.
-pub(super) fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<String> {
+pub(super) fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<Text> {
     let view = case.view();
     if stretch_is_host(case, stretch, Side::Client)
         && case.negotiation().is_none_or(|n| n.mode.listener() == Side::Server)
@@ -412,46 +436,46 @@ pub(super) fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<String> {
         return Vec::new();
     }
     if view.encrypted.is_some() {
-        return vec!["the control connection is encrypted: no helper or ALG can read the negotiation, so a firewall that relies on one stays closed".to_owned()];
+        return vec![say!(
+            "the control connection is encrypted: no helper or ALG can read the negotiation, so a firewall that relies on one stays closed"
+        )];
     }
     let Some(negotiation) = case.negotiation() else { return Vec::new() };
     let mut notes = Vec::new();
     notes.extend(negotiation.helper.and_then(helper_words));
     if view.server.port != 21 {
-        notes.push(format!(
-            "the control port is {}: a helper assigned to port 21 only does not look at it",
-            view.server.port
-        ));
+        let port = view.server.port;
+        notes.push(say!("the control port is {port}: a helper assigned to port 21 only does not look at it", port));
     }
     if matches!(negotiation.mode, Mode::Lprt | Mode::Lpsv) {
-        notes.push("Linux's helper does not know LPRT and LPSV".to_owned());
+        notes.push(say!("Linux's helper does not know LPRT and LPSV"));
     }
     notes
 }
 
 /// In words, what a Linux helper on the path does with the segment that carries the negotiation, if it does not help.
-fn helper_words(ruling: Ruling) -> Option<String> {
+fn helper_words(ruling: Ruling) -> Option<Text> {
     match ruling {
         Ruling::Ignored | Ruling::Expects(_) => None,
-        Ruling::NoExpectation(reason) => Some(format!(
-            "a Linux helper (nf_conntrack_ftp) on the path would not have expected this connection: {}",
-            reason_words(reason)
+        Ruling::NoExpectation(reason) => Some(say!(
+            "a Linux helper (nf_conntrack_ftp) on the path would not have expected this connection: {reason}",
+            reason = reason_words(reason)
         )),
-        Ruling::Dropped(reason) => Some(format!(
-            "a Linux helper (nf_conntrack_ftp) on the path would have dropped this negotiation: {}",
-            reason_words(reason)
+        Ruling::Dropped(reason) => Some(say!(
+            "a Linux helper (nf_conntrack_ftp) on the path would have dropped this negotiation: {reason}",
+            reason = reason_words(reason)
         )),
     }
 }
 
 /// Why, in words.
-pub(super) fn reason_words(reason: Reason) -> &'static str {
+pub(super) fn reason_words(reason: Reason) -> Text {
     match reason {
-        Reason::OutOfStep => "the segment does not begin right behind a line that it saw",
-        Reason::NotFirst => "the negotiation is not the first line of its segment",
-        Reason::ForeignAddress => "the announced address is not the sender's",
-        Reason::CutWord => "the segment ends within the word that it looks for",
-        Reason::NoOpening => "no blank or parenthesis follows the word",
-        Reason::Numbers => "the numbers are not written as it wants them, or end with the segment",
+        Reason::OutOfStep => say!("the segment does not begin right behind a line that it saw"),
+        Reason::NotFirst => say!("the negotiation is not the first line of its segment"),
+        Reason::ForeignAddress => say!("the announced address is not the sender's"),
+        Reason::CutWord => say!("the segment ends within the word that it looks for"),
+        Reason::NoOpening => say!("no blank or parenthesis follows the word"),
+        Reason::Numbers => say!("the numbers are not written as it wants them, or end with the segment"),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! To add a rule: a row here, a function in the family's file, a capture in `captures/`.
 
+use crate::language::{Message, message};
 use crate::verdict::case::Case;
 use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, unseen, view};
 
@@ -14,9 +15,9 @@ pub struct Rule {
     /// Name, stable.
     pub name: &'static str,
     /// What it says, one sentence.
-    pub says: &'static str,
+    pub says: &'static Message,
     /// Why that follows from what was seen.
-    pub because: &'static str,
+    pub because: &'static Message,
     /// The failure modes it covers (`docs/failures.md`).
     pub covers: &'static [&'static str],
     test: fn(&Case<'_>) -> Option<Finding>,
@@ -43,7 +44,7 @@ macro_rules! rules {
     ($($id:literal $name:literal $asked:ident $test:expr, $covers:expr, $says:literal, $because:literal;)*) => {
         /// All rules, in the order in which they are tried.
         pub static RULES: &[Rule] = &[$(Rule {
-            id: $id, name: $name, says: $says, because: $because, covers: &$covers, test: $test, asked: Asked::$asked,
+            id: $id, name: $name, says: message!($says), because: message!($because), covers: &$covers, test: $test, asked: Asked::$asked,
         }),*];
     };
 }

@@ -2,6 +2,7 @@
 //! that its SYN has passed, that nobody listens, that no helper reads the control connection.
 
 use crate::cite::{At, Time};
+use crate::language::{Text, say};
 use crate::line::{Place, Side, Stretch};
 use crate::netfilter::Hook;
 use crate::netfilter::conntrack::{Status, Tracked};
@@ -49,7 +50,7 @@ pub(super) fn side_of(case: &Case<'_>, sight: usize) -> Option<Side> {
     }
 }
 
-fn told(sight: usize, time: Time, source: Source, text: String) -> Evidence {
+fn told(sight: usize, time: Time, source: Source, text: Text) -> Evidence {
     Evidence { sight, at: Some(At { time, ..At::default() }), until: None, source: Some(source), text }
 }
 
@@ -147,9 +148,11 @@ impl<'a> Missed<'a> {
     /// What is plain to see.
     fn evidence(&self, case: &Case<'_>, mechanism: Mechanism) -> Vec<Evidence> {
         let passed = self.followed().next().map(|(time, tracked)| {
-            let answered = tracked.status.contains(Status::SEEN_REPLY);
-            let answered = if answered { "answered" } else { "unanswered" };
-            let text = format!("the SYN to {} has passed the rules of this host, and is {answered}", self.ends.1);
+            let listener = self.ends.1;
+            let text = match tracked.status.contains(Status::SEEN_REPLY) {
+                true => say!("the SYN to {listener} has passed the rules of this host, and is answered", listener),
+                false => say!("the SYN to {listener} has passed the rules of this host, and is unanswered", listener),
+            };
             told(self.sight, time, Source::Connections, text)
         });
         let closed = self.closed(case).filter(|_| mechanism == Mechanism::TcpReset);
@@ -165,7 +168,7 @@ impl<'a> Missed<'a> {
         let port = self.ends.1.port;
         let is_it = |socket: &Socket| socket.state == State::Listen && socket.local.port == port;
         let sockets = state.sockets.as_ref().filter(|sockets| !sockets.iter().any(is_it))?;
-        let text = format!("none of the {} sockets of this host listens on port {port}", sockets.len());
+        let text = say!("none of the {count} sockets of this host listens on port {port}", count = sockets.len(), port);
         Some(told(self.sight, state.time, Source::Sockets, text))
     }
 
@@ -179,8 +182,8 @@ impl<'a> Missed<'a> {
         let find = |state: &'a Snapshot| Some((state.time, state.connections.iter().flatten().find(is_it)?));
         let (time, tracked) = self.states.iter().find_map(find)?;
         let text = match &tracked.helper {
-            Some(helper) => format!("the helper {helper} reads the control connection here"),
-            None => "no helper reads the control connection here: its data connections are not `related`".to_owned(),
+            Some(helper) => say!("the helper {helper} reads the control connection here", helper),
+            None => say!("no helper reads the control connection here: its data connections are not `related`"),
         };
         Some(told(self.sight, time, Source::Connections, text))
     }

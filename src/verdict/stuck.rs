@@ -4,6 +4,7 @@
 //! all taps, since a capture may miss one.
 
 use crate::few::Few;
+use crate::language::say;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
@@ -52,11 +53,12 @@ pub(super) fn acknowledgement_lost(connections: &Connections<'_>) -> bool {
 /// Evidence for that.
 pub(super) fn answered_again(case: &Case<'_>, sight: usize, connection: &Connection) -> Option<Evidence> {
     let syn_ack = connection.syn_ack?;
+    let count = syn_ack.count;
     let text = match connection.established {
-        Some(_) => "the SYN-ACK is acknowledged here and sent again all the same",
-        None => "the SYN-ACK is sent again, and no acknowledgement comes by",
+        Some(_) => say!("the SYN-ACK is acknowledged here and sent again all the same, {count} times in all", count),
+        None => say!("the SYN-ACK is sent again, and no acknowledgement comes by, {count} times in all", count),
     };
-    Some(case.seen(sight, syn_ack.last, format!("{text}, {} times in all", syn_ack.count)))
+    Some(case.seen(sight, syn_ack.last, text))
 }
 
 /// The SYN-ACK comes again long after its acknowledgement passed here, or long after itself where none did.

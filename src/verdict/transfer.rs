@@ -2,10 +2,11 @@
 
 use crate::cite::{At, Time};
 use crate::ftp::command::DataDirection;
+use crate::language::{Message, Text, message, say};
 use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
 use crate::tcp::connection::{Connection, Half, Opening, Role};
-use crate::verdict::case::{Case, role_at, seconds};
+use crate::verdict::case::{Case, end, role_at, seconds};
 use crate::verdict::outcome::{STILL, left_by_server};
 use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
@@ -16,8 +17,8 @@ use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 const FULL_SIZE: u32 = 1000;
 
 /// What accepts in the listener's name, and is not that host.
-const DOUBLE: &str =
-    "a box on the path accepted the data connection in the listener's place, as transparent proxies do";
+const DOUBLE: &Message =
+    message!("a box on the path accepted the data connection in the listener's place, as transparent proxies do");
 
 /// Who sends the data.
 pub(super) fn sender(case: &Case<'_>) -> Option<Side> {
@@ -103,8 +104,12 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         for (sight, connection) in case.on_the_way(Some(joined), !from) {
             let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
-            let who = if from == Side::Client { "client" } else { "server" };
-            let text = format!("RST in the {who}'s name, TTL {}, where its other packets have {ttl}", reset.ttl);
+            let text = say!(
+                "RST in the {who}'s name, TTL {reset}, where its other packets have {ttl}",
+                who = end(from),
+                reset = reset.ttl,
+                ttl
+            );
             evidence.push(case.seen(sight, reset.at, text));
         }
     }
@@ -112,7 +117,7 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let mut found = finding(Some(stretch), Mechanism::Interrupted, confidence, evidence);
     found.notes.extend(said_done(case));
     if !is_forged(case, joined) {
-        found.notes.push("the reset looks genuine: the program or the host at that end gave up".to_owned());
+        found.notes.push(say!("the reset looks genuine: the program or the host at that end gave up"));
     }
     Some(found)
 }
@@ -136,21 +141,19 @@ pub(super) fn path_mtu(case: &Case<'_>) -> Option<Finding> {
     match too_big {
         Some((sight, error)) => {
             found.device = Some(error.source);
-            found.evidence.push(case.seen(
-                sight,
-                error.at,
-                format!("ICMP {} from {}, MTU {:?}", error.kind, error.source, error.mtu),
-            ));
+            let (kind, source, mtu) = (error.kind, error.source, format!("{:?}", error.mtu));
+            let text = say!("ICMP {kind} from {source}, MTU {mtu}", kind, source, mtu);
+            found.evidence.push(case.seen(sight, error.at, text));
         }
         None => {
-            found.notes.push("no ICMP \"fragmentation needed\" arrived: it is filtered, or was never sent".to_owned())
+            found.notes.push(say!("no ICMP \"fragmentation needed\" arrived: it is filtered, or was never sent"));
         }
     }
     if nothing_passed {
         found.confidence = found.confidence.min(Confidence::Likely);
-        found.notes.push(
-            "the handshake passed and no full-size segment did; a rule that drops all data looks the same".to_owned(),
-        );
+        found
+            .notes
+            .push(say!("the handshake passed and no full-size segment did; a rule that drops all data looks the same"));
     }
     Some(found)
 }
@@ -179,29 +182,34 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
 }
 
 /// Why the server says that it sent all, although it did not arrive.
-fn said_done(case: &Case<'_>) -> Option<String> {
+fn said_done(case: &Case<'_>) -> Option<Text> {
     let code = Some(case.code()).filter(|code| (200..=399).contains(code) && sender(case) == Some(Side::Server))?;
-    Some(format!("the server's {code} says only that its program takes all data for sent, not that they arrived"))
+    Some(say!("the server's {code} says only that its program takes all data for sent, not that they arrived", code))
 }
 
 fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> Option<Evidence> {
-    let to = if toward == Side::Server { "server" } else { "client" };
+    let to = end(toward);
     half.start?;
     let again = half.again();
     let at = if again.count > 0 { again.last } else { half.last_new };
     let at = (at != At::default()).then_some(at)?;
     let text = match (half.unacked(), half.fin) {
         (true, _) => {
-            let seen = format!("{} bytes towards the {to} seen, {} acknowledged", half.reach, half.acked);
-            match again.count {
-                0 => seen,
-                count => format!("{seen}; segments of {} bytes sent again {count} times", again.stuck_len),
+            let (bytes, acked) = (half.reach, half.acked);
+            let seen = say!("{bytes} bytes towards the {to} seen, {acked} acknowledged", bytes, to, acked);
+            match (again.count, again.stuck_len) {
+                (0, _) => seen,
+                (count, size) => {
+                    say!("{seen}; segments of {size} bytes sent again {count} times", seen, size, count)
+                }
             }
         }
         (false, Some(fin)) if fin.count.get() > 1 => {
-            format!("FIN towards the {to} sent {} times, never answered", fin.count)
+            say!("FIN towards the {to} sent {count} times, never answered", to, count = fin.count)
         }
-        (false, _) => format!("{} bytes towards the {to} seen, all acknowledged, nothing more comes", half.reach),
+        (false, _) => {
+            say!("{bytes} bytes towards the {to} seen, all acknowledged, nothing more comes", bytes = half.reach, to)
+        }
     };
     Some(case.seen(sight, at, text))
 }
@@ -233,18 +241,19 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
     evidence.extend(taken.then(|| double_evidence(case, joined)).flatten());
-    let text = format!("{} bytes came, then nothing for {}", half.bytes(), seconds(since, clock(sight, until)));
+    let silence = seconds(since, clock(sight, until));
+    let text = say!("{bytes} bytes came, then nothing for {silence}", bytes = half.bytes(), silence);
     let opened = case.session.attempt(sight, joined).and_then(|attempt| attempt.connection.established);
     let at = Some(half.last_new).filter(|at| *at != At::default()).or(opened);
     evidence.push(Evidence { sight, at, until: Some(until), source: None, text });
     let mut found = finding(Some(passage.stretch()), Mechanism::Stalled, Confidence::Possible, evidence);
     found.notes.extend(said_done(case));
-    found.notes.extend(taken.then(|| DOUBLE.to_owned()));
+    found.notes.extend(taken.then(|| DOUBLE.into()));
     if receiver.is_some() {
         found.stretch = None;
         found.lost = None;
         found.owner = Some(Owner::None);
-        found.notes.push("the receiver's window is closed: its program does not read".to_owned());
+        found.notes.push(say!("the receiver's window is closed: its program does not read"));
     }
     Some(found)
 }
@@ -266,7 +275,7 @@ fn double_evidence(case: &Case<'_>, joined: &JoinedAttempt) -> Option<Evidence> 
     let (sight, connection) = case.on_the_way(Some(joined), listens).into_iter().next_back()?;
     let control = case.session.view(sight)?.control.half(role_at(listens, Side::Server)).ttl;
     let ttl = connection.half(Role::Listener).ttl;
-    let text = format!("it is accepted with TTL {ttl}, where that address's control packets have {control}");
+    let text = say!("it is accepted with TTL {ttl}, where that address's control packets have {control}", ttl, control);
     Some(case.seen(sight, connection.syn_ack.map_or(connection.established?, |leg| leg.first), text))
 }
 
@@ -285,7 +294,9 @@ pub(super) fn wrong_source(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let mut found = refused(case);
-    found.notes.push("the data connection came from another address than the control connection: a NAT, proxy or load balancer in between".to_owned());
+    found.notes.push(say!(
+        "the data connection came from another address than the control connection: a NAT, proxy or load balancer in between"
+    ));
     Some(found)
 }
 
@@ -327,11 +338,11 @@ fn left(case: &Case<'_>, joined: &JoinedAttempt) -> Finding {
     let server = role_at(Side::Server, case.listens(Some(joined)));
     let closed = case.each_connection(Some(joined)).find_map(|(sight, connection)| {
         let fin = connection.half(server).fin?.first;
-        Some(case.seen(sight, fin, "the server closes the data connection".to_owned()))
+        Some(case.seen(sight, fin, say!("the server closes the data connection")))
     });
     let left = case.view().control.half(Role::Listener).fin.map(|fin| {
-        let text = "the server closes the control connection and has not said how the transfer went";
-        case.seen(case.session.main_sight(), fin.first, text.to_owned())
+        let text = say!("the server closes the control connection and has not said how the transfer went");
+        case.seen(case.session.main_sight(), fin.first, text)
     });
     let mut found = refused(case);
     found.evidence.extend(closed.into_iter().chain(left));

@@ -4,6 +4,7 @@
 //! goes on trying tells which.
 
 use crate::cite::{At, Time};
+use crate::language::{Message, message, say};
 use crate::line::Side;
 use crate::netfilter::socket::Socket;
 use crate::verdict::case::Case;
@@ -32,12 +33,12 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     };
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
-    evidence.push(unseen(case, &passage, due.time, "no SYN of the data connection"));
+    evidence.push(unseen(case, &passage, due.time, say!("no SYN of the data connection")));
     let mut notes = helper_notes(case, stretch);
     let trying = passage.next.filter(|_| own_host).and_then(|sight| trying(case, sight, !toward));
     match trying {
         Some(trying) => evidence.push(trying),
-        None if own_host => notes.push(never_sent_note(!toward).to_owned()),
+        None if own_host => notes.push(never_sent_note(!toward).into()),
         None => {}
     }
     let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
@@ -52,20 +53,22 @@ fn trying(case: &Case<'_>, sight: usize, opener: Side) -> Option<Evidence> {
         socket.remote.port == offered.port && peers.contains(&Some(socket.remote.ip)) && socket.retransmits > 0
     };
     let (time, socket) = case.facts(sight).trying.iter().rev().find(is_it)?;
-    let text = format!(
-        "the socket {} > {} has sent its SYN {} times, and none was seen",
-        socket.local,
-        socket.remote,
-        u32::from(socket.retransmits) + 1
+    let text = say!(
+        "the socket {local} > {remote} has sent its SYN {times} times, and none was seen",
+        local = socket.local,
+        remote = socket.remote,
+        times = u32::from(socket.retransmits) + 1
     );
     Some(Evidence { source: Some(Source::Sockets), ..case.seen(sight, At { time: *time, ..At::default() }, text) })
 }
 
-fn never_sent_note(opener: Side) -> &'static str {
+fn never_sent_note(opener: Side) -> &'static Message {
     match opener {
-        Side::Client => {
+        Side::Client => message!(
             "a rule on the client's own OUTPUT, or its program never tried; a capture on its loopback shows a REJECT"
+        ),
+        Side::Server => {
+            message!("a rule on the server's own OUTPUT, or its program could not bind its end; its log tells")
         }
-        Side::Server => "a rule on the server's own OUTPUT, or its program could not bind its end; its log tells",
     }
 }

@@ -1,13 +1,13 @@
 //! V: the view itself is too poor, and the policy at the end of the table.
 
-use crate::count::counted;
+use crate::language::{Text, counted, say};
 use crate::line::{Owner, Side, Stretch};
 use crate::tcp::connection::Opening;
-use crate::verdict::case::Case;
+use crate::verdict::case::{Case, end};
 use crate::verdict::outcome::STILL;
 use crate::verdict::{Confidence, Evidence, Finding, Mechanism};
 
-fn finding(case: &Case<'_>, mechanism: Mechanism, text: String) -> Finding {
+fn finding(case: &Case<'_>, mechanism: Mechanism, text: Text) -> Finding {
     let mut evidence = case.negotiation_evidence();
     evidence.extend(case.transfer_evidence());
     let sight = case.session.main_sight();
@@ -34,7 +34,7 @@ pub(super) fn data_not_captured(case: &Case<'_>) -> Option<Finding> {
         ..finding(
             case,
             Mechanism::IncompleteCapture,
-            "the data connection is not in the capture: it was not captured, not dropped".to_owned(),
+            say!("the data connection is not in the capture: it was not captured, not dropped"),
         )
     })
 }
@@ -43,11 +43,11 @@ pub(super) fn data_not_captured(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn capture_ends(case: &Case<'_>) -> Option<Finding> {
     let waiting = case.attempts().last().is_some_and(|joined| case.opening(Some(joined)) != Opening::Established);
     let what = if waiting {
-        "the capture ends while the data connection is being opened"
+        say!("the capture ends while the data connection is being opened")
     } else {
-        "the capture ends before the transfer does"
+        say!("the capture ends before the transfer does")
     };
-    Some(Finding { stretch: None, ..finding(case, Mechanism::IncompleteCapture, what.to_owned()) })
+    Some(Finding { stretch: None, ..finding(case, Mechanism::IncompleteCapture, what) })
 }
 
 /// V3: packets are missing from the capture.
@@ -56,11 +56,11 @@ pub(super) fn packets_missing(case: &Case<'_>) -> Option<Finding> {
     let lost: u64 = case.taps.iter().map(|tap| tap.lost).sum();
     let text = match (gaps, lost) {
         (0, 0) => return None,
-        (0, lost) => format!("the capture itself lost {}", counted(lost, "packet")),
-        (gaps, _) => {
-            let holes = counted(gaps, "hole");
-            format!("the control connection has {holes}: the capture lost packets, or its snap length cut them")
-        }
+        (0, lost) => say!("the capture itself lost {packets}", packets = counted!(lost, "packet")),
+        (gaps, _) => say!(
+            "the control connection has {holes}: the capture lost packets, or its snap length cut them",
+            holes = counted!(gaps, "hole")
+        ),
     };
     Some(finding(case, Mechanism::IncompleteCapture, text))
 }
@@ -72,11 +72,7 @@ pub(super) fn one_direction(case: &Case<'_>) -> Option<Finding> {
         .views()
         .all(|(_, view)| [Role::Opener, Role::Listener].iter().any(|&role| view.control.half(role).start.is_none()));
     one.then(|| {
-        finding(
-            case,
-            Mechanism::IncompleteCapture,
-            "only one direction of the control connection was captured".to_owned(),
-        )
+        finding(case, Mechanism::IncompleteCapture, say!("only one direction of the control connection was captured"))
     })
 }
 
@@ -90,8 +86,8 @@ pub(super) fn between_servers(case: &Case<'_>) -> Option<Finding> {
     });
     case.transfer().filter(|_| case.is_between_servers() && !refused && !arrives)?;
     let text =
-        "another session names the same listener: the data connection runs between two servers, not on this line";
-    Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))
+        say!("another session names the same listener: the data connection runs between two servers, not on this line");
+    Some(finding(case, Mechanism::IncompleteCapture, text))
 }
 
 /// V8: an encrypted session without any data connection in sight.
@@ -102,7 +98,7 @@ pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
         finding(
             case,
             Mechanism::Encrypted,
-            "no data connection in sight, and whether one was agreed upon cannot be read".to_owned(),
+            say!("no data connection in sight, and whether one was agreed upon cannot be read"),
         )
     })
 }
@@ -111,12 +107,13 @@ pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
     let negotiation = case.negotiation().filter(|negotiation| negotiation.stands())?;
     case.attempts().is_empty().then(|| {
-        let text = "no packet of the data connection, nor of anything else: perhaps the filter kept only the control port";
-        let mut found = finding(case, Mechanism::IncompleteCapture, text.to_owned());
-        let opener = if negotiation.mode.listener() == Side::Server { "client" } else { "server" };
-        found.notes.push(format!(
-            "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before \
-             it came here; to know, take it again with `tcpdump -i any host ADDRESS`"
+        let text = say!(
+            "no packet of the data connection, nor of anything else: perhaps the filter kept only the control port"
+        );
+        let mut found = finding(case, Mechanism::IncompleteCapture, text);
+        found.notes.push(say!(
+            "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before it came here; to know, take it again with `tcpdump -i any host ADDRESS`",
+            opener = end(!negotiation.mode.listener())
         ));
         found
     })
@@ -125,8 +122,8 @@ pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
 /// V7, the policy.
 pub(super) fn cannot_tell(case: &Case<'_>) -> Option<Finding> {
     let text = match case.view().control.syn {
-        None => "the capture begins in the middle of the session: what was said before is not in it",
-        Some(_) => "what was captured fits more than one cause",
+        None => say!("the capture begins in the middle of the session: what was said before is not in it"),
+        Some(_) => say!("what was captured fits more than one cause"),
     };
-    Some(finding(case, Mechanism::IncompleteCapture, text.to_owned()))
+    Some(finding(case, Mechanism::IncompleteCapture, text))
 }

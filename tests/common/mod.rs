@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use ftpwhy::line::{Place, Stretch};
 use ftpwhy::replay::{Capture, Replay, Sink, Summary, replay};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
+use serde_json::Value;
 
 /// Shows every session to a closure.
 struct Show<'a>(&'a mut dyn FnMut(&Session, &Judgement, &[TapFacts]));
@@ -58,4 +60,30 @@ pub(crate) fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> 
     let control = judgement.control.1.iter();
     let transfers = judgement.transfers.iter().filter_map(|(_, verdict)| verdict.as_ref());
     control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
+}
+
+/// The folders of `captures/`, each with the arguments of `replay` that name its captures with their places.
+pub(crate) fn cases() -> Vec<(PathBuf, Vec<String>)> {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    let entries = fs::read_dir(captures).expect("captures/ is there");
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(folders.len() >= 50, "only {} cases", folders.len());
+    folders.into_iter().map(|folder| (folder.clone(), arguments(&folder))).collect()
+}
+
+fn arguments(folder: &Path) -> Vec<String> {
+    let text = fs::read_to_string(folder.join("case.json")).expect("a folder has its case.json");
+    let case: Value = serde_json::from_str(&text).expect("case.json is JSON");
+    let strings = |key: &str| case[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let mut arguments: Vec<String> = strings("options").collect();
+    for tap in strings("taps") {
+        let option = match &tap {
+            _ if tap.starts_with("client") => "--client",
+            _ if tap.starts_with("server") => "--server",
+            _ => "--between",
+        };
+        arguments.extend([option.to_owned(), folder.join(&tap).display().to_string()]);
+    }
+    arguments
 }

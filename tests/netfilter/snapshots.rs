@@ -92,7 +92,7 @@ fn open(world: &World, folder: &Path) -> Fallible<()> {
     )?;
     let [capture, before, after] = record(world, case, true, folder)?;
     let verdict = judged(&capture, &[before, after])?;
-    let told = |text: &str| verdict.finding.evidence.iter().any(|evidence| evidence.text.contains(text));
+    let told = |text: &str| verdict.finding.evidence.iter().any(|evidence| evidence.text.english().contains(text));
     let plain = ["no helper reads the control connection here", "the rules of this host let it pass"];
     same("what is plain", &(verdict.netfilter.is_none(), plain.map(told)), &(true, [true; 2]))
 }

@@ -8,6 +8,7 @@ use memchr::memchr2;
 use serde::Serialize;
 
 use crate::cite::Time;
+use crate::language::Language;
 use crate::line::Side;
 use crate::plain::is_plain;
 use crate::report::json::{Harmless, Text, names};
@@ -81,12 +82,14 @@ impl Events<'_> {
     }
 
     fn told(&mut self, told: &Told<'_>) -> serde_json::Result<()> {
-        if let Told::Quote(bytes) = told {
-            return push_string(self.out, bytes);
+        match told {
+            Told::Quote(bytes) => push_string(self.out, bytes),
+            Told::Words(text) => {
+                self.words.clear();
+                let _ = write!(self.words, "{}", text.to(Language::English));
+                push_string(self.out, self.words.as_bytes())
+            }
         }
-        self.words.clear();
-        let _ = write!(self.words, "{told}");
-        push_string(self.out, self.words.as_bytes())
     }
 
     /// What has nothing to escape.

@@ -1,5 +1,6 @@
 //! The stretch of a verdict in plain words: where it is, and who stands there.
 
+use crate::language::{Text, say};
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::report::words::Names;
 
@@ -23,10 +24,26 @@ pub(super) enum Region {
 }
 
 /// The end's name.
-pub(super) fn end(side: Side) -> &'static str {
+pub(super) fn end(side: Side) -> Text {
     match side {
-        Side::Client => "client",
-        Side::Server => "server",
+        Side::Client => say!("client"),
+        Side::Server => say!("server"),
+    }
+}
+
+/// What acts on a host of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Own {
+    Firewall,
+    Host,
+}
+
+impl Own {
+    fn words(self) -> Text {
+        match self {
+            Own::Firewall => say!("firewall"),
+            Own::Host => say!("host"),
+        }
     }
 }
 
@@ -56,40 +73,54 @@ impl Region {
     }
 
     /// Where it is.
-    pub(super) fn location(self, names: Names<'_>) -> String {
+    pub(super) fn location(self, names: Names<'_>) -> Text {
         match self {
-            Region::Host(side) => format!("on the {}'s own host", end(side)),
-            Region::Link(side) => format!("on the {}'s own host or link", end(side)),
-            Region::SideOf(side, tap) => format!("on the {}'s side of the capture point {}", end(side), names.tap(tap)),
-            Region::AllBut(Side::Client, tap) => format!("between the client and the capture point {}", names.tap(tap)),
-            Region::AllBut(Side::Server, tap) => format!("between the capture point {} and the server", names.tap(tap)),
-            Region::Between(one, other) => {
-                format!("between the capture points {} and {}", names.tap(one), names.tap(other))
+            Region::Host(side) => say!("on the {side}'s own host", side = end(side)),
+            Region::Link(side) => say!("on the {side}'s own host or link", side = end(side)),
+            Region::SideOf(side, tap) => {
+                say!("on the {side}'s side of the capture point {tap}", side = end(side), tap = names.tap(tap))
             }
-            Region::Box(tap) => format!("within the box on which {} was captured", names.tap(tap)),
-            Region::Whole => "between the client and the server".to_owned(),
+            Region::AllBut(Side::Client, tap) => {
+                say!("between the client and the capture point {tap}", tap = names.tap(tap))
+            }
+            Region::AllBut(Side::Server, tap) => {
+                say!("between the capture point {tap} and the server", tap = names.tap(tap))
+            }
+            Region::Between(one, other) => {
+                say!("between the capture points {one} and {other}", one = names.tap(one), other = names.tap(other))
+            }
+            Region::Box(tap) => say!("within the box on which {tap} was captured", tap = names.tap(tap)),
+            Region::Whole => say!("between the client and the server"),
         }
     }
 
-    /// Who acted there; `own` is what acts on a host: its `firewall`, or the `host` itself.
-    pub(super) fn actor(self, names: Names<'_>, own: &str) -> String {
+    /// Who acted there.
+    pub(super) fn actor(self, names: Names<'_>, own: Own) -> Text {
+        let own = own.words();
         match self {
-            Region::Host(side) => format!("the {}'s own {own}", end(side)),
-            Region::Link(side) => format!("the {}'s own {own}, or a box on its own link,", end(side)),
-            Region::Box(tap) => format!("the box on which {} was captured", names.tap(tap)),
-            Region::Between(..) => format!("a firewall or router {}", self.location(names)),
-            _ => format!("something {}", self.location(names)),
+            Region::Host(side) => say!("the {side}'s own {own}", side = end(side), own),
+            Region::Link(side) => say!("the {side}'s own {own}, or a box on its own link", side = end(side), own),
+            Region::Box(tap) => say!("the box on which {tap} was captured", tap = names.tap(tap)),
+            Region::Between(..) => say!("a firewall or router {location}", location = self.location(names)),
+            _ => say!("something {location}", location = self.location(names)),
         }
+    }
+
+    /// The same before a verb.
+    pub(super) fn subject(self, names: Names<'_>, own: Own) -> Text {
+        let actor = self.actor(names, own);
+        if matches!(self, Region::Link(_)) { say!("{actor},", actor) } else { actor }
     }
 
     /// Who it may have been, where that is more than one.
-    pub(super) fn suspects(self, own: &str) -> Vec<String> {
+    pub(super) fn suspects(self, own: Own) -> Vec<Text> {
+        let own = own.words();
         match self {
             Region::Host(_) | Region::Link(_) | Region::Box(_) | Region::Between(..) => Vec::new(),
             Region::SideOf(side, _) | Region::AllBut(side, _) => {
-                vec!["the path".to_owned(), format!("the {}'s own {own}", end(side))]
+                vec![say!("the path"), say!("the {side}'s own {own}", side = end(side), own)]
             }
-            Region::Whole => vec!["the path".to_owned(), format!("either end's own {own}")],
+            Region::Whole => vec![say!("the path"), say!("either end's own {own}", own)],
         }
     }
 }

@@ -41,7 +41,7 @@ impl Scene {
     }
 
     fn say(&self, verdict: &Verdict) -> String {
-        summary(&self.case(), verdict)
+        summary(&self.case(), verdict).english()
     }
 
     fn place(mut self, sight: usize, place: Place, why: Why) -> Scene {
@@ -324,7 +324,7 @@ fn no_sentence_claims_more_than_its_stretch() {
         (0..3).flat_map(|tap| [FROM_CLIENT(tap), FROM_SERVER(tap)]).chain([MIDDLE, OUTSIDE, Stretch::WHOLE]).collect();
     let lost = [Lost::ControlSyn, Lost::ControlSynAck, Lost::ControlSegments, Lost::DataSynAck, Lost::DataSegments];
     let is_own = |sentence: &str, side| {
-        ["firewall", "host"].iter().any(|own| sentence.contains(&format!("{}'s own {own}", end(side))))
+        ["firewall", "host"].iter().any(|own| sentence.contains(&format!("{}'s own {own}", end(side).english())))
     };
     for (seen, mechanism) in [true, false].into_iter().flat_map(|seen| accusing.map(|mechanism| (seen, mechanism))) {
         for (stretch, lost) in stretches.iter().flat_map(|&stretch| lost.map(|lost| (stretch, lost))) {
@@ -339,7 +339,7 @@ fn no_sentence_claims_more_than_its_stretch() {
 
 #[test]
 fn inferred_places_are_told_with_their_reason() {
-    let say = |place, why| standing("x", &Standing { place, given: false, why });
+    let say = |place, why| standing("x", &Standing { place, given: false, why }).english();
     assert_eq!(
         say(Place::Server, Why::Ttl { client: 63, server: 64 }),
         "x seems to stand on the server's own host or link: the server's packets come untouched (TTL 64), the client's over 1 router"

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::Host;
 use crate::cite::{At, Time};
+use crate::language::{Text, say};
 use crate::line::{Place, Point, Side};
 use crate::netfilter::evaluate::{Device, End, Packet, States, Way};
 use crate::netfilter::ruleset::Ruleset;
@@ -22,7 +23,7 @@ pub(super) struct Loss {
     /// How it was to go through the host.
     pub(super) way: Way,
     /// In words: `the SYN a > b`.
-    pub(super) what: String,
+    pub(super) what: Text,
     /// When it was first under way.
     pub(super) began: Time,
     /// How often it was sent, as far as that is known.
@@ -75,7 +76,7 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
     let base = Loss {
         sight,
         way,
-        what: String::new(),
+        what: Text::verbatim(""),
         began: case.view().began.time,
         times: 1,
         was_sent: false,
@@ -109,7 +110,7 @@ impl Loss {
         };
         let kind = if self.is_syn_ack { "SYN-ACK" } else { "SYN" };
         Loss {
-            what: format!("the {kind} {source} > {destination}"),
+            what: say!("the {kind} {source} > {destination}", kind, source, destination),
             began: at.map_or(self.began, |at| at.time),
             times: leg.map_or(1, |leg| leg.count.get().into()),
             was_sent: at.is_some(),
@@ -129,7 +130,7 @@ impl Loss {
         // many clients go to the server's own address whatever it announces
         let ip: Option<IpAddr> = Some(peer).filter(|peer| offered.address.is_none_or(|address| address == *peer));
         let agreed = Loss {
-            what: format!("the SYN to port {}", offered.port),
+            what: say!("the SYN to port {port}", port = offered.port),
             began,
             source: End { ip: Some(own), port: None },
             destination: End { ip, port: Some(offered.port) },
@@ -142,7 +143,12 @@ impl Loss {
         Some(match tries {
             None => agreed,
             Some((time, socket)) => Loss {
-                what: format!("the SYN {} > {}", socket.local, socket.remote),
+                what: say!(
+                    "the {kind} {source} > {destination}",
+                    kind = "SYN",
+                    source = socket.local,
+                    destination = socket.remote
+                ),
                 times: u64::from(socket.retransmits) + 1,
                 was_sent: true,
                 cited: Some((At { time: *time, ..At::default() }, Some(Source::Sockets))),

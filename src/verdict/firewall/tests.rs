@@ -1,4 +1,5 @@
 use super::*;
+use crate::language::say;
 use crate::netfilter::{Family, Tool};
 use crate::packet::Endpoint;
 
@@ -10,7 +11,7 @@ fn loss() -> Loss {
     Loss {
         sight: 0,
         way: Way::Input,
-        what: "the SYN".to_owned(),
+        what: say!("the SYN to port {port}", port = 50000),
         began: Time(100),
         times: 2,
         was_sent: true,
@@ -59,7 +60,9 @@ fn a_counter_that_rose_names_its_rule_and_one_that_did_not_clears_it() {
     assert_eq!(culprit(&moved), Some(("-A INPUT -p tcp -j REJECT", Witness::Counter)));
     let both = asked("ACCEPT", &rules(7, 3), &rules(8, 4), Mechanism::SilentDrop);
     assert_eq!((culprit(&both), both.suspects.len()), (None, 2));
-    assert!(both.suspicion(&loss()).contains("by the rules one of these drops it: rule 1 of the chain INPUT"));
+    assert!(
+        both.suspicion(&loss()).english().contains("by the rules one of these drops it: rule 1 of the chain INPUT")
+    );
     let refused = asked("ACCEPT", &rules(7, 3), &rules(8, 4), Mechanism::IcmpReject);
     assert_eq!(culprit(&refused), Some(("-A INPUT -p tcp -j REJECT", Witness::Counter)));
 }
@@ -73,7 +76,7 @@ fn a_rule_that_only_may_match_must_have_counted_just_what_was_sent() {
     for others in [1, 3] {
         assert_eq!(culprit(&of(others)), None, "{others}");
     }
-    assert!(of(0).suspicion(&loss()).ends_with("what of the rules may drop it has counted nothing"));
+    assert!(of(0).suspicion(&loss()).english().ends_with("what of the rules may drop it has counted nothing"));
 }
 
 #[test]
@@ -83,7 +86,12 @@ fn the_answer_may_be_what_is_dropped() {
     let (rule, from) = inquiry.culprit(&loss()).expect("nothing else can be");
     assert_eq!((rule.hook, from), (Some(Hook::Output), Witness::Counter));
     assert_eq!(loss().lost_by(rule, Some(Lost::DataSyn)), Some(Lost::DataSynAck));
-    assert!(inquiry.accusation(&loss(), rule, from).contains("drops the answer to the SYN: its counter rose by 4"));
+    assert!(
+        inquiry
+            .accusation(&loss(), rule, from)
+            .english()
+            .contains("drops the answer to the SYN to port 50000: its counter rose by 4")
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::firewall::{Ports, hairpin as turn_round, helper_nat};
 use super::program;
 use super::scene::{On, Scene};
 use super::{Commands, Remedy};
+use crate::language::say;
 use crate::line::Side;
 use crate::verdict::negotiation::is_public;
 
@@ -24,15 +25,16 @@ fn by_hand(scene: &Scene<'_>, outside: IpAddr) -> Option<Remedy> {
     let range = Ports::EXAMPLE.join("-");
     let settings =
         vec![("lftp", format!("set ftp:port-ipv4 {outside}")), ("lftp", format!("set ftp:port-range {range}"))];
-    let text = format!("announce {outside}, and have the router forward the client's active ports.");
-    (outside.is_ipv4() && outside != announced).then(|| Remedy::or(On::Host(Side::Client), &text, settings))
+    let text = say!("announce {outside}, and have the router forward the client's active ports.", outside);
+    (outside.is_ipv4() && outside != announced).then(|| Remedy::or(On::Host(Side::Client), text, settings))
 }
 
 /// Has the translating router rewrite what is announced.
 fn rewrite(scene: &Scene<'_>) -> Option<Remedy> {
     let (family, port) = (scene.family(On::Router), scene.control_port(On::Router));
-    let text = "assign the FTP helper where the address is translated: it rewrites the address in the text. Then \
-                neither end may announce the outer address itself.";
+    let text = say!(
+        "assign the FTP helper where the address is translated: it rewrites the address in the text. Then neither end may announce the outer address itself."
+    );
     (!scene.is_encrypted()).then(|| Remedy::or(On::Router, text, helper_nat(family, port)))
 }
 
@@ -42,18 +44,22 @@ pub(super) fn server_behind_nat(scene: &Scene<'_>) -> Vec<Remedy> {
     let range = scene.passive_range();
     let announced = scene.case.negotiation().and_then(|negotiation| negotiation.offered?.address);
     let hidden = announced.filter(|ip| is_public(*ip) && is_public(client) && !is_public(reached));
-    let (address, what) = match hidden {
-        Some(announced) => (announced, format!("make sure that clients reach it at {announced}")),
-        None => (reached, format!("announce {reached}, the address at which the client reaches it")),
-    };
-    let mut settings = program::announce(address);
+    let mut settings = program::announce(hidden.unwrap_or(reached));
     settings.extend(program::pin_passive_range(range));
-    let text = format!(
-        "{what}, and have the router before the server forward the passive range ({} here) too. In a container, publish that \
-         range.",
-        range.join("-")
-    );
-    let mut remedies = vec![Remedy::new(On::Host(Side::Server), &text, settings)];
+    let range = range.join("-");
+    let text = match hidden {
+        Some(announced) => say!(
+            "make sure that clients reach it at {announced}, and have the router before the server forward the passive range ({range} here) too. In a container, publish that range.",
+            announced,
+            range
+        ),
+        None => say!(
+            "announce {reached}, the address at which the client reaches it, and have the router before the server forward the passive range ({range} here) too. In a container, publish that range.",
+            reached,
+            range
+        ),
+    };
+    let mut remedies = vec![Remedy::new(On::Host(Side::Server), text, settings)];
     remedies.push(ignore_address());
     remedies.extend(rewrite(scene));
     remedies
@@ -65,7 +71,7 @@ fn ignore_address() -> Remedy {
         ("lftp", "set ftp:fix-pasv-address true".to_owned()),
         ("lftp", "set ftp:prefer-epsv true".to_owned()),
     ];
-    let text = "use the address of the control connection, or EPSV, which announces none.";
+    let text = say!("use the address of the control connection, or EPSV, which announces none.");
     Remedy::or(On::Host(Side::Client), text, commands)
 }
 
@@ -73,8 +79,9 @@ fn ignore_address() -> Remedy {
 pub(super) fn hairpin(scene: &Scene<'_>) -> Vec<Remedy> {
     let inside = scene.address(On::Host(Side::Client), Side::Server);
     let client = scene.address(On::Host(Side::Client), Side::Client);
-    let text = format!("announce {inside} to clients inside: a second instance or virtual host for the inner address.");
-    let mut remedies = vec![Remedy::new(On::Host(Side::Server), &text, program::announce(inside)), ignore_address()];
+    let text =
+        say!("announce {inside} to clients inside: a second instance or virtual host for the inner address.", inside);
+    let mut remedies = vec![Remedy::new(On::Host(Side::Server), text, program::announce(inside)), ignore_address()];
     let announced = scene.case.negotiation().and_then(|negotiation| negotiation.offered?.address);
     remedies
         .extend(announced.filter(|ip| ip.is_ipv4() == inside.is_ipv4()).map(|ip| turned(scene, ip, client, inside)));
@@ -82,8 +89,8 @@ pub(super) fn hairpin(scene: &Scene<'_>) -> Vec<Remedy> {
 }
 
 fn turned(scene: &Scene<'_>, public: IpAddr, client: IpAddr, inside: IpAddr) -> Remedy {
-    let text = format!("turn packets for {public} from inside round to {inside} (NAT loopback).");
-    Remedy::or(On::Router, &text, turn_round(public, client, inside, scene.passive_range()))
+    let text = say!("turn packets for {public} from inside round to {inside} (NAT loopback).", public, inside);
+    Remedy::or(On::Router, text, turn_round(public, client, inside, scene.passive_range()))
 }
 
 /// A box between rewrites the negotiation wrongly.
@@ -92,7 +99,7 @@ pub(super) fn rewritten(scene: &Scene<'_>) -> Vec<Remedy> {
         ("iptables", format!("{} -t raw -S", scene.family(On::Router).iptables())),
         ("nftables", "nft list ruleset".to_owned()),
     ];
-    let off = "switch the FTP helper (ALG, inspection) off, and open the server's passive range there.";
-    let hide = "hide the negotiation from the box between: FTPS, or a control port other than 21.";
+    let off = say!("switch the FTP helper (ALG, inspection) off, and open the server's passive range there.");
+    let hide = say!("hide the negotiation from the box between: FTPS, or a control port other than 21.");
     vec![Remedy::new(On::Router, off, find), Remedy::or(On::Host(Side::Server), hide, Vec::new())]
 }

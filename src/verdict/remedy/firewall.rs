@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use super::Commands;
+use crate::language::{Text, say};
 
 /// A range of ports; a single one has two equal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +43,9 @@ impl Ports {
     }
 
     /// In a sentence.
-    pub(super) fn words(self) -> String {
-        let noun = if self.low == self.high { "port" } else { "ports" };
-        format!("{noun} {}", self.join("-"))
+    pub(super) fn words(self) -> Text {
+        let Ports { low, high } = self;
+        if low == high { say!("port {low}", low) } else { say!("ports {low}-{high}", low, high) }
     }
 }
 

@@ -13,6 +13,7 @@ mod program;
 mod scene;
 mod stall;
 
+use crate::language::{Text, say};
 use crate::line::Owner;
 use crate::verdict::case::Case;
 use crate::verdict::{Finding, Named, Rule};
@@ -24,7 +25,7 @@ pub struct Remedy {
     /// Where: `client`, `server`, `router` (any box between), or `capture` (where the next capture is to be taken).
     pub on: &'static str,
     /// What, in a sentence or a few.
-    pub text: String,
+    pub text: Text,
     /// Commands or settings, each with the tool they belong to. One tool is enough; the commands of one tool go together, in
     /// order.
     pub commands: Vec<(&'static str, String)>,
@@ -35,14 +36,19 @@ type Commands = Vec<(&'static str, String)>;
 
 impl Remedy {
     /// The first thing to do: "On the client, " and what.
-    fn new(on: On, what: &str, commands: Commands) -> Remedy {
-        Remedy { on: on.name(), text: format!("On {}, {what}", on.words()), commands }
+    fn new(on: On, what: Text, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: say!("On {on}, {what}", on = on.words(), what), commands }
     }
 
     /// Another way to the same end.
-    fn or(on: On, what: &str, commands: Commands) -> Remedy {
-        Remedy { on: on.name(), text: format!("Or, on {}, {what}", on.words()), commands }
+    fn or(on: On, what: Text, commands: Commands) -> Remedy {
+        Remedy { on: on.name(), text: say!("Or, on {on}, {what}", on = on.words(), what), commands }
     }
+}
+
+/// One sentence after the other.
+fn both(one: Text, more: Text) -> Text {
+    say!("{one} {more}", one, more)
 }
 
 /// More than this nobody tries.

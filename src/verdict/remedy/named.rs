@@ -3,6 +3,7 @@
 use super::firewall::{Pass, match_iptables, match_nft};
 use super::scene::{On, Scene};
 use super::{Commands, Remedy};
+use crate::language::say;
 use crate::line::{Place, Side};
 use crate::netfilter::{Family, Tool};
 use crate::verdict::{Lost, Named};
@@ -19,17 +20,21 @@ pub(super) fn before(scene: &Scene<'_>, named: &Named) -> Option<Remedy> {
     let made = rule.table == "firewalld" || rule.chain.starts_with("ufw");
     let pass = scene.pass(on).filter(|_| !made)?;
     let opens = matches!(scene.finding.lost, Some(Lost::ControlSyn | Lost::DataSyn));
-    let (passes, what) = match opens {
-        true => (None, "let the connection pass before it"),
-        false => (Some(ESTABLISHED), "let what belongs to an established connection pass before it"),
-    };
-    let what = match (rule.position, rule.handle) {
-        (None, None) => "let it pass at the end of the chain, before the policy, and keep that:".to_owned(),
-        (_, _) => format!("{what}, and keep that:"),
+    let passes = (!opens).then_some(ESTABLISHED);
+    let (place, is_policy) = (rule.place(), rule.position.is_none() && rule.handle.is_none());
+    let what = match (is_policy, opens) {
+        (true, _) => {
+            say!("{place} drops it: let it pass at the end of the chain, before the policy, and keep that:", place)
+        }
+        (false, true) => say!("{place} drops it: let the connection pass before it, and keep that:", place),
+        (false, false) => say!(
+            "{place} drops it: let what belongs to an established connection pass before it, and keep that:",
+            place
+        ),
     };
     let mut commands = vec![command(&pass, named, passes)];
     commands.extend(keep(named));
-    Some(Remedy::new(on, &format!("{} drops it: {what}", rule.place()), commands))
+    Some(Remedy::new(on, what, commands))
 }
 
 /// What belongs to a connection that conntrack knows, in the words of iptables-extensions(8) and of nft(8).

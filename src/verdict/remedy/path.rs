@@ -3,7 +3,8 @@
 use super::firewall::{Chain, Pass, Ports, accept, established, helper, helper_nat};
 use super::program;
 use super::scene::{Flow, On, Scene};
-use super::{Commands, Remedy};
+use super::{Commands, Remedy, both};
+use crate::language::{Text, say};
 use crate::line::{Owner, Side};
 use crate::packet::IcmpKind;
 use crate::verdict::{Confidence, Mechanism};
@@ -32,7 +33,7 @@ fn open_for(scene: &Scene<'_>, suspects: &[On]) -> Vec<Remedy> {
 fn pin_for_router(scene: &Scene<'_>, suspects: &[On]) -> Option<Remedy> {
     let passive = scene.flow(On::Router)?.is_passive();
     let on = On::Host(Side::Server);
-    let what = "pin the passive range, so that the other box has no more to let through than that.";
+    let what = say!("pin the passive range, so that the other box has no more to let through than that.");
     (passive && suspects == [On::Router])
         .then(|| Remedy::new(on, what, program::pin_passive_range(scene.passive_range())))
 }
@@ -43,8 +44,8 @@ pub(super) fn refused(scene: &Scene<'_>) -> Vec<Remedy> {
     let Some(error) = scene.icmp() else { return remedies };
     if is_no_way(error.kind) {
         remedies.insert(0, no_way(scene));
-    } else if let Some(first) = remedies.first_mut() {
-        first.text.push_str(signature(error.kind));
+    } else if let (Some(first), Some(signature)) = (remedies.first_mut(), signature(error.kind)) {
+        first.text = both(first.text.clone(), signature);
     }
     remedies
 }
@@ -58,15 +59,16 @@ fn is_no_way(kind: IcmpKind) -> bool {
 }
 
 /// Which tool rejects in these words by itself.
-fn signature(kind: IcmpKind) -> &'static str {
+fn signature(kind: IcmpKind) -> Option<Text> {
     match (kind.version, kind.kind, kind.code) {
-        (4, 3, 10) => {
-            " A RHEL-like INPUT or FORWARD chain ends with a REJECT that answers so (icmp-host-prohibited): the rule has to \
-             stand before it, and so is inserted (-I), not appended (-A)."
+        (4, 3, 10) => Some(say!(
+            "A RHEL-like INPUT or FORWARD chain ends with a REJECT that answers so (icmp-host-prohibited): the rule has to stand before it, and so is inserted (-I), not appended (-A)."
+        )),
+        (4, 3, 13) | (6, 1, 1) => Some(say!("firewalld rejects so by default: look there first.")),
+        (4, 3, 3) | (6, 1, 4) => {
+            Some(say!("A plain REJECT of iptables or nftables answers so, and so does ufw's reject."))
         }
-        (4, 3, 13) | (6, 1, 1) => " firewalld rejects so by default: look there first.",
-        (4, 3, 3) | (6, 1, 4) => " A plain REJECT of iptables or nftables answers so, and so does ufw's reject.",
-        _ => "",
+        _ => None,
     }
 }
 
@@ -74,13 +76,19 @@ fn no_way(scene: &Scene<'_>) -> Remedy {
     let on = if scene.is_one_host() { scene.suspects(scene.listener()).first().copied() } else { None };
     let on = on.unwrap_or(On::Router);
     let to = scene.flow(on).map_or(scene.address(on, Side::Server), |flow| flow.destination);
-    let text = format!(
-        "check the way first: {}, which sent the error, says that it knows no route to {to} or finds no such host. \
-         A rule that rejects in these words is rarer.",
-        scene.finding.device.map_or("the box".to_owned(), |device| device.to_string())
-    );
+    let text = match scene.finding.device {
+        Some(device) => say!(
+            "check the way first: {device}, which sent the error, says that it knows no route to {to} or finds no such host. A rule that rejects in these words is rarer.",
+            device,
+            to
+        ),
+        None => say!(
+            "check the way first: the box, which sent the error, says that it knows no route to {to} or finds no such host. A rule that rejects in these words is rarer.",
+            to
+        ),
+    };
     let commands = vec![("iproute2", format!("ip route get {to}")), ("iproute2", format!("ip neigh show {to}"))];
-    Remedy::new(on, &text, commands)
+    Remedy::new(on, text, commands)
 }
 
 /// A RST from the listener's host: see whether anybody listens before any rule is touched.
@@ -107,27 +115,29 @@ pub(super) fn encrypted(scene: &Scene<'_>) -> Vec<Remedy> {
         destination: None,
         ports,
     };
-    let what = format!("{} {BLIND} Firewalls between need the same range.", pinned(ports, None));
+    let what = both(both(pinned(ports, None), blind()), say!("Firewalls between need the same range."));
     let mut commands = program::pin_passive_range(ports);
     commands.extend(accept(&pass));
-    vec![Remedy::new(On::Host(Side::Server), &what, commands)]
+    vec![Remedy::new(On::Host(Side::Server), what, commands)]
 }
 
 /// Why a fixed range is all that is left.
-const BLIND: &str = "The control connection is encrypted: no helper can read which single ports to open.";
+fn blind() -> Text {
+    say!("The control connection is encrypted: no helper can read which single ports to open.")
+}
 
 /// "If it is the server's own firewall: open ..." where there are several to suspect.
-fn suspected(scene: &Scene<'_>, on: On, alone: bool, what: &str, commands: Commands) -> Remedy {
+fn suspected(scene: &Scene<'_>, on: On, alone: bool, what: Text, commands: Commands) -> Remedy {
     if alone {
         return Remedy::new(on, what, commands);
     }
-    let whose = match on {
-        On::Host(Side::Client) => "the client's own firewall",
-        On::Host(Side::Server) => "the server's own firewall",
-        On::Router => "a router or firewall between",
+    let text = match (on, scene.finding.device) {
+        (On::Host(Side::Client), _) => say!("If it is the client's own firewall: {what}", what),
+        (On::Host(Side::Server), _) => say!("If it is the server's own firewall: {what}", what),
+        (On::Router, Some(device)) => say!("If it is a router or firewall between ({device}): {what}", device, what),
+        (On::Router, None) => say!("If it is a router or firewall between: {what}", what),
     };
-    let device = scene.finding.device.filter(|_| on == On::Router).map(|ip| format!(" ({ip})")).unwrap_or_default();
-    Remedy { on: on.name(), text: format!("If it is {whose}{device}: {what}"), commands }
+    Remedy { on: on.name(), text, commands }
 }
 
 /// Lets the SYN pass at this box; on the server of a passive transfer, which ports it will be is for the server to say.
@@ -136,20 +146,20 @@ fn open(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
     let mut what = to_open(scene, on, &pass, flow);
     let mut commands = Commands::new();
     if flow.is_data && scene.is_encrypted() {
-        what = format!("{what} {BLIND}");
+        what = both(what, blind());
     }
     if reaches_cloud(scene, on, &pass, flow) {
-        what += " In a cloud, the server's security group has to allow the same ports inbound.";
+        what = both(what, say!("In a cloud, the server's security group has to allow the same ports inbound."));
     }
     if pass.chain == Chain::Input && flow.is_passive() {
         commands.extend(program::pin_passive_range(pass.ports));
     }
     commands.extend(accept(&pass));
     if !flow.is_data && on == On::Host(Side::Server) {
-        what += " If the client is banned there, lift the ban.";
+        what = both(what, say!("If the client is banned there, lift the ban."));
         commands.push(("fail2ban", format!("fail2ban-client unban {}", flow.source)));
     }
-    Some(suspected(scene, on, alone, &what, commands))
+    Some(suspected(scene, on, alone, what, commands))
 }
 
 /// A security group stands before the server's host, and so before any tap on it: where the SYN came as far as that tap it
@@ -160,38 +170,49 @@ fn reaches_cloud(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> bool {
     toward_server && pass.chain != Chain::Output && !said_for_server
 }
 
-fn to_open(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> String {
+fn to_open(scene: &Scene<'_>, on: On, pass: &Pass, flow: Flow) -> Text {
     let ports = pass.ports.words();
     let refused = matches!(scene.finding.mechanism, Mechanism::IcmpReject | Mechanism::TcpReset);
     let proved = refused && scene.finding.confidence == Confidence::Certain;
-    let tried = if proved { "" } else { ", if its program tried at all (its log tells)" };
     let active = flow.is_data && !flow.is_passive();
+    let destination = flow.destination;
     match (pass.chain, flow.is_passive()) {
         (Chain::Input, true) => pinned(pass.ports, flow.port),
-        (Chain::Input, false) if active => "let the server's data connections in.".to_owned(),
-        (Chain::Input, false) => format!("open {ports}."),
-        (Chain::Output, false) if active => format!("let its own data connections out{tried}."),
-        (Chain::Output, _) => format!("let its own connections to {ports} out{tried}."),
-        (Chain::Forward, true) => format!(
-            "let connections to the server's passive range ({} here) through; if it translates the server's address, it has to \
-             forward that range as well as port {}.",
-            pass.ports.join("-"),
-            scene.control_port(on)
+        (Chain::Input, false) if active => say!("let the server's data connections in."),
+        (Chain::Input, false) => say!("open {ports}.", ports),
+        (Chain::Output, false) if active && proved => say!("let its own data connections out."),
+        (Chain::Output, false) if active => {
+            say!("let its own data connections out, if its program tried at all (its log tells).")
+        }
+        (Chain::Output, _) if proved => say!("let its own connections to {ports} out.", ports),
+        (Chain::Output, _) => {
+            say!("let its own connections to {ports} out, if its program tried at all (its log tells).", ports)
+        }
+        (Chain::Forward, true) => say!(
+            "let connections to the server's passive range ({range} here) through; if it translates the server's address, it has to forward that range as well as port {port}.",
+            range = pass.ports.join("-"),
+            port = scene.control_port(on)
         ),
         (Chain::Forward, false) if active => {
-            format!("let the server's data connections to {} through.", flow.destination)
+            say!("let the server's data connections to {destination} through.", destination)
         }
-        (Chain::Forward, false) => format!("let connections to {ports} of {} through.", flow.destination),
+        (Chain::Forward, false) => say!("let connections to {ports} of {destination} through.", ports, destination),
     }
 }
 
-fn pinned(range: Ports, failed: Option<u16>) -> String {
-    let known = failed.map(|port| format!(" Port {port} failed.")).unwrap_or_default();
-    format!(
-        "pin the passive range and open exactly that.{known} The commands take {}; if the program has a range already, open \
-         that one instead.",
-        range.join("-")
-    )
+fn pinned(range: Ports, failed: Option<u16>) -> Text {
+    let range = range.join("-");
+    match failed {
+        Some(port) => say!(
+            "pin the passive range and open exactly that. Port {port} failed. The commands take {range}; if the program has a range already, open that one instead.",
+            port,
+            range
+        ),
+        None => say!(
+            "pin the passive range and open exactly that. The commands take {range}; if the program has a range already, open that one instead.",
+            range
+        ),
+    }
 }
 
 /// Has the box read the negotiation; not where it could not.
@@ -201,7 +222,9 @@ fn with_helper(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
     if !scene.flow(on)?.is_data || !scene.helper_can_read() {
         return None;
     }
-    let what = "assign the FTP helper: it reads the control connection and lets pass exactly the data connections agreed upon.";
+    let what = say!(
+        "assign the FTP helper: it reads the control connection and lets pass exactly the data connections agreed upon."
+    );
     let commands = match on {
         On::Router => helper_nat(family, port),
         On::Host(_) => {
@@ -216,19 +239,19 @@ fn with_helper(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
 pub(super) fn answers(scene: &Scene<'_>) -> Vec<Remedy> {
     let Some(listener) = scene.listener() else { return Vec::new() };
     let suspects = scene.suspects(Some(!listener));
-    let what = "accept what belongs to an established connection; the answer was dropped, not the SYN.";
-    let mut remedies = let_established(scene, &suspects, what);
+    let what = say!("accept what belongs to an established connection; the answer was dropped, not the SYN.");
+    let mut remedies = let_established(scene, &suspects, &what);
     if suspects.contains(&On::Router) {
         remedies.push(both_ways(scene));
     }
     remedies
 }
 
-pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) -> Vec<Remedy> {
+pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &Text) -> Vec<Remedy> {
     let alone = suspects.len() == 1;
     let on_each = suspects.iter().map(|&on| {
         let chain = if on == On::Router { Chain::Forward } else { Chain::Input };
-        suspected(scene, on, alone, what, established(scene.family(on), chain))
+        suspected(scene, on, alone, what.clone(), established(scene.family(on), chain))
     });
     on_each.collect()
 }
@@ -236,8 +259,9 @@ pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &str) ->
 /// A stateful box that sees only one direction of a connection drops it.
 fn both_ways(scene: &Scene<'_>) -> Remedy {
     let [client, server] = [Side::Client, Side::Server].map(|side| scene.address(On::Router, side));
-    let text = "check that both directions take the same way: a stateful firewall that sees only one of them, or strict \
-                reverse path filtering, drops the answers.";
+    let text = say!(
+        "check that both directions take the same way: a stateful firewall that sees only one of them, or strict reverse path filtering, drops the answers."
+    );
     let commands = vec![
         ("iproute2", format!("ip route get {client}")),
         ("iproute2", format!("ip route get {server}")),

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use super::firewall::Ports;
 use super::scene::{On, Scene};
-use super::{Commands, Remedy};
+use super::{Commands, Remedy, both};
+use crate::language::{Text, say};
 use crate::line::Side;
 use crate::session::view::{EventKind, Mode};
 
@@ -55,7 +56,7 @@ pub(super) fn announce(ip: IpAddr) -> Commands {
 }
 
 /// A way to say what to do: [`Remedy::new`] or [`Remedy::or`].
-type Say = fn(On, &str, Commands) -> Remedy;
+type Say = fn(On, Text, Commands) -> Remedy;
 
 /// The other mode, where it has a chance: never active mode for a client that the server cannot reach.
 pub(super) fn other_mode(scene: &Scene<'_>, say: Say) -> Option<Remedy> {
@@ -63,13 +64,17 @@ pub(super) fn other_mode(scene: &Scene<'_>, say: Say) -> Option<Remedy> {
     match flow.opener {
         Side::Server => Some(say(
             CLIENT,
-            "use passive mode: the client opens the data connections too. The server's passive range has to be open then.",
+            say!(
+                "use passive mode: the client opens the data connections too. The server's passive range has to be open then."
+            ),
             fixed(&[("curl", "curl --ftp-pasv"), ("lftp", "set ftp:passive-mode true")]),
         )),
         Side::Client if scene.is_client_hidden() => None,
         Side::Client => Some(say(
             CLIENT,
-            "use active mode: the server opens the data connections. The client's firewall has to let them in then.",
+            say!(
+                "use active mode: the server opens the data connections. The client's firewall has to let them in then."
+            ),
             fixed(&[("curl", "curl --ftp-port -"), ("lftp", "set ftp:passive-mode false")]),
         )),
     }
@@ -81,25 +86,32 @@ pub(super) fn is_it_open(scene: &Scene<'_>, listener: Side) -> Remedy {
     let flow = scene.flow(on);
     let port = flow.and_then(|flow| flow.port).unwrap_or_else(|| scene.control_port(on));
     let is_data = flow.is_some_and(|flow| flow.is_data);
-    let when = if is_data { " while a transfer waits" } else { "" };
-    let mut text = format!(
-        "see first whether a program listens on port {port}{when}: a closed port answers just so. If one does, a rule rejects with tcp-reset."
-    );
+    let mut text = match is_data {
+        true => say!(
+            "see first whether a program listens on port {port} while a transfer waits: a closed port answers just so. If one does, a rule rejects with tcp-reset.",
+            port
+        ),
+        false => say!(
+            "see first whether a program listens on port {port}: a closed port answers just so. If one does, a rule rejects with tcp-reset.",
+            port
+        ),
+    };
     let mut commands = vec![
         ("iproute2", format!("ss -ltnp 'sport = :{port}'")),
         ("Windows", format!("netstat -ano | findstr :{port}")),
     ];
     if is_data && listener == Side::Server {
         let range = Ports::around(port).join("-");
-        text += " In a container, the passive range has to be published.";
+        text = both(text, say!("In a container, the passive range has to be published."));
         commands.push(("docker", format!("docker run -p {range}:{range}")));
     }
-    Remedy::new(on, &text, commands)
+    Remedy::new(on, text, commands)
 }
 
 /// A host's own program ended something, and says why in its log; routers have no say.
 pub(super) fn own_log(on: On) -> Option<Remedy> {
-    (on != On::Router).then(|| Remedy::new(on, "read the program's log: it, or the host itself, gave up.", Vec::new()))
+    (on != On::Router)
+        .then(|| Remedy::new(on, say!("read the program's log: it, or the host itself, gave up."), Vec::new()))
 }
 
 /// The server gave up by itself.
@@ -109,8 +121,8 @@ pub(super) fn server_log(_: &Scene<'_>) -> Vec<Remedy> {
 
 /// The session was over before the transfer was asked for.
 pub(super) fn already_over(_: &Scene<'_>) -> Vec<Remedy> {
-    let client = "log in again before the next transfer: the session was over.";
-    let server = "let idle sessions live longer.";
+    let client = say!("log in again before the next transfer: the session was over.");
+    let server = say!("let idle sessions live longer.");
     let timers = fixed(&[
         ("vsftpd", "idle_session_timeout=1800"),
         ("proftpd", "TimeoutIdle 1800"),
@@ -121,8 +133,9 @@ pub(super) fn already_over(_: &Scene<'_>) -> Vec<Remedy> {
 
 /// Two servers exchange a file, which most refuse (RFC 2577 section 3).
 pub(super) fn between_servers(_: &Scene<'_>) -> Vec<Remedy> {
-    let text = "and on the other server, see whether the programs allow transfers between servers, which many refuse for good reason; \
-                and capture there, since the data do not pass the client.";
+    let text = say!(
+        "and on the other server, see whether the programs allow transfers between servers, which many refuse for good reason; and capture there, since the data do not pass the client."
+    );
     let settings = fixed(&[
         ("vsftpd", "port_promiscuous=YES"),
         ("vsftpd", "pasv_promiscuous=YES"),
@@ -134,8 +147,9 @@ pub(super) fn between_servers(_: &Scene<'_>) -> Vec<Remedy> {
 
 /// The server accepts and says nothing.
 pub(super) fn silent_server(_: &Scene<'_>) -> Vec<Remedy> {
-    let text = "see what the program waits for before it speaks: a name look-up of the client's address, TCP wrappers, a limit; and \
-                whether the program behind a proxy or load balancer is up.";
+    let text = say!(
+        "see what the program waits for before it speaks: a name look-up of the client's address, TCP wrappers, a limit; and whether the program behind a proxy or load balancer is up."
+    );
     let settings = fixed(&[
         ("proftpd", "UseReverseDNS off"),
         ("pure-ftpd", "DontResolve yes"),
@@ -147,15 +161,16 @@ pub(super) fn silent_server(_: &Scene<'_>) -> Vec<Remedy> {
 /// Something else than FTP answers.
 pub(super) fn other_protocol(scene: &Scene<'_>) -> Vec<Remedy> {
     let port = scene.control_port(CLIENT);
-    let text = format!("check address and port: what answers on port {port} is no FTP server.");
-    vec![Remedy::new(CLIENT, &text, Vec::new())]
+    let text = say!("check address and port: what answers on port {port} is no FTP server.", port);
+    vec![Remedy::new(CLIENT, text, Vec::new())]
 }
 
 /// 421 is for want of room, 530 and its like for want of rights.
 pub(super) fn turned_away(scene: &Scene<'_>) -> Vec<Remedy> {
     let full = scene.case.view().log.iter().any(|event| event.kind == EventKind::Reply(421));
     if !full {
-        let text = "check user name, password, and whether the server insists on TLS: it refused the login itself.";
+        let text =
+            say!("check user name, password, and whether the server insists on TLS: it refused the login itself.");
         return vec![Remedy::new(CLIENT, text, Vec::new())];
     }
     let limits = fixed(&[
@@ -168,8 +183,8 @@ pub(super) fn turned_away(scene: &Scene<'_>) -> Vec<Remedy> {
     ]);
     let parallel = fixed(&[("lftp", "set net:connection-limit 2")]);
     vec![
-        Remedy::new(CLIENT, "use fewer connections at a time: the server says that it has no room.", parallel),
-        Remedy::or(SERVER, "raise the limits on clients, in all and by address.", limits),
+        Remedy::new(CLIENT, say!("use fewer connections at a time: the server says that it has no room."), parallel),
+        Remedy::or(SERVER, say!("raise the limits on clients, in all and by address."), limits),
     ]
 }
 
@@ -179,20 +194,21 @@ pub(super) fn negotiation_refused(scene: &Scene<'_>) -> Vec<Remedy> {
     match negotiation.mode {
         Mode::Port | Mode::Lprt => {
             let low = negotiation.offered.is_some_and(|offered| offered.port < Ports::UNPRIVILEGED.low);
-            let text = "offer ports from 1024 on: servers refuse lower ones.";
+            let text = say!("offer ports from 1024 on: servers refuse lower ones.");
             let range = Remedy::or(CLIENT, text, fixed(&[("lftp", "set ftp:port-range 50000-50099")]));
             let allowed = fixed(&[("vsftpd", "port_enable=YES")]);
-            let server = Remedy::or(SERVER, "see whether the program allows active mode.", allowed);
+            let server = Remedy::or(SERVER, say!("see whether the program allows active mode."), allowed);
             other_mode(scene, Remedy::new).into_iter().chain([if low { range } else { server }]).collect()
         }
         Mode::Pasv | Mode::Lpsv => {
-            let text = "see whether the program allows passive mode, and whether its passive range is exhausted.";
+            let text = say!("see whether the program allows passive mode, and whether its passive range is exhausted.");
             let server = Remedy::new(SERVER, text, fixed(&[("vsftpd", "pasv_enable=YES")]));
             [server].into_iter().chain(other_mode(scene, Remedy::or)).collect()
         }
         Mode::Eprt | Mode::Epsv => {
-            let text = "use PORT and PASV, over IPv4: the server, or what stands before it, lacks the extended \
-                        commands.";
+            let text = say!(
+                "use PORT and PASV, over IPv4: the server, or what stands before it, lacks the extended commands."
+            );
             let commands =
                 fixed(&[("curl", "curl --ipv4 --disable-epsv --disable-eprt"), ("lftp", "set ftp:prefer-epsv false")]);
             vec![Remedy::new(CLIENT, text, commands)]
@@ -202,17 +218,18 @@ pub(super) fn negotiation_refused(scene: &Scene<'_>) -> Vec<Remedy> {
 
 /// The data connection's TLS session has to be the control connection's.
 pub(super) fn tls_resumption(_: &Scene<'_>) -> Vec<Remedy> {
-    let client = "use a program that resumes the control connection's TLS session for the data connection.";
-    let server = "do not insist on it, which lets strangers take over data connections.";
+    let client = say!("use a program that resumes the control connection's TLS session for the data connection.");
+    let server = say!("do not insist on it, which lets strangers take over data connections.");
     let settings = fixed(&[("vsftpd", "require_ssl_reuse=NO"), ("proftpd", "TLSOptions NoSessionReuseRequired")]);
     vec![Remedy::new(CLIENT, client, Vec::new()), Remedy::or(SERVER, server, settings)]
 }
 
 /// The data connection comes from another address than the control connection.
 pub(super) fn foreign_source(_: &Scene<'_>) -> Vec<Remedy> {
-    let router = "send both connections of a client from the same address: source affinity on a NAT, proxy or load balancer, \
-                  or the client's own address kept.";
-    let server = "accept data connections from any address, which lets strangers take them over.";
+    let router = say!(
+        "send both connections of a client from the same address: source affinity on a NAT, proxy or load balancer, or the client's own address kept."
+    );
+    let server = say!("accept data connections from any address, which lets strangers take them over.");
     let settings = fixed(&[("vsftpd", "pasv_promiscuous=YES"), ("proftpd", "AllowForeignAddress on")]);
     vec![Remedy::new(On::Router, router, Vec::new()), Remedy::or(SERVER, server, settings)]
 }
@@ -221,22 +238,24 @@ pub(super) fn foreign_source(_: &Scene<'_>) -> Vec<Remedy> {
 pub(super) fn refusal(scene: &Scene<'_>) -> Vec<Remedy> {
     let (on, text, commands) = match scene.case.code() {
         425 if scene.case.negotiation().is_none_or(|negotiation| !negotiation.stands()) => {
-            (CLIENT, "agree on a data connection (PASV or PORT) before each transfer.", Vec::new())
+            (CLIENT, say!("agree on a data connection (PASV or PORT) before each transfer."), Vec::new())
         }
         425 => (
             SERVER,
-            "see why the program cannot open its own end: its port 20 still in use by an earlier connection, or rights that it lacks.",
+            say!(
+                "see why the program cannot open its own end: its port 20 still in use by an earlier connection, or rights that it lacks."
+            ),
             fixed(&[("vsftpd", "connect_from_port_20=NO"), ("iproute2", "ss -tan 'sport = :20'")]),
         ),
-        452 | 552 => (SERVER, "make room: disk or quota is full.", fixed(&[("shell", "df -h")])),
-        500..=504 => (CLIENT, "use a command that this server knows.", Vec::new()),
+        452 | 552 => (SERVER, say!("make room: disk or quota is full."), fixed(&[("shell", "df -h")])),
+        500..=504 => (CLIENT, say!("use a command that this server knows."), Vec::new()),
         521 | 522 | 533 | 534 | 536 => (
             CLIENT,
-            "use the protection of data connections that the server asks for (PROT P with TLS, or none).",
+            say!("use the protection of data connections that the server asks for (PROT P with TLS, or none)."),
             Vec::new(),
         ),
-        530 | 532 => (CLIENT, "log in with an account that may do this.", Vec::new()),
-        _ => (SERVER, "check path, rights and locks of the file, in the server's log.", Vec::new()),
+        530 | 532 => (CLIENT, say!("log in with an account that may do this."), Vec::new()),
+        _ => (SERVER, say!("check path, rights and locks of the file, in the server's log."), Vec::new()),
     };
     vec![Remedy::new(on, text, commands)]
 }
@@ -244,10 +263,13 @@ pub(super) fn refusal(scene: &Scene<'_>) -> Vec<Remedy> {
 /// The server ended a transfer under way.
 pub(super) fn ended(scene: &Scene<'_>) -> Vec<Remedy> {
     if scene.case.code() == 451 {
-        let text = "read the program's log: something local stopped it (RFC 959 section 4.2 on 451), such as a full disk or quota.";
+        let text = say!(
+            "read the program's log: something local stopped it (RFC 959 section 4.2 on 451), such as a full disk or quota."
+        );
         return vec![Remedy::new(SERVER, text, fixed(&[("shell", "df -h")]))];
     }
-    let text = "read the program's log: it gave the transfer up. Its timers for data connections may be too short.";
+    let text =
+        say!("read the program's log: it gave the transfer up. Its timers for data connections may be too short.");
     let timers = fixed(&[
         ("vsftpd", "data_connection_timeout=1800"),
         ("proftpd", "TimeoutStalled 7200"),
@@ -258,21 +280,22 @@ pub(super) fn ended(scene: &Scene<'_>) -> Vec<Remedy> {
 
 /// A capture that goes on to the end.
 pub(super) fn capture_longer(scene: &Scene<'_>) -> Vec<Remedy> {
-    vec![capture(scene, "Capture again, and go on until the client has given up (two minutes and more).")]
+    vec![capture(scene, say!("Capture again, and go on until the client has given up (two minutes and more)."))]
 }
 
 /// A capture that lacks nothing.
 pub(super) fn capture_all(scene: &Scene<'_>) -> Vec<Remedy> {
-    let text = "Capture again, on the client and on the server if you can: both directions, all ports, whole packets, with a large \
-         buffer, from before the login on.";
+    let text = say!(
+        "Capture again, on the client and on the server if you can: both directions, all ports, whole packets, with a large buffer, from before the login on."
+    );
     vec![capture(scene, text)]
 }
 
-fn capture(scene: &Scene<'_>, text: &str) -> Remedy {
+fn capture(scene: &Scene<'_>, text: Text) -> Remedy {
     let view = scene.case.view();
     let (client, server) = (view.client.ip, view.server.ip);
     let command = format!(
         "tcpdump -i any -s 0 -B 65536 --immediate-mode -w ftp.pcap 'host {client} or host {server} or icmp or icmp6'"
     );
-    Remedy { on: "capture", text: text.to_owned(), commands: vec![("tcpdump", command)] }
+    Remedy { on: "capture", text, commands: vec![("tcpdump", command)] }
 }

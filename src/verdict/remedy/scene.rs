@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::firewall::{Chain, Family, Hook, Pass, Ports};
 use crate::ftp::helper::{Reason, Ruling};
 use crate::ftp::host_port::{Scope, scope};
+use crate::language::{Text, say};
 use crate::line::{Owner, Place, Point, Side};
 use crate::packet::IcmpError;
 use crate::session::join::JoinedAttempt;
@@ -33,11 +34,11 @@ impl On {
     }
 
     /// The same in a sentence.
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn words(self) -> Text {
         match self {
-            On::Host(Side::Client) => "the client",
-            On::Host(Side::Server) => "the server",
-            On::Router => "the router or firewall between",
+            On::Host(Side::Client) => say!("the client"),
+            On::Host(Side::Server) => say!("the server"),
+            On::Router => say!("the router or firewall between"),
         }
     }
 }

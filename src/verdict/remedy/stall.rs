@@ -1,10 +1,11 @@
 //! Plans where an open connection lost segments, fell silent or was reset.
 
-use super::Remedy;
 use super::firewall::{fit_path_mtu, heed_path_mtu};
 use super::path::let_established;
 use super::program;
 use super::scene::{On, Scene};
+use super::{Remedy, both};
+use crate::language::say;
 use crate::line::Side;
 use crate::session::view::HelperDrop;
 use crate::verdict::Mechanism;
@@ -12,12 +13,14 @@ use crate::verdict::transfer::{is_forged, sender};
 
 /// Segments of an open connection were dropped.
 pub(super) fn segments(scene: &Scene<'_>) -> Vec<Remedy> {
-    let what = "accept what belongs to an established connection, and look for what ends it in the middle: an inspection, a \
-                quota, a state that timed out.";
-    let mut remedies = let_established(scene, &scene.suspects(None), what);
+    let what = say!(
+        "accept what belongs to an established connection, and look for what ends it in the middle: an inspection, a quota, a state that timed out."
+    );
+    let mut remedies = let_established(scene, &scene.suspects(None), &what);
     if let Some(router) = remedies.iter_mut().find(|remedy| remedy.on == On::Router.name()) {
-        router.text +=
-            " A strict check of sequence numbers takes segments for invalid where window scaling was altered.";
+        let strict =
+            say!("A strict check of sequence numbers takes segments for invalid where window scaling was altered.");
+        router.text = both(router.text.clone(), strict);
         router.commands.push(("kernel", "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1".to_owned()));
     }
     remedies
@@ -29,13 +32,14 @@ pub(super) fn silence(scene: &Scene<'_>) -> Vec<Remedy> {
         let reader = sender(scene.case).map_or(Side::Client, |side| !side);
         return vec![Remedy::new(
             On::Host(reader),
-            "look into its program: it has stopped reading what came.",
+            say!("look into its program: it has stopped reading what came."),
             Vec::new(),
         )];
     }
     let sender = sender(scene.case).unwrap_or(Side::Server);
-    let text =
-        "look whether its program still sends: its log, and the unsent and unacknowledged bytes of its connection.";
+    let text = say!(
+        "look whether its program still sends: its log, and the unsent and unacknowledged bytes of its connection."
+    );
     let peer = scene.address(On::Host(sender), !sender);
     let look = vec![("iproute2", format!("ss -tnoi dst [{peer}]"))];
     let mut remedies = vec![Remedy::new(On::Host(sender), text, look)];
@@ -47,12 +51,13 @@ pub(super) fn silence(scene: &Scene<'_>) -> Vec<Remedy> {
 pub(super) fn path_mtu(scene: &Scene<'_>) -> Vec<Remedy> {
     let router = Remedy::new(
         On::Router,
-        "if it stands before a narrow link (a tunnel, PPPoE), clamp the segment size to what fits, and let the ICMP errors \
-         pass that tell of it.",
+        say!(
+            "if it stands before a narrow link (a tunnel, PPPoE), clamp the segment size to what fits, and let the ICMP errors pass that tell of it."
+        ),
         fit_path_mtu(scene.family(On::Router)),
     );
     let on = On::Host(sender(scene.case).unwrap_or(Side::Server));
-    let text = "let these ICMP errors in, and have it find out by itself what passes.";
+    let text = say!("let these ICMP errors in, and have it find out by itself what passes.");
     vec![router, Remedy::or(on, text, heed_path_mtu(scene.family(on)))]
 }
 
@@ -84,8 +89,9 @@ fn forgotten(scene: &Scene<'_>) -> Vec<Remedy> {
     let keepalive = ("kernel", "sysctl -w net.ipv4.tcp_keepalive_time=60".to_owned());
     let client = Remedy::new(
         On::Host(Side::Client),
-        "keep the control connection busy during long transfers: NOOP, or TCP keepalive more often than the box on the way \
-         forgets.",
+        say!(
+            "keep the control connection busy during long transfers: NOOP, or TCP keepalive more often than the box on the way forgets."
+        ),
         vec![
             ("curl", "curl --keepalive-time 30".to_owned()),
             ("lftp", "set ftp:nop-interval 30".to_owned()),
@@ -94,12 +100,14 @@ fn forgotten(scene: &Scene<'_>) -> Vec<Remedy> {
     );
     let server = Remedy::or(
         On::Host(Side::Server),
-        "send TCP keepalives, if the program asks for them (vsftpd does).",
+        say!("send TCP keepalives, if the program asks for them (vsftpd does)."),
         vec![keepalive],
     );
     let router = Remedy::or(
         On::Router,
-        "let the box keep established connections for longer; on a load balancer or NAT of a cloud that is its idle timeout.",
+        say!(
+            "let the box keep established connections for longer; on a load balancer or NAT of a cloud that is its idle timeout."
+        ),
         vec![("kernel", "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=432000".to_owned())],
     );
     let mut remedies = vec![client, server, router];
@@ -118,20 +126,23 @@ fn without_helper(scene: &Scene<'_>, drop: &HelperDrop) -> Vec<Remedy> {
     ];
     let router = Remedy::new(
         On::Router,
-        "take the FTP helper off this control connection (a rule with CT --helper ftp or ct helper set), and open the server's \
-         passive range instead.",
+        say!(
+            "take the FTP helper off this control connection (a rule with CT --helper ftp or ct helper set), and open the server's passive range instead."
+        ),
         find,
     );
     let (on, text) = match drop.toward {
         Side::Client => (
             On::Host(Side::Server),
-            "have the program write 227 and 229 as the RFCs do: \"227 Entering Passive Mode (h1,h2,h3,h4,p1,p2).\", no other digits \
-             before, all in one segment.",
+            say!(
+                "have the program write 227 and 229 as the RFCs do: \"227 Entering Passive Mode (h1,h2,h3,h4,p1,p2).\", no other digits before, all in one segment."
+            ),
         ),
         Side::Server => (
             On::Host(Side::Client),
-            "have the program send PORT and EPRT as one segment that ends with CR LF, one blank and no more in between; or use \
-             passive mode.",
+            say!(
+                "have the program send PORT and EPRT as one segment that ends with CR LF, one blank and no more in between; or use passive mode."
+            ),
         ),
     };
     vec![router, Remedy::or(on, text, Vec::new())]
@@ -148,8 +159,9 @@ pub(super) fn interrupted(scene: &Scene<'_>) -> Vec<Remedy> {
 fn inspection() -> Remedy {
     Remedy::new(
         On::Router,
-        "look for what sent the reset: an FTP inspection set to strict, an intrusion prevention, a rule that rejects with \
-         tcp-reset; exempt this server.",
+        say!(
+            "look for what sent the reset: an FTP inspection set to strict, an intrusion prevention, a rule that rejects with tcp-reset; exempt this server."
+        ),
         Vec::new(),
     )
 }
