@@ -4,7 +4,6 @@
 //! Texts are borrowed and written straight through, since a run may report hundreds of thousands of sessions.
 
 mod events;
-mod names;
 
 use std::borrow::Cow;
 use std::io;
@@ -17,6 +16,7 @@ use crate::packet::Endpoint;
 use crate::plain::is_plain;
 use crate::report::escape::is_harmless;
 use crate::report::facts;
+use crate::report::names;
 use crate::report::time::Rfc3339;
 use crate::report::words::{self, Names, summary};
 use crate::session::join::Session;

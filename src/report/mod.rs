@@ -10,6 +10,7 @@ mod explain;
 mod facts;
 mod html;
 mod json;
+mod names;
 mod progress;
 mod rows;
 mod table;

@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::report::testing::{Talk, judged, tap, unanswered};
+use crate::session::view::Mode;
 
 /// The object of a conversation with one transfer.
 fn object(talk: Talk, outcome: Outcome, verdict: Option<Verdict>, taps: &[TapFacts]) -> Value {
@@ -139,4 +142,37 @@ fn what_would_act_on_a_terminal_is_an_escape_that_means_the_same() {
     let object: Value = serde_json::from_str(&written).unwrap();
     let events = object["timeline"].as_array().unwrap();
     assert_eq!(events.last().unwrap()["text"], text);
+}
+
+#[test]
+fn the_schema_has_the_words_of_the_closed_lists() {
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/session.schema.json")).unwrap();
+    let places = [
+        ("side", "data_connection/properties/opener"),
+        ("place", "tap/properties/place"),
+        ("place_from", "tap/properties/place_from"),
+        ("owner", "diagnosis/properties/side"),
+        ("host", "netfilter/properties/host"),
+        ("witness", "netfilter/properties/from"),
+        ("outcome", "transfer/properties/outcome"),
+        ("control", "control/properties/outcome"),
+        ("mechanism", "diagnosis/properties/mechanism"),
+        ("lost", "diagnosis/properties/lost"),
+        ("confidence", "diagnosis/properties/confidence"),
+        ("fate", "data_connection/properties/result"),
+        ("closed_by", "data_connection/properties/closed_by"),
+        ("event", "event/properties/event"),
+    ];
+    let listed: BTreeSet<&str> = names::LISTS.iter().map(|(list, _)| *list).collect();
+    assert_eq!(listed, places.iter().map(|(list, _)| *list).collect(), "every list has its place in the schema");
+    for (list, words) in names::LISTS {
+        let (_, place) = places.iter().find(|(other, _)| other == list).unwrap();
+        let words: BTreeSet<&str> = words.iter().copied().collect();
+        let values = schema.pointer(&format!("/$defs/{place}/enum")).and_then(Value::as_array).unwrap();
+        assert_eq!(values.iter().filter_map(Value::as_str).collect::<BTreeSet<_>>(), words, "{place}");
+    }
+    let modes = schema.pointer("/$defs/transfer/properties/mode/enum").and_then(Value::as_array).unwrap();
+    for mode in [Mode::Port, Mode::Pasv, Mode::Eprt, Mode::Epsv, Mode::Lprt, Mode::Lpsv] {
+        assert!(modes.contains(&json!(mode.name())), "{mode:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The closed lists of the machine-readable form: one function a list.
+//! The closed lists of the forms for programs: one function a list. `docs/session.schema.json` has the same words.
 
 use crate::line::{Owner, Place, Side};
 use crate::netfilter::Witness;
@@ -7,32 +7,40 @@ use crate::session::place::{Standing, Why};
 use crate::session::view::EventKind;
 use crate::verdict::{Confidence, ControlOutcome, Lost, Mechanism, Outcome};
 
-pub(super) fn side(side: Side) -> &'static str {
-    match side {
+macro_rules! names {
+    ($($name:ident($value:ident: $type:ty) { $($pattern:pat => $word:literal,)* })*) => {
+        $(pub(super) fn $name($value: $type) -> &'static str {
+            match $value {
+                $($pattern => $word,)*
+            }
+        })*
+
+        /// The words of each list, by the name of its function.
+        #[cfg(test)]
+        pub(super) const LISTS: &[(&str, &[&str])] = &[$((stringify!($name), &[$($word),*])),*];
+    };
+}
+
+names! {
+    side(side: Side) {
         Side::Client => "client",
         Side::Server => "server",
     }
-}
 
-pub(super) fn place(place: Place) -> &'static str {
-    match place {
+    place(place: Place) {
         Place::Client => "client",
         Place::Between => "between",
         Place::Server => "server",
         Place::Unknown => "unknown",
     }
-}
 
-pub(super) fn place_from(standing: &Standing) -> &'static str {
-    match (standing.given, standing.why) {
-        (_, Why::Own) => "live",
-        (true, _) => "given",
-        (false, _) => "inferred",
+    place_from(standing: &Standing) {
+        Standing { why: Why::Own, .. } => "live",
+        Standing { given: true, .. } => "given",
+        Standing { .. } => "inferred",
     }
-}
 
-pub(super) fn owner(owner: Owner) -> &'static str {
-    match owner {
+    owner(owner: Owner) {
         Owner::Client => "client",
         Owner::Network => "network",
         Owner::Server => "server",
@@ -41,45 +49,35 @@ pub(super) fn owner(owner: Owner) -> &'static str {
         Owner::None => "none",
         Owner::Unknown => "unknown",
     }
-}
 
-pub(super) fn host(on: Place) -> &'static str {
-    match on {
+    host(on: Place) {
         Place::Client => "client",
         Place::Server => "server",
         Place::Between | Place::Unknown => "router",
     }
-}
 
-pub(super) fn witness(witness: Witness) -> &'static str {
-    match witness {
+    witness(witness: Witness) {
         Witness::Trace => "trace",
         Witness::Counter => "counter",
         Witness::Ruleset => "ruleset",
     }
-}
 
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
+    outcome(outcome: Outcome) {
         Outcome::Completed => "completed",
         Outcome::Failed => "failed",
         Outcome::Aborted => "aborted",
         Outcome::Unfinished => "unfinished",
         Outcome::Unknown => "unknown",
     }
-}
 
-pub(super) fn control(outcome: ControlOutcome) -> &'static str {
-    match outcome {
+    control(outcome: ControlOutcome) {
         ControlOutcome::Completed => "completed",
         ControlOutcome::Failed => "failed",
         ControlOutcome::Interrupted => "interrupted",
         ControlOutcome::Unfinished => "unfinished",
     }
-}
 
-pub(super) fn mechanism(mechanism: Mechanism) -> &'static str {
-    match mechanism {
+    mechanism(mechanism: Mechanism) {
         Mechanism::SilentDrop => "silent-drop",
         Mechanism::IcmpReject => "icmp-reject",
         Mechanism::TcpReset => "tcp-reset",
@@ -93,10 +91,8 @@ pub(super) fn mechanism(mechanism: Mechanism) -> &'static str {
         Mechanism::Encrypted => "encrypted",
         Mechanism::IncompleteCapture => "incomplete-capture",
     }
-}
 
-pub(super) fn lost(lost: Lost) -> &'static str {
-    match lost {
+    lost(lost: Lost) {
         Lost::ControlSyn => "control-syn",
         Lost::ControlSynAck => "control-syn-ack",
         Lost::ControlSegments => "control-segments",
@@ -104,36 +100,28 @@ pub(super) fn lost(lost: Lost) -> &'static str {
         Lost::DataSynAck => "data-syn-ack",
         Lost::DataSegments => "data-segments",
     }
-}
 
-pub(super) fn confidence(confidence: Confidence) -> &'static str {
-    match confidence {
+    confidence(confidence: Confidence) {
         Confidence::Certain => "certain",
         Confidence::Likely => "likely",
         Confidence::Possible => "possible",
     }
-}
 
-pub(super) fn fate(fate: Fate) -> &'static str {
-    match fate {
+    fate(fate: Fate) {
         Fate::Established => "established",
         Fate::Unanswered => "unanswered",
         Fate::Reset => "reset",
         Fate::IcmpError => "icmp-error",
         Fate::NotSeen => "not-seen",
     }
-}
 
-pub(super) fn closed_by(closed_by: ClosedBy) -> &'static str {
-    match closed_by {
+    closed_by(closed_by: ClosedBy) {
         ClosedBy::Fin => "fin",
         ClosedBy::Rst => "rst",
         ClosedBy::None => "none",
     }
-}
 
-pub(super) fn event(kind: EventKind) -> &'static str {
-    match kind {
+    event(kind: EventKind) {
         EventKind::Syn | EventKind::SynAgain => "syn",
         EventKind::SynAck | EventKind::SynAckAgain => "syn-ack",
         EventKind::Established => "established",
