@@ -1,6 +1,4 @@
-//! The end of the form for people: what to know about the captures, which failures were alike, and the summary line.
-
-use std::io::{self, Write};
+//! The end of the forms for people: what to know about the captures, which failures were alike, and the summary line.
 
 use crate::language::{Message, Text, counted, message, say};
 use crate::report::Options;
@@ -24,29 +22,20 @@ pub fn complaints(taps: &[TapFacts]) -> Vec<Text> {
     complaints
 }
 
-/// Writes it; `notes` are what was wrong with the captures.
-///
-/// # Errors
-/// Those of the writer.
-pub(super) fn write<W: Write>(
-    out: &mut W,
+/// Its lines, harmless; `notes` are what was wrong with the captures.
+pub(super) fn lines(
     options: &Options,
     totals: &Totals,
     alike: &Alike,
     taps: &[TapFacts],
     notes: &[Text],
-) -> io::Result<()> {
-    let say = |text: &Text| escaped(&text.to(options.language).to_string()).to_string();
-    for line in alike.lines().iter().chain(notes) {
-        writeln!(out, "{}", say(line))?;
-    }
+) -> Vec<String> {
     let hint = totals.sessions > 0 && totals.failed_sessions == 0 && !options.shows_healthy();
     let line = totals.line();
-    writeln!(out, "{}", say(&if hint { say!("{line} (--all shows every session)", line) } else { line }))?;
-    match totals.sessions {
-        0 => writeln!(out, "{}", why_nothing(options, taps).to(options.language)),
-        _ => Ok(()),
-    }
+    let sum = if hint { say!("{line} (--all shows every session)", line) } else { line };
+    let nothing = (totals.sessions == 0).then(|| Text::from(why_nothing(options, taps)));
+    let lines = alike.lines().into_iter().chain(notes.iter().cloned()).chain([sum]).chain(nothing);
+    lines.map(|line| escaped(&line.to(options.language).to_string()).to_string()).collect()
 }
 
 /// Why there is no session to tell of, and what to try.

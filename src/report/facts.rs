@@ -157,6 +157,18 @@ pub(super) fn moment(session: &Session, evidence: &Evidence) -> Option<Time> {
     Some(session.on_main_clock(evidence.sight, time))
 }
 
+/// The transfer command as sent, if the client sent one.
+pub(super) fn command<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
+    let view = case.view();
+    case.transfer()?.command.and_then(|command| view.event(command)).map(|event| view.text_of(event))
+}
+
+/// The negotiating command, or what stands for it.
+pub(super) fn mode(transfer: &Transfer) -> Option<&'static str> {
+    let negotiated = transfer.negotiation.as_ref().map(|negotiation| negotiation.mode.name());
+    negotiated.or(transfer.inferred.then_some("inferred"))
+}
+
 /// How the opening of a data connection went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {

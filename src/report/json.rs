@@ -171,13 +171,13 @@ fn transfer<'a>(
     (outcome, verdict): &'a (Outcome, Option<Verdict>),
 ) -> TransferObject<'a> {
     let view = case.view();
-    let command = content.command.and_then(|command| view.event(command)).map(|event| view.text_of(event));
+    let command = facts::command(&case);
     let negotiation = content.negotiation.as_ref();
     TransferObject {
         number: index + 1,
         command: command.map(facts::verb).map(Text),
         argument: command.map(facts::argument).filter(|argument| !argument.is_empty()).map(Text),
-        mode: negotiation.map(|negotiation| negotiation.mode.name()).or(content.inferred.then_some("inferred")),
+        mode: facts::mode(content),
         endpoint: negotiation.and_then(|negotiation| facts::endpoint(view, negotiation)).map(EndpointObject::from),
         data_connection: facts::data_connection(&case).map(DataConnection::from),
         replies: facts::replies(view, content).map(|reply| reply_object(view, reply)).collect(),

@@ -11,6 +11,7 @@ mod facts;
 mod html;
 mod json;
 mod names;
+mod page;
 mod progress;
 mod rows;
 mod table;
@@ -199,8 +200,9 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// Those of the writer.
     pub fn finish(mut self, taps: &[TapFacts], notes: &[Text]) -> io::Result<Totals> {
+        let last = ending::lines(&self.options, &self.totals, &self.alike, taps, notes);
         match self.options.format {
-            Format::Text => ending::write(&mut self.out, &self.options, &self.totals, &self.alike, taps, notes)?,
+            Format::Text => text::end(&mut self.out, &last)?,
             Format::Json if self.totals.sessions == 0 => self.out.write_all(b"[]\n")?,
             Format::Json => self.out.write_all(b"\n]\n")?,
             Format::Jsonl => {}
