@@ -264,6 +264,12 @@ pub enum Format {
     Json,
     /// One session a line, as soon as it is settled
     Jsonl,
+    /// What `text` tells, as Markdown for tickets
+    Markdown,
+    /// One line a transfer, for spreadsheets
+    Csv,
+    /// One transfer a line, in the Elastic Common Schema
+    Ecs,
 }
 
 /// Language of what is said to people.
@@ -409,6 +415,9 @@ impl ShowArgs {
                 Format::Text => report::Format::Text,
                 Format::Json => report::Format::Json,
                 Format::Jsonl => report::Format::Jsonl,
+                Format::Markdown => report::Format::Markdown,
+                Format::Csv => report::Format::Csv,
+                Format::Ecs => report::Format::Ecs,
             },
             timeline: self.timeline,
             all: self.all,

@@ -135,7 +135,7 @@ impl Output<'_> {
         notes.extend(complaints(&summary.taps));
         let totals = self.reporter.finish(&summary.taps, &notes)?;
         self.beside.into_iter().try_for_each(|beside| beside.finish(&summary.taps, &notes).map(drop))?;
-        let untold = if self.format == Format::Text { Vec::new() } else { notes };
+        let untold = if self.format.is_for_people() { Vec::new() } else { notes };
         for line in errors.into_iter().map(|error| Text::verbatim(error.text)).chain(untold) {
             eprintln!("ftpwhy: {}", line.to(self.language));
         }

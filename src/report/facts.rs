@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::cite::{At, Time};
 use crate::line::Side;
 use crate::packet::Endpoint;
+use crate::report::timeline::words_of;
 use crate::session::join::{JoinedAttempt, Session};
 use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Transfer, View};
 use crate::tcp::connection::{Connection, Opening, Role};
@@ -167,6 +168,30 @@ pub(super) fn command<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
 pub(super) fn mode(transfer: &Transfer) -> Option<&'static str> {
     let negotiated = transfer.negotiation.as_ref().map(|negotiation| negotiation.mode.name());
     negotiated.or(transfer.inferred.then_some("inferred"))
+}
+
+/// First and latest packet of a transfer, or of the session, on the main tap's clock.
+pub(super) fn span(case: &Case<'_>) -> (Time, Time) {
+    let view = case.view();
+    let spoken = case.transfer().into_iter().flat_map(words_of);
+    let spoken = spoken.filter_map(|index| view.event(index)).map(|event| event.at.time);
+    let attempts = case.attempts();
+    let seen = attempts.iter().flat_map(|joined| case.each_connection(Some(joined))).flat_map(|(sight, connection)| {
+        moments(connection).into_iter().map(move |time| case.session.on_main_clock(sight, time))
+    });
+    let times: Vec<Time> = spoken.chain(seen).collect();
+    let first = times.iter().min().copied().unwrap_or(view.began.time);
+    (first, times.iter().max().copied().unwrap_or(view.last_at.time))
+}
+
+/// When the packets of a connection were seen that open or end it, and the latest of each end.
+fn moments(connection: &Connection) -> Vec<Time> {
+    let halves = [Role::Opener, Role::Listener].map(|role| connection.half(role));
+    let legs = [connection.syn, connection.syn_ack, halves[0].fin, halves[1].fin];
+    let latest = halves.iter().filter(|half| half.start.is_some()).map(|half| half.last);
+    let others = [connection.established, connection.reset.map(|reset| reset.at)].into_iter().flatten();
+    let legs = legs.into_iter().flatten().flat_map(|leg| [leg.first, leg.last]);
+    legs.chain(others).map(|at| at.time).chain(latest).collect()
 }
 
 /// How the opening of a data connection went.

@@ -46,7 +46,7 @@ pub(super) fn write(
 }
 
 /// JSON without blanks that a terminal may see: what would act on it is written as an escape, which means the same.
-struct Harmless;
+pub(super) struct Harmless;
 
 impl serde_json::ser::Formatter for Harmless {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {

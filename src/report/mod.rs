@@ -1,15 +1,20 @@
 //! Floor 5: words out.
 //!
-//! [`Reporter`] writes sessions and their verdicts as text for people (`text`, with `table` for timelines) or as JSON
-//! (`json`); `words` makes the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
+//! [`Reporter`] writes sessions and their verdicts for people (`page`: as `text`, with `table` for timelines, or as
+//! `markdown`) or for programs (`json`; `lines`: as `csv` or `ecs`), or as one page with pictures (`html`). `words` makes
+//! the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
 
 mod alike;
+mod csv;
+mod ecs;
 mod ending;
 mod escape;
 mod explain;
 mod facts;
 mod html;
 mod json;
+mod lines;
+mod markdown;
 mod names;
 mod page;
 mod progress;
@@ -51,6 +56,19 @@ pub enum Format {
     Jsonl,
     /// One page for people.
     Html,
+    /// For people, as Markdown.
+    Markdown,
+    /// One line a transfer, for spreadsheets.
+    Csv,
+    /// One JSON object a transfer, in the Elastic Common Schema.
+    Ecs,
+}
+
+impl Format {
+    /// People read it, in their language and as much as they ask for; the others hold every session.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Format::Text | Format::Markdown | Format::Html)
+    }
 }
 
 /// How people are told moments.
@@ -147,7 +165,7 @@ impl<W: Write> Reporter<W> {
         self.buffer.clear();
         let first = self.totals.sessions == 0;
         match self.options.format {
-            Format::Text | Format::Html if !self.options.selects(session) => return Ok(()),
+            form if form.is_for_people() && !self.options.selects(session) => return Ok(()),
             Format::Text => self.text(session, judgement, taps, told)?,
             Format::Html => self.document.session(&self.options, &mut self.alike, session, judgement, taps),
             Format::Json => {
@@ -158,6 +176,16 @@ impl<W: Write> Reporter<W> {
                 json::write(&mut self.buffer, session, judgement, taps)?;
                 self.buffer.push(b'\n');
             }
+            Format::Markdown => {
+                markdown::write(&mut self.buffer, &self.options, &mut self.alike, session, judgement, taps)?;
+            }
+            Format::Csv => {
+                if first {
+                    csv::head(&mut self.buffer)?;
+                }
+                csv::write(&mut self.buffer, session, judgement, taps)?;
+            }
+            Format::Ecs => ecs::write(&mut self.buffer, session, judgement, taps)?,
         }
         self.totals.add(judgement);
         self.out.write_all(&self.buffer)
@@ -203,10 +231,15 @@ impl<W: Write> Reporter<W> {
         let last = ending::lines(&self.options, &self.totals, &self.alike, taps, notes);
         match self.options.format {
             Format::Text => text::end(&mut self.out, &last)?,
+            Format::Markdown => markdown::end(&mut self.out, &last)?,
             Format::Json if self.totals.sessions == 0 => self.out.write_all(b"[]\n")?,
             Format::Json => self.out.write_all(b"\n]\n")?,
-            Format::Jsonl => {}
             Format::Html => self.document.write(&mut self.out, &self.options, &self.totals, &self.alike, notes)?,
+            Format::Csv if self.totals.sessions == 0 => {
+                csv::head(&mut self.buffer)?;
+                self.out.write_all(&self.buffer)?;
+            }
+            Format::Csv | Format::Jsonl | Format::Ecs => {}
         }
         self.out.flush()?;
         Ok(self.totals)

@@ -95,7 +95,7 @@ impl Threads {
 }
 
 /// Where the commands and replies of a transfer are in the log.
-fn words_of(transfer: &Transfer) -> impl Iterator<Item = u32> {
+pub(super) fn words_of(transfer: &Transfer) -> impl Iterator<Item = u32> {
     let asked = |negotiation: &Negotiation| [Some(negotiation.command), negotiation.reply];
     let negotiations = transfer.superseded.iter().chain(&transfer.negotiation).flat_map(asked);
     let own = [transfer.command, transfer.preliminary, transfer.abort, transfer.reply];
