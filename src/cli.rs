@@ -39,6 +39,10 @@ pub enum Command {
     /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture or an argument
     /// could not be used.
     Replay(ReplayArgs),
+    /// Read captures and count: transfers by rule, server and client, and which passive ports work
+    ///
+    /// The exit status is that of replay.
+    Stats(StatsArgs),
     /// Capture on this host and say what becomes of every FTP transfer while it happens
     ///
     /// Ends with Ctrl-C; then the exit status is that of replay.
@@ -97,6 +101,34 @@ impl KeeperArgs {
 /// What `replay` takes.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How to show what is found.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// What `stats` takes.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = StatsFormat::Text)]
+    pub format: StatsFormat,
+    /// Language of what is said to people; that of the locale, if none is given
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+}
+
+/// Which captures to read, and what to look for in them.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
     /// Captures whose place nobody gives; it is inferred where the packets tell. `-` is standard input.
     #[arg(value_name = "FILE", required_unless_present_any = ["client", "between", "server"])]
     pub files: Vec<String>,
@@ -128,9 +160,6 @@ pub struct ReplayArgs {
     /// The captures were taken without a filter: a data connection that is not in them was not there
     #[arg(long)]
     pub unfiltered: bool,
-    /// How to show what is found.
-    #[command(flatten)]
-    pub show: ShowArgs,
 }
 
 /// Which sessions to look for.
@@ -272,6 +301,15 @@ pub enum Format {
     Ecs,
 }
 
+/// Form of the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// Language of what is said to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lang {
@@ -313,7 +351,7 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
 /// Ports of control connections that need not be named: FTP and implicit FTPS (RFC 4217 mentions the latter's end).
 const CONTROL_PORTS: [u16; 2] = [21, 990];
 
-impl ReplayArgs {
+impl SourceArgs {
     /// The captures and what to look for in them.
     ///
     /// # Errors
@@ -407,6 +445,17 @@ impl RunArgs {
     }
 }
 
+impl When {
+    /// Whether to use it on standard output.
+    pub fn is_now(self) -> bool {
+        match self {
+            When::Auto => report::wants_color(&std::io::stdout()),
+            When::Always => true,
+            When::Never => false,
+        }
+    }
+}
+
 impl ShowArgs {
     /// How to show what is found.
     pub fn report(&self) -> report::Options {
@@ -427,11 +476,7 @@ impl ShowArgs {
                 TimeStyle::Utc => report::TimeStyle::Utc,
                 TimeStyle::Local => report::TimeStyle::Local,
             },
-            color: match self.color {
-                When::Auto => report::wants_color(&std::io::stdout()),
-                When::Always => true,
-                When::Never => false,
-            },
+            color: self.color.is_now(),
             width: report::width(),
             session: self.session,
             host: self.host,

@@ -1,7 +1,8 @@
 //! Wires the floors: arguments in, a report out, an error once, the exit status.
 
+use std::convert::Infallible;
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, StdoutLock};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,10 +11,10 @@ use clap::Parser;
 use ftpwhy::capture::live::{create, keeper::keep};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::cli::KeeperArgs;
-use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs, language};
+use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs, StatsArgs, StatsFormat, language};
 use ftpwhy::language::{Language, Text};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
-use ftpwhy::report::{Format, Options, Progress, Reporter, Totals, complaints, explain};
+use ftpwhy::report::{Format, Options, Progress, Reporter, Stats, Totals, complaints, explain};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Judgement, TapFacts};
 
@@ -27,6 +28,7 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Replay(args) => run_replay(&args),
+        Command::Stats(args) => run_stats(&args),
         Command::Explain { rule, lang } => run_explain(rule.as_deref(), language(lang)),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Watch(args) => live::watch(&args),
@@ -57,10 +59,46 @@ fn run_keeper(args: KeeperArgs) -> Result<u8, Box<dyn std::error::Error>> {
 }
 
 fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
-    let what = args.replay()?;
+    let what = args.source.replay()?;
     let mut sink = Output::new(&args.show)?;
     let ended = replay(&what, &mut sink)?.and_then(|summary| sink.finish(summary));
     status(ended)
+}
+
+fn run_stats(args: &StatsArgs) -> Result<u8, Box<dyn std::error::Error>> {
+    let what = args.source.replay()?;
+    let language = language(args.lang);
+    let mut counts = Counts { stats: Stats::default(), progress: Progress::new() };
+    let Ok(summary) = replay(&what, &mut counts)?;
+    counts.progress.clear();
+    let text = match args.format {
+        StatsFormat::Text => counts.stats.text(language, args.color.is_now()),
+        StatsFormat::Json => counts.stats.json(),
+    };
+    let written = io::stdout().write_all(text.as_bytes());
+    let unreadable = summary.notes.iter().any(|note| note.unreadable);
+    let notes = summary.notes.into_iter().map(|note| Text::from(note.text)).chain(complaints(&summary.taps));
+    notes.for_each(|note| eprintln!("ftpwhy: {}", note.to(language)));
+    status(written.map(|()| (counts.stats.totals().clone(), unreadable)))
+}
+
+/// Counts sessions.
+struct Counts {
+    stats: Stats,
+    progress: Progress,
+}
+
+impl Sink for Counts {
+    type Error = Infallible;
+
+    fn session(&mut self, session: &Session, judgement: &Judgement, _: &[TapFacts]) -> Result<(), Infallible> {
+        self.stats.add(session, judgement);
+        Ok(())
+    }
+
+    fn progress(&mut self, read: u64, total: Option<u64>) {
+        self.progress.update(read, total);
+    }
 }
 
 /// The exit status of a report that ended so.

@@ -267,3 +267,23 @@ fn a_ticket_tells_what_people_are_told() {
         }
     }
 }
+
+#[test]
+fn statistics_count_what_the_sessions_hold() {
+    for case in cases() {
+        let counts: Value = case.run(&["stats", "--format", "json"]).parse().expect("the counts are JSON");
+        let sessions = sessions(&case);
+        let transfers: Vec<&Value> =
+            sessions.iter().flat_map(|session| session["transfers"].as_array().into_iter().flatten()).collect();
+        assert_eq!(counts["sessions"], sessions.len(), "{}", case.name());
+        assert_eq!(counts["transfers"], transfers.len(), "{}", case.name());
+        for outcome in ["completed", "failed", "aborted", "unfinished", "unknown"] {
+            let count = transfers.iter().filter(|transfer| transfer["outcome"] == outcome).count();
+            assert_eq!(counts["outcomes"][outcome], count, "{}: {outcome}", case.name());
+        }
+        let rules = counts["rules"].as_array().into_iter().flatten();
+        let failures: u64 = rules.filter_map(|rule| rule["failures"].as_u64()).sum();
+        let sides = counts["sides"].as_object().into_iter().flatten();
+        assert_eq!(failures, sides.filter_map(|(_, count)| count.as_u64()).sum::<u64>(), "{}", case.name());
+    }
+}

@@ -5,6 +5,7 @@ mod html;
 mod remedies;
 mod report;
 mod rules;
+mod stats;
 mod words;
 
 use super::Message;
@@ -18,4 +19,4 @@ macro_rules! rows {
 use rows;
 
 pub(super) const CATALOGUE: &[&[Message]] =
-    &[words::ROWS, evidence::ROWS, html::ROWS, remedies::ROWS, report::ROWS, rules::ROWS];
+    &[words::ROWS, evidence::ROWS, html::ROWS, remedies::ROWS, report::ROWS, rules::ROWS, stats::ROWS];

@@ -1,8 +1,8 @@
 //! Floor 5: words out.
 //!
 //! [`Reporter`] writes sessions and their verdicts for people (`page`: as `text`, with `table` for timelines, or as
-//! `markdown`) or for programs (`json`; `lines`: as `csv` or `ecs`), or as one page with pictures (`html`). `words` makes
-//! the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
+//! `markdown`) or for programs (`json`; `lines`: as `csv` or `ecs`), or as one page with pictures (`html`). [`Stats`] counts
+//! them. `words` makes the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
 
 mod alike;
 mod csv;
@@ -19,6 +19,7 @@ mod names;
 mod page;
 mod progress;
 mod rows;
+mod stats;
 mod table;
 mod terminal;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use ending::complaints;
 pub use explain::{UnknownRule, explain};
 use html::Document;
 pub use progress::Progress;
+pub use stats::Stats;
 pub use terminal::{wants_color, width};
 pub use time::utc;
 pub use totals::Totals;

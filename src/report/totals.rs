@@ -22,10 +22,12 @@ pub struct Totals {
     owners: [u64; OWNERS.len()],
 }
 
-const OUTCOMES: [Outcome; 5] =
+/// Every outcome, in the order in which the summary tells them.
+pub(super) const OUTCOMES: [Outcome; 5] =
     [Outcome::Failed, Outcome::Completed, Outcome::Aborted, Outcome::Unfinished, Outcome::Unknown];
 
-const OWNERS: [Owner; 7] = [
+/// Every side, in the same way.
+pub(super) const OWNERS: [Owner; 7] = [
     Owner::Client,
     Owner::Network,
     Owner::Server,
@@ -39,6 +41,11 @@ impl Totals {
     /// Transfers that ended so.
     pub fn ended(&self, outcome: Outcome) -> u64 {
         OUTCOMES.iter().position(|other| *other == outcome).map_or(0, |at| self.outcomes[at])
+    }
+
+    /// Failures that are this side's.
+    pub(super) fn blamed(&self, owner: Owner) -> u64 {
+        OWNERS.iter().position(|other| *other == owner).map_or(0, |at| self.owners[at])
     }
 
     /// Adds a session.
