@@ -77,7 +77,7 @@ fn run_stats(args: &StatsArgs) -> Result<u8, Box<dyn std::error::Error>> {
     };
     let written = io::stdout().write_all(text.as_bytes());
     let unreadable = summary.notes.iter().any(|note| note.unreadable);
-    let notes = summary.notes.into_iter().map(|note| Text::from(note.text)).chain(complaints(&summary.taps));
+    let notes = summary.notes.into_iter().map(|note| Text::verbatim(note.text)).chain(complaints(&summary.taps));
     notes.for_each(|note| eprintln!("ftpwhy: {}", note.to(language)));
     status(written.map(|()| (counts.stats.totals().clone(), unreadable)))
 }

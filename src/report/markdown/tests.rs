@@ -6,6 +6,7 @@ use comrak::markdown_to_html;
 use proptest::prelude::*;
 
 use super::*;
+use crate::language::Text;
 use crate::report::testing::{Talk, judged, tap, unanswered};
 use crate::report::{Format, Reporter};
 
@@ -56,15 +57,15 @@ fn report(theirs: &str) -> String {
     talk.view.user = Some(user);
     talk.reply(550, theirs);
     let mut verdict = unanswered();
-    verdict.finding.evidence[0].text = format!("server: {theirs}").into();
-    verdict.finding.notes[0] = format!("the server says {theirs}").into();
-    verdict.narrower = Some(theirs.into());
+    verdict.finding.evidence[0].text = Text::verbatim(format!("server: {theirs}"));
+    verdict.finding.notes[0] = Text::verbatim(format!("the server says {theirs}"));
+    verdict.narrower = Some(Text::verbatim(theirs));
     verdict.remedies[0].commands[1].1 = format!("nft {theirs}");
     let mut out = Vec::new();
     let mut reporter = Reporter::new(&mut out, options());
     let tap = tap(&format!("a{theirs}"));
     reporter.session(&talk.session(), &judged(Outcome::Failed, Some(verdict)), &[tap]).unwrap();
-    reporter.finish(&[], &[theirs.into()]).unwrap();
+    reporter.finish(&[], &[Text::verbatim(theirs)]).unwrap();
     String::from_utf8(out).unwrap()
 }
 
