@@ -1,4 +1,8 @@
 //! The command line: clap's types, and from what was typed to what it means.
+//!
+//! An option with `env` can be set in the environment and in the configuration file, too, see [`crate::settings`].
+
+mod help;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -7,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::capture::file::{FileError, expand, read_states};
 use crate::capture::filter::Filter;
@@ -23,7 +28,7 @@ use crate::watch::Watch;
 
 /// Says whose firewall dropped an FTP transfer, how we know, and what to do.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, subcommand_value_name = "COMMAND", after_long_help = help::FTPWHY)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -38,6 +43,7 @@ pub enum Command {
     ///
     /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture or an argument
     /// could not be used.
+    #[command(after_long_help = help::REPLAY)]
     Replay(ReplayArgs),
     /// Read captures and count: transfers by rule, server and client, and which passive ports work
     ///
@@ -47,24 +53,29 @@ pub enum Command {
     ///
     /// Ends with Ctrl-C; then the exit status is that of replay.
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_long_help = help::WATCH)]
     Watch(WatchArgs),
     /// Capture while a command runs, and say what became of its FTP transfers
     ///
     /// Under sudo the command runs as the user who called it. The exit status is that of replay, not the command's.
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_long_help = help::RUN)]
     Run(RunArgs),
     /// Write down rules, connections, sockets and addresses of this host, for replay elsewhere
     ///
     /// One before and one after a failure tell, with a capture, which rule of this host it was: see `replay --server-state`.
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_long_help = help::SNAPSHOT)]
     Snapshot(SnapshotArgs),
     /// List what can be captured on, and where this host stands
     #[cfg(all(feature = "live", target_os = "linux"))]
+    #[command(after_long_help = help::INTERFACES)]
     Interfaces {
         /// Also tell by which address and interface this host speaks to PEER
         peer: Option<IpAddr>,
     },
     /// Explain a rule, or list all
+    #[command(after_long_help = help::EXPLAIN)]
     Explain {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
         rule: Option<String>,
@@ -72,10 +83,30 @@ pub enum Command {
         #[arg(long, value_enum)]
         lang: Option<Lang>,
     },
+    /// Write manual pages, completions or the reference of the rules
+    #[command(subcommand, after_long_help = help::GENERATE)]
+    Generate(Generate),
     /// Keep the rights that the main process gives up
     #[cfg(all(feature = "live", target_os = "linux"))]
     #[command(hide = true)]
     Keeper(KeeperArgs),
+}
+
+/// What `generate` writes.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Manual pages, each a file in FOLDER: ftpwhy.1 and one for every command
+    Man {
+        /// An existing folder, such as ~/.local/share/man/man1
+        folder: PathBuf,
+    },
+    /// Completions for a shell, on standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// What every rule says and why, in Markdown, on standard output
+    Rules,
 }
 
 /// What `keeper` takes.
@@ -83,7 +114,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct KeeperArgs {
     /// Ports of control connections
-    #[arg(long, value_name = "PORT", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = port, required = true)]
     pub control_port: Vec<u16>,
     /// The server's passive range
     #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
@@ -166,10 +197,10 @@ pub struct SourceArgs {
 #[derive(Debug, Args)]
 pub struct SessionArgs {
     /// Further ports of control connections, besides 21 and 990; repeatable
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = port, env = "FTPWHY_CONTROL_PORT")]
     pub control_port: Vec<u16>,
     /// The server's passive range: data connections are told by it where negotiations cannot be read
-    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range)]
+    #[arg(long, value_name = "LOW-HIGH", value_parser = port_range, env = "FTPWHY_PASSIVE_RANGE")]
     pub passive_range: Option<RangeInclusive<u16>>,
 }
 
@@ -201,7 +232,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// How to show times
-    #[arg(long, value_enum, default_value_t = TimeStyle::Relative)]
+    #[arg(long, value_enum, default_value_t = TimeStyle::Relative, env = "FTPWHY_TIME")]
     pub time: TimeStyle,
     /// When to use colour
     #[arg(long, value_enum, default_value_t = When::Auto)]
@@ -280,7 +311,7 @@ pub struct SnapshotArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Further ports of control connections, besides 21 and 990; repeatable
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = port, env = "FTPWHY_CONTROL_PORT")]
     pub control_port: Vec<u16>,
 }
 
@@ -339,6 +370,11 @@ pub enum When {
     Always,
     /// Never
     Never,
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.trim().parse().ok().filter(|&port| port > 0);
+    port.ok_or_else(|| format!("'{text}' is no port; write a number from 1 to 65535"))
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {

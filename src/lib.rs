@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! 6  cli  replay  watch            arguments; from captures to judged sessions    clap
+//!    settings  generate            defaults set elsewhere; manual, completions      clap_complete, clap_mangen
 //! 5  capture          report       packets in | words out                         pcap, flate2, ruzstd | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
@@ -32,6 +33,7 @@ pub mod cli;
 mod count;
 pub mod few;
 pub mod ftp;
+pub mod generate;
 pub mod language;
 mod legs;
 pub mod line;
@@ -41,6 +43,7 @@ mod plain;
 pub mod replay;
 pub mod report;
 pub mod session;
+pub mod settings;
 pub mod tcp;
 pub mod verdict;
 #[cfg(all(feature = "live", target_os = "linux"))]

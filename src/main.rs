@@ -6,30 +6,33 @@ use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::capture::live::{create, keeper::keep};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::cli::KeeperArgs;
-use ftpwhy::cli::{Cli, Command, ReplayArgs, ShowArgs, StatsArgs, StatsFormat, language};
+use ftpwhy::cli::{Command, Generate, ReplayArgs, ShowArgs, StatsArgs, StatsFormat, language};
+use ftpwhy::generate::{completions, write_manual};
 use ftpwhy::language::{Language, Text};
 use ftpwhy::replay::{Note, Sink, Summary, replay};
-use ftpwhy::report::{Format, Options, Progress, Reporter, Stats, Totals, complaints, explain};
+use ftpwhy::report::{Format, Options, Progress, Reporter, Stats, Totals, complaints, explain, reference};
 use ftpwhy::session::join::Session;
+use ftpwhy::settings;
 use ftpwhy::verdict::{Judgement, TapFacts};
 
 /// Every transfer went through.
 const HEALTHY: u8 = 0;
 /// At least one transfer, or a control connection, failed.
 const FAILURE_FOUND: u8 = 1;
-/// A capture or an argument could not be used.
+/// A capture, an argument or a setting could not be used.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let status = match Cli::parse().command {
+    let cli = settings::parse().unwrap_or_else(|error| error.exit());
+    let status = match cli.command {
         Command::Replay(args) => run_replay(&args),
         Command::Stats(args) => run_stats(&args),
         Command::Explain { rule, lang } => run_explain(rule.as_deref(), language(lang)),
+        Command::Generate(what) => run_generate(&what),
         #[cfg(all(feature = "live", target_os = "linux"))]
         Command::Watch(args) => live::watch(&args),
         #[cfg(all(feature = "live", target_os = "linux"))]
@@ -48,8 +51,25 @@ fn main() -> ExitCode {
 }
 
 fn run_explain(rule: Option<&str>, language: Language) -> Result<u8, Box<dyn std::error::Error>> {
-    print!("{}", explain(rule, language)?);
+    print(explain(rule, language)?.as_bytes())?;
     Ok(HEALTHY)
+}
+
+fn run_generate(what: &Generate) -> Result<u8, Box<dyn std::error::Error>> {
+    let written = match what {
+        Generate::Man { folder } => write_manual(folder)
+            .map_err(|why| format!("cannot write manual pages to {}: {why}; name a folder of yours", folder.display())),
+        Generate::Completions { shell } => print(&completions(*shell)),
+        Generate::Rules => print(reference().as_bytes()),
+    };
+    Ok(written.map(|()| HEALTHY)?)
+}
+
+fn print(text: &[u8]) -> Result<(), String> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to standard output: {error}")),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(all(feature = "live", target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! `ftpwhy explain`: the rules, for people.
+//! `ftpwhy explain` and `ftpwhy generate rules`: the rules, for people.
 
 use std::fmt::Write;
 
@@ -23,6 +23,27 @@ pub fn explain(rule: Option<&str>, language: Language) -> Result<String, Unknown
     found.map(|rule| all_about(rule, language)).ok_or_else(|| UnknownRule(wanted.to_owned()))
 }
 
+/// All about every rule, in Markdown: `docs/rules.md`.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# The rules\n\n\
+         Written by `ftpwhy generate rules`. They are tried in this order, and the first that holds gives the verdict. The first\n\
+         letter is the family: C control connection, N negotiation, O opening of the data connection, T established transfer,\n\
+         V the view itself. The failure modes are those of [failures.md](failures.md).\n",
+    );
+    for rule in RULES {
+        let [says, because, needs] =
+            [rule.says, rule.because, needs(rule)].map(|message| message.to(Language::English));
+        let covers = covers(rule, Language::English);
+        let _ = write!(
+            text,
+            "\n## {} {}\n\n{says}\n\n- Why: {because}\n- Needs: {needs}.\n- Covers: {covers}.\n",
+            rule.id, rule.name
+        );
+    }
+    text
+}
+
 fn table(language: Language) -> String {
     let width = RULES.iter().map(|rule| rule.name.len()).max().unwrap_or(0);
     let head = message!("The rules in the order in which they are tried; the first that holds gives the verdict.");
@@ -34,10 +55,7 @@ fn table(language: Language) -> String {
 }
 
 fn all_about(rule: &Rule, language: Language) -> String {
-    let covers = match rule.covers {
-        [] => message!("none of its own").to(language).to_owned(),
-        modes => modes.join(", "),
-    };
+    let covers = covers(rule, language);
     let rows = [
         (message!("Why"), rule.because.to(language).to_owned()),
         (message!("Needs"), needs(rule).to(language).to_owned()),
@@ -49,6 +67,14 @@ fn all_about(rule: &Rule, language: Language) -> String {
         let _ = writeln!(text, "  {head}{}{content}", " ".repeat(10_usize.saturating_sub(head.width())));
     }
     text
+}
+
+/// The failure modes that a rule decides.
+fn covers(rule: &Rule, language: Language) -> String {
+    match rule.covers {
+        [] => message!("none of its own").to(language).to_owned(),
+        modes => modes.join(", "),
+    }
 }
 
 /// Which packets a rule must see, told by its family.

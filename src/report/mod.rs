@@ -38,7 +38,7 @@ use crate::session::join::Session;
 use crate::verdict::{Judgement, TapFacts};
 use alike::Alike;
 pub use ending::complaints;
-pub use explain::{UnknownRule, explain};
+pub use explain::{UnknownRule, explain, reference};
 use html::Document;
 pub use progress::Progress;
 pub use stats::Stats;
