@@ -48,3 +48,13 @@ fn look(folder: &Path, name: &str, command: &Command, pages: &mut BTreeSet<PathB
         look(folder, &format!("{name}-{}", below.get_name()), below, pages);
     }
 }
+
+#[test]
+fn the_guide_shows_what_is_said_of_a_capture() {
+    let said = include_str!("../captures/O5-passive-dropped-by-router/replay.txt");
+    let shown: String = said.split_inclusive('\n').take(8).collect();
+    assert!(
+        include_str!("../docs/guide.md").contains(&format!("```text\n{}```\n", shown.trim_end_matches("\n\n"))),
+        "{shown}"
+    );
+}
