@@ -41,8 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Read captures and say what became of every FTP transfer in them
     ///
-    /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture or an argument
-    /// could not be used.
+    /// Exit status: 0 every transfer went through, 1 a transfer or a control connection failed, 2 a capture, an argument or
+    /// a setting could not be used.
     #[command(after_long_help = help::REPLAY)]
     Replay(ReplayArgs),
     /// Read captures and count: transfers by rule, server and client, and which passive ports work
