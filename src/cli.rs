@@ -80,7 +80,7 @@ pub enum Command {
         /// Id or name of a rule, such as O5 or data-syn-unanswered
         rule: Option<String>,
         /// Language of what is said; that of the locale, if none is given
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, env = "FTPWHY_LANG")]
         lang: Option<Lang>,
     },
     /// Write manual pages, completions or the reference of the rules
@@ -150,7 +150,7 @@ pub struct StatsArgs {
     #[arg(long, value_enum, default_value_t = StatsFormat::Text)]
     pub format: StatsFormat,
     /// Language of what is said to people; that of the locale, if none is given
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, env = "FTPWHY_LANG")]
     pub lang: Option<Lang>,
     /// When to use colour
     #[arg(long, value_enum, default_value_t = When::Auto)]
@@ -226,7 +226,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "FILE")]
     pub jsonl: Option<PathBuf>,
     /// Language of what is said to people; that of the locale, if none is given
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, env = "FTPWHY_LANG")]
     pub lang: Option<Lang>,
     /// Write a page for people to this file, too: with pictures, and all that was seen
     #[arg(long, value_name = "FILE")]
