@@ -279,7 +279,6 @@ mod tests {
     fn every_row_is_said_in_every_language_with_the_same_names() {
         for Message { en, ja } in CATALOGUE.iter().copied().flatten() {
             assert_eq!(names(en), names(ja), "{en}");
-            let is_word = |piece| matches!(piece, Piece::Words(words) if words.contains(char::is_alphanumeric));
             let words = |text: &'static str| {
                 Pieces(text).filter_map(|piece| match piece {
                     Piece::Words(words) => Some(words),
