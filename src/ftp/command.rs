@@ -229,6 +229,11 @@ impl<'a> Command<'a> {
     pub fn is_secret(&self) -> bool {
         self.verb.is_secret() || self.verb == Verb::Site && is_password_change(&self.argument)
     }
+
+    /// Whether its verb, which no RFC knows, looks like one; anything else may be a part of a password.
+    pub fn is_word(&self) -> bool {
+        (3..=6).contains(&self.word.len()) && self.word.iter().all(u8::is_ascii_uppercase)
+    }
 }
 
 /// Whether a `SITE` argument begins with a word that servers take for "set my password".

@@ -173,7 +173,7 @@ impl Hearing<'_> {
     fn piece(&mut self, lines: &mut Lines, piece: Piece<'_>) {
         match piece {
             Piece::Gap => self.gap(lines),
-            Piece::Text { at, bytes, starts_segment } => {
+            Piece::Text { at, bytes, starts_segment, .. } => {
                 if lines.is_broken() && starts_segment && begins_line(self.toward, bytes) {
                     lines.resume();
                 }
@@ -287,7 +287,7 @@ impl Hearing<'_> {
     fn record_command(&mut self, at: At, command: &Command<'_>) -> u32 {
         let hidden: &[u8] = b"(hidden)";
         let (word, argument) = match command.verb {
-            Verb::Unknown if !self.talk.logged_in || !is_word(&command.word) => (hidden, &[][..]),
+            Verb::Unknown if !self.talk.logged_in || !command.is_word() => (hidden, &[][..]),
             Verb::Unknown if !command.argument.is_empty() => (&*command.word, hidden),
             _ if command.is_secret() && !command.argument.is_empty() => (&*command.word, hidden),
             _ => (&*command.word, &*command.argument),
@@ -411,11 +411,6 @@ impl Talk {
 /// A command with a secret that goes the wrong way: the capture enters a session whose ends it takes for one another.
 fn is_secret(line: &[u8]) -> bool {
     Command::parse(line).is_some_and(|command| command.is_secret())
-}
-
-/// What looks like a command that no RFC knows; anything else may be a part of a password.
-fn is_word(word: &[u8]) -> bool {
-    (3..=6).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase)
 }
 
 fn mode_of(verb: Verb) -> Option<Mode> {

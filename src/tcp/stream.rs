@@ -26,6 +26,8 @@ pub enum Piece<'a> {
     Text {
         /// Frame that carried them.
         at: At,
+        /// Sequence number of the first byte.
+        seq: u32,
         /// The bytes; never empty.
         bytes: &'a [u8],
         /// Whether the first of them began its segment; false if older bytes were cut off before it.
@@ -76,7 +78,7 @@ impl Stream {
     #[inline]
     pub fn push(&mut self, at: At, seq: u32, text: &[u8], cut: u32, mut emit: impl FnMut(Piece<'_>)) {
         if Some(seq) == self.next && cut == 0 && self.held.is_empty() {
-            return self.in_order(at, text, emit);
+            return self.in_order(at, seq, text, emit);
         }
         if text.is_empty() && cut == 0 {
             return;
@@ -97,10 +99,10 @@ impl Stream {
 
     /// The usual case: the next bytes, with nothing in wait behind them.
     #[inline]
-    fn in_order(&mut self, at: At, text: &[u8], mut emit: impl FnMut(Piece<'_>)) {
-        self.next = self.next.map(|next| next.wrapping_add(text.len() as u32));
+    fn in_order(&mut self, at: At, seq: u32, text: &[u8], mut emit: impl FnMut(Piece<'_>)) {
+        self.next = Some(seq.wrapping_add(text.len() as u32));
         if !text.is_empty() {
-            emit(Piece::Text { at, bytes: text, starts_segment: true });
+            emit(Piece::Text { at, seq, bytes: text, starts_segment: true });
         }
     }
 
@@ -220,7 +222,8 @@ impl<'a> Segment<'a> {
     #[inline]
     fn emit(&self, emit: &mut impl FnMut(Piece<'_>)) -> u32 {
         if !self.text.is_empty() {
-            emit(Piece::Text { at: self.at, bytes: self.text, starts_segment: self.starts_segment });
+            let Segment { at, seq, text: bytes, starts_segment, .. } = *self;
+            emit(Piece::Text { at, seq, bytes, starts_segment });
         }
         if self.cut > 0 {
             emit(Piece::Gap);

@@ -80,15 +80,15 @@ fn waits_for_an_earlier_segment() {
 fn cites_the_frame_that_carried_the_bytes() {
     let (mut stream, mut frames) = (Stream::new(), Vec::new());
     let mut note = |piece: Piece<'_>| {
-        if let Piece::Text { at, .. } = piece {
-            frames.push(at.frame);
+        if let Piece::Text { at, seq, .. } = piece {
+            frames.push((at.frame, seq));
         }
     };
     let at = |frame| At { time: Time(0), frame, file: 0 };
     stream.start(0);
     stream.push(at(1), 2, b"cd", 0, &mut note);
     stream.push(at(2), 0, b"ab", 0, &mut note);
-    assert_eq!(frames, [2, 1]);
+    assert_eq!(frames, [(2, 0), (1, 2)]);
 }
 
 #[test]
