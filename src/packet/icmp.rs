@@ -107,7 +107,7 @@ fn quote<Ip: Into<IpAddr>>(datagram: Result<Datagram<'_, Ip>, Undecoded>) -> Res
 }
 
 /// Where the TCP header begins, if the datagram is a TCP segment or the first fragment of one.
-fn first_fragment(content: Content<'_>) -> Result<Span<'_>, Stop> {
+pub(super) fn first_fragment(content: Content<'_>) -> Result<Span<'_>, Stop> {
     let content = match content.fragment {
         Some(Fragment { offset: 0, .. }) => ip::content(content.protocol, content.payload)?,
         _ => content,

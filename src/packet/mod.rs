@@ -17,6 +17,7 @@ use link::Link;
 
 pub use glance::{Addresses, Glance};
 pub use icmp::{IcmpError, IcmpKind, Quoted};
+pub use layout::Layout;
 pub use tcp::{Flags, Segment};
 pub use undecoded::{End, Fault, Layer, Undecoded};
 
@@ -26,6 +27,7 @@ mod fragment;
 mod glance;
 mod icmp;
 mod ip;
+mod layout;
 mod link;
 mod span;
 mod tcp;

@@ -119,13 +119,21 @@ impl<'a> Segment<'a> {
     /// fill it in. None if it is not [`Segment::checkable`].
     pub fn checksum_is_bad(&self) -> Option<bool> {
         let header = self.checkable?;
-        let length = header.len() + self.options.len() + self.text.len();
-        let pseudo_header = sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64;
-        let mut sum = pseudo_header + sum(header) + sum(self.options) + sum(self.text);
-        while sum > 0xffff {
-            sum = (sum >> 16) + (sum & 0xffff);
-        }
-        Some(sum != 0xffff)
+        let sum = self.sum_of_pseudo_header() + sum(header) + sum(self.options) + sum(self.text);
+        Some(folded(sum) != 0xffff)
+    }
+
+    /// Whether the checksum is only begun, as the sending host leaves it to its network card: over the pseudo-header, not
+    /// over the text.
+    pub fn checksum_is_begun(&self) -> bool {
+        let field = self.checkable.map(|header| u16::from_be_bytes([header[16], header[17]]));
+        field == Some(folded(self.sum_of_pseudo_header()))
+    }
+
+    /// Of a segment that was captured whole.
+    fn sum_of_pseudo_header(&self) -> u64 {
+        let length = 20 + self.options.len() + self.text.len();
+        sum_of_ip(self.source.ip) + sum_of_ip(self.destination.ip) + TCP + length as u64
     }
 }
 
@@ -137,6 +145,14 @@ fn sum(bytes: &[u8]) -> u64 {
     let (words, odd) = bytes.as_chunks();
     let words: u64 = words.iter().map(|&word| u64::from(u16::from_be_bytes(word))).sum();
     words + odd.first().map_or(0, |&byte| u64::from(byte) << 8)
+}
+
+/// A sum in one's complement, in 16 bits.
+pub(super) fn folded(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    sum as u16
 }
 
 fn sum_of_ip(ip: IpAddr) -> u64 {
