@@ -93,6 +93,18 @@ pub enum FileError {
         /// The option that gives the capture.
         capture: &'static str,
     },
+    /// An annotated file of several captures, where only one is possible.
+    #[error(
+        "{}: an annotated file of {count} captures, which says itself where they were taken; name it as FILE, in no list and \
+         through no pipe",
+        shown(path)
+    )]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// How many captures it holds.
+        count: usize,
+    },
     /// A capture file whose header makes no sense.
     #[error("{}: damaged file header: {why}; copy the file again from where it was captured", shown(path))]
     Header {

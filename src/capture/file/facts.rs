@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::mark::Mark;
+
 /// All that is known of a tap's files so far; it grows while frames are read.
 ///
 /// Names and filters are as the file has them: escape them before a terminal or a page sees them.
@@ -15,6 +17,8 @@ pub struct Facts {
     pub interfaces: Vec<Interface>,
     /// What could not be read and why, each told once, in the order in which it was met.
     pub notes: Vec<Note>,
+    /// The only capture that is read of an annotated file, if there is such a choice.
+    pub(super) only: Option<u32>,
 }
 
 /// Most interfaces of one tap that are kept: a big host has some hundred. With the longest
@@ -39,8 +43,16 @@ impl Facts {
         self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).collect()
     }
 
-    /// The number of `interface` in the tap; none if there are too many.
+    /// What an annotated file says of the captures that it holds.
+    pub fn marks(&self) -> impl Iterator<Item = &Mark> {
+        self.interfaces.iter().filter_map(|interface| interface.mark.as_deref())
+    }
+
+    /// The number of `interface` in the tap; none if there are too many, or it is another capture's.
     pub(super) fn number(&mut self, interface: Interface) -> Option<u32> {
+        if self.only.is_some() && self.only != interface.mark.as_ref().map(|mark| mark.capture) {
+            return None;
+        }
         let known = self.interfaces.iter().position(|known| known.is(&interface));
         if known.is_none() && self.interfaces.len() < MAX_INTERFACES {
             self.interfaces.push(interface);
@@ -136,7 +148,9 @@ pub struct Interface {
     pub snaplen: u32,
     /// `if_IPv4addr`, `if_IPv6addr`: the capturing host's own addresses there.
     pub addresses: Vec<IpAddr>,
-    pub(super) drops: Option<Drops>,
+    /// What an annotated file says of its capture.
+    pub mark: Option<Box<Mark>>,
+    pub(crate) drops: Option<Drops>,
 }
 
 impl Interface {
@@ -156,8 +170,8 @@ impl Interface {
     }
 
     fn is(&self, other: &Interface) -> bool {
-        let Interface { number, name, filter, link_type, snaplen, addresses, drops: _ } = self;
-        (number, name, filter) == (&other.number, &other.name, &other.filter)
+        let Interface { number, name, filter, link_type, snaplen, addresses, mark, drops: _ } = self;
+        (number, name, filter, mark) == (&other.number, &other.name, &other.filter, &other.mark)
             && (link_type, snaplen, addresses) == (&other.link_type, &other.snaplen, &other.addresses)
     }
 }
@@ -165,7 +179,7 @@ impl Interface {
 /// A counter of lost packets. It runs from the start of a capture over all files that the capture is rotated into,
 /// so only counts with different starts add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Drops {
+pub(crate) struct Drops {
     /// Of earlier captures.
     settled: u64,
     /// `isb_starttime` of the present one; 0 if it does not say.

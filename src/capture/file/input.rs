@@ -130,7 +130,7 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 }
 
 /// Whether the bytes of `path` come once only and have no length: standard input, a named pipe, a device.
-pub(super) fn comes_once(path: &Path) -> bool {
+pub fn comes_once(path: &Path) -> bool {
     is_stdin(path) || fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::cite::Time;
 
 use super::facts::Interface;
+use super::mark::Mark;
 use super::record::Order;
 
 /// Longest name or filter that is kept, in bytes; the rest is cut off. Linux's names have 15, long filters hundreds.
@@ -13,6 +14,7 @@ pub(super) const MAX_TEXT: usize = 4096;
 /// Most addresses of one interface that are kept.
 const MAX_ADDRESSES: usize = 256;
 
+const OPT_COMMENT: u16 = 1;
 const IF_NAME: u16 = 2;
 const IF_IPV4ADDR: u16 = 4;
 const IF_IPV6ADDR: u16 = 5;
@@ -28,6 +30,7 @@ pub(super) fn describe(order: Order, number: u32, block: &[u8]) -> (Interface, C
     let mut clock = Clock::default();
     for (code, value) in options(order, &block[16..]) {
         match (code, value) {
+            (OPT_COMMENT, comment) => interface.mark = interface.mark.or(Mark::read(comment).map(Box::new)),
             (IF_NAME, name) => interface.name = Some(text(name)),
             (IF_IPV4ADDR, &[a, b, c, d, ..]) => keep(&mut interface.addresses, [a, b, c, d].into()),
             (IF_IPV6ADDR, value) => {

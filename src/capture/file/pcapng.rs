@@ -8,6 +8,7 @@ use super::buffer::{Buffer, HEADROOM};
 use super::facts::{Facts, MAX_INTERFACES};
 use super::interface::{Clock, describe, options};
 use super::record::{ABSURD, End, Found, MAX_PACKET, Order, Record, Skip, Step};
+use super::writer::OVERHEARD;
 
 /// Block type of a section header, the same in both byte orders, and so the magic number of the format.
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
@@ -22,6 +23,8 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 /// Options `epb_flags` and `pack_flags`.
 const FLAGS: u16 = 2;
+/// The bits of these that tell the direction, and for whom the packet was.
+const DIRECTION_AND_RECEPTION: u32 = 0x1f;
 const ISB_STARTTIME: u16 = 2;
 const ISB_IFDROP: u16 = 5;
 const ISB_OSDROP: u16 = 7;
@@ -271,7 +274,9 @@ fn same_length(order: Order, total: u32, trailer: &[u8]) -> Found<()> {
 #[inline]
 fn direction(order: Order, bytes: &[u8]) -> Option<Direction> {
     let flags = options(order, bytes).find(|(code, value)| *code == FLAGS && value.len() == 4)?;
-    match order.u32(flags.1, 0) & 3 {
+    let flags = order.u32(flags.1, 0);
+    match flags & 3 {
+        1 if flags & DIRECTION_AND_RECEPTION == OVERHEARD => Some(Direction::Overheard),
         1 => Some(Direction::Incoming),
         2 => Some(Direction::Outgoing),
         _ => None,

@@ -117,6 +117,7 @@ impl Stream {
     fn tell_skip(&mut self, skip: Skip, facts: &mut Facts) {
         let told = match skip {
             Skip::TooLong(_) => &mut self.told.too_long,
+            Skip::NoInterface(_) if facts.only.is_some() => return,
             Skip::NoInterface(_) => &mut self.told.no_interface,
         };
         if std::mem::replace(told, true) {

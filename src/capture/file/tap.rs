@@ -17,6 +17,7 @@ use super::buffer::READ;
 use super::error::{FileError, shown};
 use super::facts::{Facts, NoteKind};
 use super::input::comes_once;
+use super::mark::Mark;
 use super::stream::Stream;
 
 /// Bytes read of each of several files to see the time of its first packet.
@@ -77,14 +78,23 @@ impl TapReader {
     pub fn open(paths: &[PathBuf]) -> Result<TapReader, FileError> {
         match paths {
             [] => Err(FileError::NoFiles),
-            [path] => TapReader::of_one(path),
+            [path] => TapReader::of_one(path, None),
             _ if paths.len() > MAX_FILES => Err(FileError::TooMany(paths.len())),
             _ => TapReader::of_several(paths),
         }
     }
 
-    fn of_one(path: &Path) -> Result<TapReader, FileError> {
+    /// Opens an annotated file for one of the captures that it holds, by its number in their [`Mark`]s.
+    ///
+    /// # Errors
+    /// What is wrong with the file if it cannot be read.
+    pub fn open_one_of(path: &Path, capture: u32) -> Result<TapReader, FileError> {
+        TapReader::of_one(path, Some(capture))
+    }
+
+    fn of_one(path: &Path, only: Option<u32>) -> Result<TapReader, FileError> {
         let mut tap = TapReader::new(&[path]);
+        tap.facts.only = only;
         tap.current = Some(Box::new(Stream::open(path, READ, 0, &mut tap.facts)?));
         tap.sources[0].state = State::Current;
         Ok(tap)
@@ -233,6 +243,22 @@ impl Source {
             State::Closed(read) => *read,
         }
     }
+}
+
+/// What an annotated file says of the captures that it holds, in their order; nothing of any other file, of several, or of
+/// one that cannot be read twice.
+pub fn marks(paths: &[PathBuf]) -> Vec<Mark> {
+    let [path] = paths else { return Vec::new() };
+    let mut facts = Facts::new(names(&[path]));
+    if !comes_once(path)
+        && let Ok(mut stream) = Stream::open(path, GLANCE, 0, &mut facts)
+    {
+        stream.next(&mut facts);
+    }
+    let mut marks: Vec<Mark> = facts.interfaces.into_iter().filter_map(|interface| Some(*interface.mark?)).collect();
+    marks.sort_by_key(|mark| mark.capture);
+    marks.dedup_by_key(|mark| mark.capture);
+    marks
 }
 
 /// The time of the first packet of one of several files: [`LAST`] if there is none, the first of all times if it

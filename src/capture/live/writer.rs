@@ -1,32 +1,28 @@
 //! Keeps what was captured as pcapng (draft-ietf-opsawg-pcapng), with the interfaces' names and addresses.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::mem;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
-use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
-use pcap_file::pcapng::blocks::interface_statistics::{InterfaceStatisticsBlock, InterfaceStatisticsOption};
-use pcap_file::{DataLink, PcapError};
 use rustix::net::netdevice::index_to_name;
 
 use super::privileges::sudo_caller;
 use super::{Interface, LiveError, Sniffer};
+use crate::capture::file::{self, PcapngWriter};
 use crate::cite::Time;
 use crate::packet::Frame;
+
+/// LINUX_SLL2: frames of several interfaces.
+const SLL2: u32 = 276;
 
 /// A capture file under way.
 pub struct Writer {
     path: PathBuf,
-    file: PcapNgWriter<BufWriter<File>>,
+    file: PcapngWriter,
     link_type: u32,
     filter: String,
     /// Number in the file, by number in the kernel.
@@ -57,9 +53,8 @@ impl Writer {
     }
 
     fn begin(path: &Path, file: io::Result<File>, sniffer: &Sniffer, lost: u64) -> Result<Writer, LiveError> {
-        let failed = |why: PcapError| LiveError::Write { path: path.to_owned(), why: words(&why) };
-        let file = file.map_err(PcapError::IoError).map_err(failed)?;
-        let file = PcapNgWriter::new(BufWriter::new(file)).map_err(failed)?;
+        let failed = |why: io::Error| LiveError::Write { path: path.to_owned(), why: why.to_string() };
+        let file = file.and_then(|file| PcapngWriter::begin(file, None)).map_err(failed)?;
         let (link_type, filter) = (sniffer.link_type(), sniffer.filter().to_owned());
         let names = sniffer.as_fd().try_clone_to_owned().map_err(LiveError::Socket)?;
         let (path, numbers, last) = (path.to_owned(), HashMap::new(), Time(0));
@@ -78,19 +73,12 @@ impl Writer {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&mut self, frame: &Frame<'_>) -> Result<(), LiveError> {
-        let interface_id = match self.numbers.get(&frame.interface) {
+        let interface = match self.numbers.get(&frame.interface) {
             Some(&number) => number,
             None => self.meet(frame.interface)?,
         };
         self.last = frame.at.time;
-        let block = EnhancedPacketBlock {
-            interface_id,
-            timestamp: Duration::from_nanos(self.last.0.max(0).cast_unsigned()),
-            original_len: frame.original_len,
-            data: Cow::Borrowed(frame.bytes),
-            options: Vec::new(),
-        };
-        let written = self.file.write_pcapng_block(block);
+        let written = self.file.write(interface, frame, &[]);
         self.told(written)
     }
 
@@ -99,12 +87,7 @@ impl Writer {
     /// # Errors
     /// The file cannot be written.
     pub fn finish(&mut self, lost: u64) -> Result<(), LiveError> {
-        let statistics = InterfaceStatisticsBlock {
-            interface_id: 0,
-            timestamp: self.last.0.max(0).cast_unsigned().rotate_left(32),
-            options: vec![InterfaceStatisticsOption::IsbOsDrop(lost.saturating_sub(self.lost))],
-        };
-        let written = self.file.write_pcapng_block(statistics);
+        let written = self.file.dropped(0, self.last, lost.saturating_sub(self.lost));
         self.told(written)?;
         self.flush()
     }
@@ -114,12 +97,12 @@ impl Writer {
     /// # Errors
     /// The file cannot be written.
     pub fn flush(&mut self) -> Result<(), LiveError> {
-        let flushed = self.file.get_mut().flush().map(|()| 0).map_err(PcapError::IoError);
+        let flushed = self.file.flush();
         self.told(flushed)
     }
 
     fn is_cooked(&self) -> bool {
-        self.link_type == u32::from(DataLink::LINUX_SLL2)
+        self.link_type == SLL2
     }
 
     /// An interface that came after the start.
@@ -129,35 +112,21 @@ impl Writer {
     }
 
     fn describe(&mut self, index: u32, interface: &Interface) -> Result<u32, LiveError> {
-        let number = self.numbers.len() as u32;
+        let described = file::Interface {
+            name: Some(interface.name.clone()),
+            filter: Some(self.filter.clone()),
+            link_type: self.link_type,
+            addresses: interface.addresses.clone(),
+            ..file::Interface::default()
+        };
+        let written = self.file.describe(&described, None);
+        let number = self.told(written)?;
         self.numbers.insert(index, number);
-        let mut filter = vec![0];
-        filter.extend_from_slice(self.filter.as_bytes());
-        let mut options = vec![
-            InterfaceDescriptionOption::IfName(Cow::Borrowed(&interface.name)),
-            InterfaceDescriptionOption::IfTsResol(9),
-            InterfaceDescriptionOption::IfFilter(Cow::Owned(filter)),
-        ];
-        options.extend(interface.addresses.iter().map(|address| match address {
-            IpAddr::V4(ip) => InterfaceDescriptionOption::IfIpv4Addr(Cow::Owned([ip.octets(), [255; 4]].concat())),
-            IpAddr::V6(ip) => InterfaceDescriptionOption::IfIpv6Addr(Cow::Owned([&ip.octets()[..], &[128]].concat())),
-        }));
-        let block = InterfaceDescriptionBlock { linktype: DataLink::from(self.link_type), snaplen: 0, options };
-        let written = self.file.write_pcapng_block(block);
-        self.told(written)?;
         Ok(number)
     }
 
-    fn told(&self, written: Result<usize, PcapError>) -> Result<(), LiveError> {
-        written.map(|_| ()).map_err(|why| LiveError::Write { path: self.path.clone(), why: words(&why) })
-    }
-}
-
-/// Of an error of the system its own words.
-fn words(why: &PcapError) -> String {
-    match why {
-        PcapError::IoError(why) => why.to_string(),
-        why => why.to_string(),
+    fn told<T>(&self, written: io::Result<T>) -> Result<T, LiveError> {
+        written.map_err(|why| LiveError::Write { path: self.path.clone(), why: why.to_string() })
     }
 }
 
