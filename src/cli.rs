@@ -135,6 +135,13 @@ pub struct ReplayArgs {
     /// What to read.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Keep the packets of the sessions that are shown in this file (pcapng), with comments on those that decide, for Wireshark
+    /// and for replay
+    #[arg(long, value_name = "FILE")]
+    pub annotate: Option<PathBuf>,
+    /// Leave passwords readable in it
+    #[arg(long, requires = "annotate")]
+    pub keep_secrets: bool,
     /// How to show what is found.
     #[command(flatten)]
     pub show: ShowArgs,
@@ -399,7 +406,8 @@ impl SourceArgs {
         captures.extend(self.between.iter().map(|value| given(value, Place::Between)));
         captures.extend(self.server.iter().map(|value| given(value, Place::Server)));
         captures.extend(self.files.iter().map(|value| capture(None, std::slice::from_ref(value))));
-        let mut captures: Vec<Capture> = captures.into_iter().collect::<Result<_, _>>()?;
+        let captures: Vec<Vec<Capture>> = captures.into_iter().collect::<Result<_, _>>()?;
+        let mut captures = captures.concat();
         let states = [
             (&self.client_state, Place::Client, "--client-state", "--client"),
             (&self.between_state, Place::Between, "--between-state", "a single --between"),
@@ -534,6 +542,6 @@ pub fn language(asked: Option<Lang>) -> Language {
     }
 }
 
-fn capture(place: Option<Place>, values: &[String]) -> Result<Capture, FileError> {
-    Ok(Capture { place, paths: expand(values)? as Vec<PathBuf>, ..Capture::default() })
+fn capture(place: Option<Place>, values: &[String]) -> Result<Vec<Capture>, FileError> {
+    Capture::of_files(place, expand(values)?)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::cite::Time;
 use crate::count::counted;
 use crate::line::Side;
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
@@ -37,6 +38,11 @@ impl Legs {
     pub(crate) fn new(legs: Vec<Leg>, config: &Config) -> Legs {
         let trackers = legs.into_iter().map(|leg| Tracker::new(Config { leg, ..config.clone() })).collect();
         Legs { decoder: Decoder::new(), trackers, undecoded: HashMap::default(), packets: 0 }
+    }
+
+    /// It is this time.
+    pub(crate) fn advance(&mut self, now: Time) {
+        self.trackers.iter_mut().for_each(|tracker| tracker.advance(now));
     }
 
     /// Takes a frame into account.

@@ -7,9 +7,9 @@
 //! and times come in as arguments.
 //!
 //! ```text
-//! 6  cli  replay  watch            arguments; from captures to judged sessions    clap
+//! 6  cli  replay  watch  annotate  arguments; from captures to judged sessions    clap
 //!    settings  generate            defaults set elsewhere; manual, completions      clap_complete, clap_mangen
-//! 5  capture          report       packets in | words out                         pcap, flate2, ruzstd | serde_json, prettytable, jiff
+//! 5  capture          report       packets in | words out                         pcap, pcap-file, flate2, ruzstd | serde_json, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp    netfilter       connections and streams | commands and replies | traces and rulesets
@@ -27,6 +27,7 @@
 //!
 //! Start reading at [`mod@line`] (what a verdict names), then [`verdict`] (how it is found), then [`session::tracker`].
 
+pub mod annotate;
 pub mod capture;
 pub mod cite;
 pub mod cli;

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ftpwhy::annotate::{self, Annotation};
 #[cfg(all(feature = "live", target_os = "linux"))]
 use ftpwhy::capture::live::{create, keeper::keep};
 #[cfg(all(feature = "live", target_os = "linux"))]
@@ -13,7 +14,7 @@ use ftpwhy::cli::KeeperArgs;
 use ftpwhy::cli::{Command, Generate, ReplayArgs, ShowArgs, StatsArgs, StatsFormat, language};
 use ftpwhy::generate::{completions, write_manual};
 use ftpwhy::language::{Language, Text};
-use ftpwhy::replay::{Note, Sink, Summary, replay};
+use ftpwhy::replay::{Note, Replay, Sink, Summary, replay};
 use ftpwhy::report::{Format, Options, Progress, Reporter, Stats, Totals, complaints, explain, reference};
 use ftpwhy::session::join::Session;
 use ftpwhy::settings;
@@ -81,8 +82,20 @@ fn run_keeper(args: KeeperArgs) -> Result<u8, Box<dyn std::error::Error>> {
 fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let what = args.source.replay()?;
     let mut sink = Output::new(&args.show)?;
-    let ended = replay(&what, &mut sink)?.and_then(|summary| sink.finish(summary));
-    status(ended)
+    let annotated = args.annotate.as_ref().map(|path| annotated(path, &what)).transpose()?;
+    sink.annotation = annotated.as_ref().map(|_| Annotation::default());
+    let ended = replay(&what, &mut sink)?;
+    if let (Some(annotation), Some(file)) = (sink.annotation.take(), annotated) {
+        let taps = ended.as_ref().map_or(&[][..], |summary| &summary.taps);
+        annotation.write(file, &what, taps, args.keep_secrets)?;
+    }
+    status(ended.and_then(|summary| sink.finish(summary)))
+}
+
+/// Makes the annotated file of a replay.
+fn annotated(path: &Path, what: &Replay) -> Result<File, Box<dyn std::error::Error>> {
+    annotate::check(path, what)?;
+    create(path).map_err(|why| cannot_write(path, &why).into())
 }
 
 fn run_stats(args: &StatsArgs) -> Result<u8, Box<dyn std::error::Error>> {
@@ -133,8 +146,12 @@ fn status(ended: io::Result<(Totals, bool)>) -> Result<u8, Box<dyn std::error::E
 
 /// Makes a file, or empties it.
 #[cfg(not(all(feature = "live", target_os = "linux")))]
-fn create(path: &std::path::Path) -> io::Result<File> {
+fn create(path: &Path) -> io::Result<File> {
     File::create(path)
+}
+
+fn cannot_write(path: &Path, why: &io::Error) -> String {
+    format!("cannot write {}: {why}; name a file in a folder of yours", path.display())
 }
 
 /// Standard output for the report; standard error for the progress and for what is wrong with the captures, unless the
@@ -143,8 +160,9 @@ struct Output<'a> {
     reporter: Reporter<BufWriter<StdoutLock<'a>>>,
     /// The same in other forms, each in a file.
     beside: Vec<Reporter<BufWriter<File>>>,
-    format: Format,
-    language: Language,
+    /// What of the sessions is to be kept.
+    annotation: Option<Annotation>,
+    options: Options,
     progress: Progress,
 }
 
@@ -152,7 +170,12 @@ impl Sink for Output<'_> {
     type Error = io::Error;
 
     fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> io::Result<()> {
-        let Output { reporter, beside, .. } = self;
+        let Output { reporter, beside, annotation, options, .. } = self;
+        if let Some(annotation) = annotation
+            && (options.shows(session, judgement) || Annotation::needs(session))
+        {
+            annotation.add(session, judgement, taps);
+        }
         self.progress.aside(|| reporter.session(session, judgement, taps))?;
         beside.iter_mut().try_for_each(|beside| beside.session(session, judgement, taps))
     }
@@ -168,8 +191,7 @@ impl Output<'_> {
         let options = show.report();
         let out = BufWriter::new(io::stdout().lock());
         let beside = |(path, format): (&PathBuf, Format)| {
-            let file = create(path)
-                .map_err(|why| format!("cannot write {}: {why}; name a file in a folder of yours", path.display()))?;
+            let file = create(path).map_err(|why| cannot_write(path, &why))?;
             Ok(Reporter::new(BufWriter::new(file), Options { format, ..options }))
         };
         let files = [(&show.jsonl, Format::Jsonl), (&show.html, Format::Html)];
@@ -178,8 +200,8 @@ impl Output<'_> {
         Ok(Output {
             reporter: Reporter::new(out, options),
             beside,
-            format: options.format,
-            language: options.language,
+            annotation: None,
+            options,
             progress: Progress::new(),
         })
     }
@@ -193,9 +215,9 @@ impl Output<'_> {
         notes.extend(complaints(&summary.taps));
         let totals = self.reporter.finish(&summary.taps, &notes)?;
         self.beside.into_iter().try_for_each(|beside| beside.finish(&summary.taps, &notes).map(drop))?;
-        let untold = if self.format.is_for_people() { Vec::new() } else { notes };
+        let untold = if self.options.format.is_for_people() { Vec::new() } else { notes };
         for line in errors.into_iter().map(|error| Text::verbatim(error.text)).chain(untold) {
-            eprintln!("ftpwhy: {}", line.to(self.language));
+            eprintln!("ftpwhy: {}", line.to(self.options.language));
         }
         Ok((totals, unreadable))
     }

@@ -3,14 +3,16 @@
 //! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
 //! each by itself, on a thread of its own, and joined when all have ended.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use crate::capture::file::{Facts, FileError, NoteKind, TapReader};
+use crate::capture::file::{Facts, FileError, Mark, NoteKind, TapReader, marks};
 use crate::capture::filter::{Filter, Sieve};
+use crate::cite::Time;
 use crate::legs::{Legs, legs_of};
 use crate::line::{Place, Side};
 use crate::netfilter::snapshot::Snapshot;
@@ -35,6 +37,17 @@ pub struct Replay {
     pub unfiltered: bool,
 }
 
+impl Replay {
+    /// Ports of control connections and the passive range: those that are asked for, and those that an annotated capture was
+    /// made with.
+    pub(crate) fn sought(&self, mark: Option<&Mark>) -> (Vec<u16>, Option<RangeInclusive<u16>>) {
+        let kept = mark.into_iter().flat_map(|mark| &mark.control_ports);
+        let ports: BTreeSet<u16> = self.control_ports.iter().chain(kept).copied().collect();
+        let kept = mark.and_then(|mark| mark.passive_range).map(|(low, high)| low..=high);
+        (ports.into_iter().collect(), self.passive_range.clone().or(kept))
+    }
+}
+
 /// The files of one tap.
 #[derive(Clone, Debug, Default)]
 pub struct Capture {
@@ -42,14 +55,55 @@ pub struct Capture {
     pub place: Option<Place>,
     /// Its files.
     pub paths: Vec<PathBuf>,
+    /// Which of the captures of an annotated file it is, by their [`Mark`]s.
+    pub number: Option<u32>,
     /// What its host was at some moments, in order of time.
     pub states: Arc<[Snapshot]>,
 }
 
 impl Capture {
-    fn placing(&self, facts: &Facts) -> Placing {
+    /// The capture in these files, or those that they hold if they are one annotated file.
+    ///
+    /// # Errors
+    /// A place is given, and there are several.
+    pub fn of_files(place: Option<Place>, paths: Vec<PathBuf>) -> Result<Vec<Capture>, FileError> {
+        let marks = marks(&paths);
+        if marks.len() > 1 && place.is_some() {
+            return Err(FileError::Several { path: paths[0].clone(), count: marks.len() });
+        }
+        let capture = Capture { place, paths, ..Capture::default() };
+        let one_of = |mark: Mark| {
+            let marked = (mark.place != Place::Unknown).then_some(mark.place);
+            Capture { place: place.or(marked), number: Some(mark.capture), ..capture.clone() }
+        };
+        Ok(if marks.is_empty() { vec![capture] } else { marks.into_iter().map(one_of).collect() })
+    }
+
+    /// Opens its files.
+    ///
+    /// # Errors
+    /// None can be read, or they hold several captures.
+    pub(crate) fn open(&self) -> Result<TapReader, FileError> {
+        if let ([path], Some(number)) = (&self.paths[..], self.number) {
+            return TapReader::open_one_of(path, number);
+        }
+        let mut reader = TapReader::open(&self.paths)?;
+        reader.peek();
+        let marks: BTreeSet<u32> = reader.facts().marks().map(|mark| mark.capture).collect();
+        match marks.len() {
+            0 | 1 => Ok(reader),
+            count => Err(FileError::Several { path: self.paths[0].clone(), count }),
+        }
+    }
+
+    /// The addresses of its host, as far as they are known.
+    pub(crate) fn addresses(&self, facts: &Facts) -> Vec<IpAddr> {
         let told: Vec<IpAddr> = self.states.iter().flat_map(Snapshot::addresses).collect();
-        let own = if told.is_empty() { facts.own_addresses() } else { told };
+        if told.is_empty() { facts.own_addresses() } else { told }
+    }
+
+    fn placing(&self, facts: &Facts) -> Placing {
+        let own = self.addresses(facts);
         match self.place {
             Some(place) => Placing::Given(place),
             None if own.is_empty() => Placing::Open,
@@ -100,7 +154,7 @@ pub fn replay<S: Sink>(replay: &Replay, sink: &mut S) -> Result<Result<Summary, 
     let mut readers = Vec::new();
     let mut errors = Vec::new();
     for (capture, of) in replay.captures.iter().enumerate() {
-        match TapReader::open(&of.paths) {
+        match of.open() {
             Ok(reader) => readers.push((capture, reader)),
             Err(error) => errors.push(error),
         }
@@ -194,11 +248,13 @@ fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
         })
         .collect();
     let overheard = legs.iter().any(|leg| leg.facts.census.overheard);
-    let forwards = !overheard && matches!(placing, Placing::Given(Place::Between) | Placing::Own(_));
-    if let [client, server] = &legs[..]
-        && !forwards
-    {
+    let forwards = match &follower.mark {
+        Some(mark) => mark.taps > 1,
+        None => !overheard && matches!(placing, Placing::Given(Place::Between) | Placing::Own(_)),
+    };
+    if let [client, server] = &legs[..] {
         let (keep, placing) = match (client.views.is_empty(), server.views.is_empty()) {
+            _ if forwards => return (both_legs(legs), follower.notes()),
             (false, false) => return (both_legs(legs), follower.notes()),
             (true, true) => (0, placing),
             (false, true) => (0, one_leg(placing, Side::Client)),
@@ -242,28 +298,38 @@ struct Follower {
     states: Arc<[Snapshot]>,
     /// If its file's does not tell it from the others.
     name: Option<String>,
+    /// What an annotated file says of it.
+    mark: Option<Mark>,
 }
 
 impl Follower {
-    /// Looks at the first frame: its link type tells how many legs there are.
+    /// Looks at the first frame: its link type tells how many legs there are. Of an annotated capture it may be missing.
     fn new(replay: &Replay, mut reader: TapReader, capture: usize) -> Self {
-        let link_type = reader.peek().map_or(0, |frame| frame.link_type);
+        let first = reader.peek().map_or(0, |frame| frame.link_type);
+        let mark = reader.facts().marks().next().cloned();
+        let link_type = if mark.is_some() { reader.facts().interfaces[0].link_type } else { first };
+        let (control_ports, passive_range) = replay.sought(mark.as_ref());
         let filters = reader.facts().interfaces.iter().filter_map(|interface| interface.filter.as_ref());
         let config = Config {
-            control_ports: replay.control_ports.clone(),
-            passive_range: replay.passive_range.clone(),
+            control_ports,
+            passive_range,
             leg: tracker::Leg::Both,
             sampled: filters.into_iter().any(|filter| filter.contains(OPENINGS_FILTER)),
         };
+        let mut legs = Legs::new(legs_of(link_type), &config);
+        if let Some(began) = mark.as_ref().and_then(|mark| mark.began) {
+            legs.advance(Time(began));
+        }
         Follower {
             placing: replay.captures[capture].placing(reader.facts()),
             reader,
             sieve: replay.filter.as_ref().map(Filter::ready),
             unfiltered: replay.unfiltered,
-            legs: Legs::new(legs_of(link_type), &config),
+            legs,
             capture,
             states: Arc::clone(&replay.captures[capture].states),
-            name: path_name(replay, capture),
+            name: mark.as_ref().map(|mark| mark.name.clone()).or_else(|| path_name(replay, capture)),
+            mark,
         }
     }
 
@@ -286,6 +352,9 @@ impl Follower {
     }
 
     fn finish(&mut self) {
+        if let Some(mark) = &self.mark {
+            self.legs.advance(Time(mark.ended));
+        }
         self.legs.trackers.iter_mut().for_each(Tracker::finish);
     }
 
@@ -317,6 +386,11 @@ impl Follower {
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
         known.census = self.legs.trackers[leg].census();
+        if let Some(mark) = &self.mark {
+            known.cut |= mark.cut;
+            known.census.other_traffic |= mark.other_traffic;
+            known.census.data_unseen = known.census.data_unseen.max(mark.data_unseen);
+        }
     }
 
     fn notes(&self) -> Vec<Note> {

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use damage::{Random, damage};
+use ftpwhy::annotate::Annotation;
 use ftpwhy::replay::{Capture, Replay, Sink, replay};
 use ftpwhy::report::{Format, Options, Reporter, complaints};
 use ftpwhy::session::join::Session;
@@ -72,20 +73,25 @@ fn within_time(seed: u64, work: impl FnOnce() + Send + 'static) {
     assert!(worker.join().is_ok(), "seed {seed}: panicked");
 }
 
-/// Reports what is found in every form.
-struct Report(Vec<u8>);
+/// Reports what is found in every form, and remembers it to be annotated.
+#[derive(Default)]
+struct Report {
+    form: Vec<u8>,
+    annotation: Annotation,
+}
 
 impl Sink for Report {
     type Error = std::io::Error;
 
     fn session(&mut self, session: &Session, judgement: &Judgement, taps: &[TapFacts]) -> std::io::Result<()> {
         for format in [Format::Text, Format::Json] {
-            self.0.clear();
+            self.form.clear();
             let options = Options { format, timeline: true, all: true, ..Options::default() };
-            let mut reporter = Reporter::new(&mut self.0, options);
+            let mut reporter = Reporter::new(&mut self.form, options);
             reporter.session(session, judgement, taps)?;
             reporter.finish(taps, &complaints(taps))?;
         }
+        self.annotation.add(session, judgement, taps);
         Ok(())
     }
 
@@ -95,7 +101,21 @@ impl Sink for Report {
 fn report(paths: Vec<PathBuf>) {
     let captures = paths.into_iter().map(|path| Capture { paths: vec![path], ..Capture::default() }).collect();
     let what = Replay { captures, control_ports: vec![21, 990], passive_range: None, filter: None, unfiltered: false };
-    if let Ok(found) = replay(&what, &mut Report(Vec::new())) {
+    let mut report = Report::default();
+    if let Ok(found) = replay(&what, &mut report) {
+        let taps = found.expect("a vector takes all").taps;
+        annotate(report.annotation, &what, &taps);
+    }
+}
+
+/// Keeps what is found, and reads it again.
+fn annotate(annotation: Annotation, what: &Replay, taps: &[TapFacts]) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-annotated.pcapng");
+    let file = fs::File::create(&path).expect("the folder for tests is writable");
+    annotation.write(file, what, taps, false).expect("the captures are still there");
+    let captures = Capture::of_files(None, vec![path]).expect("no place is given");
+    let again = Replay { captures, ..what.clone() };
+    if let Ok(found) = replay(&again, &mut Report::default()) {
         found.expect("a vector takes all");
     }
 }

@@ -24,10 +24,15 @@ fn state(time: u64, address: &str, policy: &str, rules: &[(u32, &str)]) -> Strin
 
 /// The report of the client's capture with these snapshots.
 fn report(name: &str, states: &[String]) -> String {
+    report_of(&[CAPTURE], name, states)
+}
+
+/// The report of a capture, with further arguments, and these snapshots.
+fn report_of(arguments: &[&str], name: &str, states: &[String]) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let files: Vec<PathBuf> = (0..states.len()).map(|n| folder.join(format!("state-{name}-{n}.txt"))).collect();
     let mut replay = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
-    replay.args(["replay", CAPTURE]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    replay.arg("replay").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
     for (file, state) in files.iter().zip(states) {
         fs::write(file, state).expect("the folder for tests is writable");
         replay.arg("--client-state").arg(file);
@@ -57,6 +62,19 @@ fn the_rule_that_counted_what_was_lost_is_named() {
     }
     let unmoved = report("unmoved", &[dropping(BEFORE, 7), dropping(AFTER, 7)]);
     assert!(!unmoved.contains(RULE) && unmoved.contains("do not tell by what"), "{unmoved}");
+}
+
+#[test]
+fn an_annotated_capture_keeps_whose_it_is_and_takes_snapshots_again() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("state-annotated.pcapng");
+    let path = file.to_str().expect("a path that is text");
+    let states = [dropping(BEFORE, 7), dropping(AFTER, 12)];
+    let told = report_of(&[CAPTURE, "--annotate", path], "annotate", &states);
+    assert!(told.contains(RULE), "{told}");
+    let alone = report_of(&[path], "annotated-alone", &[]);
+    let sentence = "The client's own firewall dropped the server's data connection. [certain]";
+    assert!(alone.contains(sentence), "the host's addresses are kept: {alone}");
+    assert!(report_of(&[path], "annotated-again", &states).contains(RULE), "{told}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! them. `words` makes the sentence of a verdict. What others wrote on the wire is escaped before a terminal sees it.
 
 mod alike;
+mod comments;
 mod csv;
 mod ecs;
 mod ending;
@@ -37,6 +38,7 @@ use crate::language::{Language, Text};
 use crate::session::join::Session;
 use crate::verdict::{Judgement, TapFacts};
 use alike::Alike;
+pub use comments::{Comments, comments, standing};
 pub use ending::complaints;
 pub use explain::{UnknownRule, explain, reference};
 use html::Document;

@@ -82,8 +82,7 @@ impl<'a> Page<'a> {
 
     /// What has to be told whatever is asked for: failures, and encrypted sessions that hide whether there was one.
     pub(super) fn findings(self, judgement: &'a Judgement, told: usize) -> Vec<(Case<'a>, &'a Verdict)> {
-        let hidden = judgement.control.1.as_ref().filter(|verdict| verdict.finding.mechanism == Mechanism::Encrypted);
-        let control = control_failure(judgement).or(hidden).map(|verdict| (self.case, verdict));
+        let control = told_of_control(judgement).map(|verdict| (self.case, verdict));
         let transfers = judgement.transfers.iter().enumerate().skip(told).filter_map(|(index, (outcome, verdict))| {
             let verdict = verdict.as_ref().filter(|_| *outcome == Outcome::Failed)?;
             Some((Case { transfer: Some(index), ..self.case }, verdict))
@@ -225,18 +224,6 @@ impl<'a> Page<'a> {
         escaped(&text.into().to(self.language).to_string()).to_string()
     }
 
-    /// How the clock of a tap differs from the main tap's, if that is worth knowing.
-    fn clock_of(self, sight: usize) -> Option<Text> {
-        let names = Names::of(self.case);
-        let offset = self.case.session.sights[sight].offset_ns;
-        let (tap, main) = (names.tap(sight), names.tap(self.case.session.main_sight()));
-        let seconds = format!("{:.3}", offset.unsigned_abs() as f64 / 1e9);
-        (offset.unsigned_abs() >= TELLING_OFFSET).then(|| match offset < 0 {
-            true => say!("{tap}'s clock is {seconds} s ahead of {main}'s", tap, seconds, main),
-            false => say!("{tap}'s clock is {seconds} s behind {main}'s", tap, seconds, main),
-        })
-    }
-
     /// The taps that saw nothing of the session, and what they should have seen.
     fn blind(self) -> Option<Text> {
         let session = self.case.session;
@@ -285,7 +272,7 @@ impl<'a> Page<'a> {
                     lines.push(standing);
                 }
             }
-            lines.extend(self.clock_of(sight));
+            lines.extend(clock_of(self.case, sight));
             if view.uncounted > 0 {
                 let events = counted!(view.uncounted, "further event");
                 lines.push(say!("{events} of this session were not kept", events));
@@ -296,8 +283,26 @@ impl<'a> Page<'a> {
     }
 }
 
+/// How the clock of a tap differs from the main tap's, if that is worth knowing.
+pub(super) fn clock_of(case: Case<'_>, sight: usize) -> Option<Text> {
+    let names = Names::of(case);
+    let offset = case.session.sights[sight].offset_ns;
+    let (tap, main) = (names.tap(sight), names.tap(case.session.main_sight()));
+    let seconds = format!("{:.3}", offset.unsigned_abs() as f64 / 1e9);
+    (offset.unsigned_abs() >= TELLING_OFFSET).then(|| match offset < 0 {
+        true => say!("{tap}'s clock is {seconds} s ahead of {main}'s", tap, seconds, main),
+        false => say!("{tap}'s clock is {seconds} s behind {main}'s", tap, seconds, main),
+    })
+}
+
+/// What has to be told of a control connection: that it failed, or that it is encrypted and hides whether something did.
+pub(super) fn told_of_control(judgement: &Judgement) -> Option<&Verdict> {
+    let hidden = judgement.control.1.as_ref().filter(|verdict| verdict.finding.mechanism == Mechanism::Encrypted);
+    control_failure(judgement).or(hidden)
+}
+
 /// The command and its argument, or what is known instead.
-fn command(case: &Case<'_>) -> Text {
+pub(super) fn command(case: &Case<'_>) -> Text {
     match (facts::command(case), case.transfer().is_some_and(|transfer| transfer.inferred)) {
         (Some(command), _) => Text::verbatim(shortened(command, SHOWN)),
         (None, true) => say!("encrypted transfer"),

@@ -5,6 +5,8 @@
 
 mod region;
 
+use std::path::Path;
+
 use crate::cite::At;
 use crate::few::Few;
 use crate::language::{Message, Text, counted, message, say};
@@ -37,10 +39,11 @@ impl<'a> Names<'a> {
         self.facts(sight).map_or("capture", |facts| &facts.name)
     }
 
-    /// The file that a packet is in, if its tap has several.
+    /// The file that a packet is in, if its tap has several, or is called by the file that an annotated one keeps it of.
     pub(super) fn rotated(self, sight: usize, at: At) -> Option<&'a str> {
-        let files = &self.facts(sight)?.files;
-        files.get(usize::from(at.file)).filter(|_| files.len() > 1).map(|name| &**name)
+        let TapFacts { name, files, .. } = self.facts(sight)?;
+        let tells = |file: &&String| files.len() > 1 || !Path::new(name).ends_with(file);
+        files.get(usize::from(at.file)).filter(tells).map(|file| &**file)
     }
 
     /// The file that a packet is in.
@@ -436,6 +439,16 @@ pub(super) fn confidence(confidence: Confidence) -> &'static Message {
         Confidence::Certain => message!("certain"),
         Confidence::Likely => message!("likely"),
         Confidence::Possible => message!("possible"),
+    }
+}
+
+/// Where on the line a place is.
+pub(super) fn place(place: Place) -> &'static str {
+    match place {
+        Place::Client => "on the client's host",
+        Place::Between => "between the hosts",
+        Place::Server => "on the server's host",
+        Place::Unknown => "at an unknown place",
     }
 }
 

@@ -34,6 +34,21 @@ fn packets_of_both_byte_orders_with_time_lengths_and_direction() {
 }
 
 #[test]
+fn a_packet_for_another_host_is_overheard() {
+    for order in BOTH {
+        let flags = |flags: u32| Bytes::new(order).u32(flags).bytes;
+        let file = section(order)
+            .packet(0, 0, b"unicast", &[(2, &flags(1 << 2 | 1))])
+            .packet(0, 1, b"promiscuous", &[(2, &flags(4 << 2 | 1))])
+            .packet(0, 2, b"sent", &[(2, &flags(4 << 2 | 2))]);
+        let (seen, _) = read(&file.bytes).unwrap();
+        let directions: Vec<_> = seen.iter().map(|frame| frame.direction).collect();
+        let expected = [Direction::Incoming, Direction::Overheard, Direction::Outgoing];
+        assert_eq!(directions, expected.map(Some));
+    }
+}
+
+#[test]
 fn interfaces_have_clocks_names_and_filters() {
     for order in BOTH {
         let offset = match order {
