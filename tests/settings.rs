@@ -127,7 +127,7 @@ fn a_wrong_line_is_told_with_what_would_be_right() {
         ("\n#\ntime = tomorrow\n", ["'tomorrow' for 'CONFIG:3: time'", "relative, utc, local"]),
         ("control-port = 0\n", ["'0' for 'CONFIG:1: control-port'", "a number from 1 to 65535"]),
         ("time =\n", ["'CONFIG:1: time'", "relative, utc, local"]),
-        ("tme = utc\n", ["CONFIG:1: there is no setting 'tme'", "there are control-port, passive-range, time\n"]),
+        ("tme = utc\n", ["CONFIG:1: there is no setting 'tme'", "there are control-port, passive-range, lang, time\n"]),
         ("time utc\n", ["CONFIG:1: 'time utc' sets nothing", "write it as NAME = VALUE\n"]),
         (
             "time = utc\ntime = local\n",

@@ -76,19 +76,20 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
 fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role) -> Option<Evidence> {
     let half = Some(view.control.half(role)).filter(|half| half.last_new != At::default())?;
     let who = end(if role == Role::Opener { Side::Client } else { Side::Server });
+    if !half.unacked() {
+        let text = say!("nothing from the {who} after its first {bytes} bytes", who, bytes = half.reach);
+        return Some(case.seen(sight, half.last_new, text));
+    }
     let (bytes, times) = (half.reach - half.acked, half.resent() + 1);
-    let text = match (half.unacked(), last_line(view, role)) {
-        (true, Some(line)) => say!(
+    let text = match last_line(view, role) {
+        Some(line) => say!(
             "the {who}'s last {bytes} bytes are sent {times} times and never acknowledged: {line}",
             who,
             bytes,
             times,
             line
         ),
-        (true, None) => {
-            say!("the {who}'s last {bytes} bytes are sent {times} times and never acknowledged", who, bytes, times)
-        }
-        (false, _) => say!("nothing from the {who} after its first {bytes} bytes", who, bytes = half.reach),
+        None => say!("the {who}'s last {bytes} bytes are sent {times} times and never acknowledged", who, bytes, times),
     };
     Some(case.seen(sight, half.last_new, text))
 }
