@@ -9,12 +9,12 @@
 //! ```text
 //! 6  cli  replay  watch  annotate  arguments; from captures to judged sessions    clap
 //!    settings  generate            defaults set elsewhere; manual, completions      clap_complete, clap_mangen
-//! 5  capture          report       packets in | words out                         pcap, pcap-file, flate2, ruzstd | serde_json, prettytable, jiff
+//! 5  capture          report       packets in | words out                         pcap, pcap-file, flate2, ruzstd | serde_json, csv, maud, prettytable, jiff
 //! 4  verdict                       a session -> verdicts, one small pure function a rule
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp    netfilter       connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line  cite  few           plain taps and stretches | time and frame | a short list | printable text
+//! 0  line  cite  few  count  plain taps and stretches | time and frame | a short list | counts | printable text
 //!    language                  sentences for people, and their translations
 //! ```
 //!

@@ -20,6 +20,7 @@ use crate::report::alike::{Alike, Telling};
 use crate::report::escape::escaped;
 use crate::report::page::Page;
 use crate::report::rows::{Row, rows};
+use crate::report::stats::Stats;
 use crate::report::time::seconds;
 use crate::report::timeline::Thread;
 use crate::report::totals::Totals;
@@ -45,6 +46,7 @@ pub(super) struct Document {
     findings: Vec<(String, String)>,
     /// Findings that are not shown.
     untold: u64,
+    stats: Stats,
 }
 
 impl Document {
@@ -57,6 +59,7 @@ impl Document {
         judgement: &Judgement,
         taps: &[TapFacts],
     ) {
+        self.stats.add(session, judgement);
         let page = Page::new(options, session, taps);
         let findings = page.findings(judgement, 0);
         let tellings = page.tellings(options, alike, &findings);
@@ -126,7 +129,7 @@ impl Document {
                             ol.findings { @for (id, sentence) in &self.findings { li { a href={ "#" (id) } { (sentence) } } } }
                         }
                     }
-                    main { (PreEscaped(&self.sections)) }
+                    main { (PreEscaped(&self.sections)) (self.stats.ports(options.language)) }
                     @if !more.is_empty() { footer { ul { @for line in &more { li { (line) } } } } }
                 }
             }

@@ -2,11 +2,14 @@
 //! seen at a glance.
 
 mod json;
+mod markup;
 mod ports;
 mod text;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+
+use maud::Markup;
 
 use crate::language::Language;
 use crate::line::Side;
@@ -132,6 +135,11 @@ impl Stats {
     /// The counts for people, on a terminal that wants `color` or not.
     pub fn text(&self, language: Language, color: bool) -> String {
         text::text(self, language, color)
+    }
+
+    /// The passive ports as a part of the page.
+    pub(super) fn ports(&self, language: Language) -> Markup {
+        markup::ports(self, language)
     }
 
     /// The counts as one JSON object, `ftpwhy.stats/1`.

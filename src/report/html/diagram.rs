@@ -2,6 +2,7 @@
 //! downwards. What was lost ends in a cross, there where it was lost.
 
 use maud::{Markup, html};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Sheet;
 use super::line::{owned, points};
@@ -30,8 +31,11 @@ const LONG: i64 = 500_000_000;
 /// Arrows that a picture holds; of more, the first and the last are drawn.
 const MAX_ARROWS: usize = 30;
 
-/// Characters of a label that have room.
-const ROOM: usize = 52;
+/// Columns of a label that have room (UAX #11), on a narrow page too.
+const ROOM: usize = 56;
+
+/// Columns of the name of a tap.
+const ROOM_OF_TAP: usize = 24;
 
 /// One arrow, or a note.
 struct Arrow {
@@ -284,7 +288,7 @@ impl Scale {
             }
             @for sight in 0..case.session.sights.len() {
                 @let x = self.taps[sight];
-                text.tap x=(x) y=(if sight % 2 == 0 { 44 } else { 57 }) { (short(&sheet.say(sheet.names.leg(sight)), 24)) }
+                text.tap x=(x) y=(if sight % 2 == 0 { 44 } else { 57 }) { (short(&sheet.say(sheet.names.leg(sight)), ROOM_OF_TAP)) }
                 line.tap x1=(x) x2=(x) y1=(HEAD - 10) y2=(height) {}
             }
         }
@@ -298,17 +302,13 @@ impl Scale {
         let class = if arrow.thread == Thread::Control { "control" } else { "data" };
         let is_note = matches!(arrow.kind, Some(EventKind::Gap | EventKind::Encrypted | EventKind::Clear));
         let tip = if to > from { -7 } else { 7 };
+        let again = |what: &str| {
+            let (time, count) = (lasting(arrow.until.0 - arrow.time.0), arrow.times);
+            sheet.say(say!("{what}, {count} times in {time}", what, count, time))
+        };
         let label = match arrow.times {
             1 => short(&arrow.label, ROOM),
-            times => {
-                let time = lasting(arrow.until.0 - arrow.time.0);
-                sheet.say(say!(
-                    "{what}, {count} times in {time}",
-                    what = short(&arrow.label, ROOM),
-                    count = times,
-                    time
-                ))
-            }
+            _ => again(&short(&arrow.label, ROOM.saturating_sub(again("").width()))),
         };
         html! {
             g.(class).unseen[arrow.seen.is_empty()] {
@@ -354,8 +354,30 @@ fn astray(arrow: &Arrow) -> Option<Stretch> {
 
 /// A text that has to fit, cut short if need be.
 fn short(text: &str, room: usize) -> String {
-    match text.char_indices().nth(room) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut left = room.saturating_sub(1);
+    let fits = |char: &char| {
+        let rest = left.checked_sub(char.width().unwrap_or(0));
+        rest.inspect(|rest| left = *rest).is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_to_its_columns() {
+        for (text, room, shown) in [
+            ("220 ready", 9, "220 ready"),
+            ("220 ready", 8, "220 rea…"),
+            ("クライアント", 12, "クライアント"),
+            ("クライアント", 8, "クライ…"),
+        ] {
+            assert_eq!(short(text, room), shown);
+        }
     }
 }

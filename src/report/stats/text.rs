@@ -109,12 +109,16 @@ impl Sheet {
         let bar = [(Style::Good, part(works, worked)), (Style::Bad, part(fails, failed))];
         let bar = bar.into_iter().filter(|(_, part)| !part.is_empty());
         let bar: String = bar.map(|(style, part)| self.brush.paint(style, part).to_string()).collect();
-        let counts = match (worked, failed) {
-            (worked, 0) => say!("{worked} worked", worked),
-            (0, failed) => say!("{failed} failed", failed),
-            (worked, failed) => say!("{worked} worked, {failed} failed", worked, failed),
-        };
-        [ports, bar, self.say(counts)]
+        [ports, bar, self.say(counts(*openings))]
+    }
+}
+
+/// How many worked, and how many failed.
+pub(super) fn counts(Openings { worked, failed }: Openings) -> Text {
+    match (worked, failed) {
+        (worked, 0) => say!("{worked} worked", worked),
+        (0, failed) => say!("{failed} failed", failed),
+        (worked, failed) => say!("{worked} worked, {failed} failed", worked, failed),
     }
 }
 
