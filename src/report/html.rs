@@ -31,8 +31,9 @@ use crate::verdict::{Case, Confidence, Evidence, Judgement, Remedy, TapFacts, Ve
 /// How the page looks: light and dark, narrow and wide, on paper.
 const STYLE: &str = include_str!("html/style.css");
 
-/// Findings that a page shows in full; nobody reads more, and a browser has to hold them.
-const MAX_FINDINGS: usize = 500;
+/// Findings, and sessions in which nothing failed, that a page shows in full; nobody reads more, and a browser has to hold
+/// them.
+const MAX_SHOWN: usize = 500;
 
 /// Rows of a timeline that a page shows.
 const MAX_ROWS: usize = 5000;
@@ -46,6 +47,8 @@ pub(super) struct Document {
     findings: Vec<(String, String)>,
     /// Findings that are not shown.
     untold: u64,
+    /// Sessions in which nothing failed, shown or not.
+    healthy: usize,
     stats: Stats,
 }
 
@@ -65,11 +68,16 @@ impl Document {
         let tellings = page.tellings(options, alike, &findings);
         let full = findings.into_iter().zip(tellings).filter(|(_, telling)| !matches!(telling, Telling::Told));
         let mut full: Vec<_> = full.collect();
-        let room = MAX_FINDINGS.saturating_sub(self.findings.len());
-        self.untold += full.len().saturating_sub(room) as u64;
+        let room = MAX_SHOWN.saturating_sub(self.findings.len());
+        let beyond = full.len().saturating_sub(room);
+        self.untold += beyond as u64;
         full.truncate(room);
-        if full.is_empty() && !(options.shows_healthy() && room > 0) {
-            return;
+        if full.is_empty() {
+            let is_healthy = options.shows_healthy() && beyond == 0;
+            self.healthy += usize::from(is_healthy);
+            if !is_healthy || self.healthy > MAX_SHOWN {
+                return;
+            }
         }
         let sheet = Sheet::new(page);
         for ((case, verdict), _) in &full {
@@ -99,8 +107,11 @@ impl Document {
         notes: &[Text],
     ) -> io::Result<()> {
         let say = |text: &Text| escaped(&text.to(options.language).to_string()).to_string();
-        let untold = say!("{findings} not shown", findings = counted!(self.untold, "further finding"));
-        let untold = (self.untold > 0).then_some(untold);
+        let untold = (self.untold > 0).then(|| counted!(self.untold, "further finding"));
+        let hidden = self.healthy.saturating_sub(MAX_SHOWN) as u64;
+        let hidden = (hidden > 0).then(|| counted!(hidden, "further session"));
+        let untold: Vec<Text> =
+            untold.into_iter().chain(hidden).map(|findings| say!("{findings} not shown", findings)).collect();
         let lines = alike.lines();
         let more: Vec<String> = lines.iter().chain(notes).chain(&untold).map(say).collect();
         let sums = say(&totals.line());

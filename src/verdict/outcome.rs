@@ -179,8 +179,13 @@ fn is_done(connection: &Connection) -> bool {
     sent && halves.iter().any(|half| half.fin.is_some())
 }
 
+/// The data connection was seen, and not established. Of one between two servers this line sees a part at most: who waits for
+/// it has not given it up as long as the capture goes.
 fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
+    if case.is_between_servers() && case.view().settled == Settled::EndOfCapture {
+        return Outcome::Unfinished;
+    }
     let Some(tries) = tries(case, Some(joined)) else { return Outcome::Failed };
     let given_up = case.given_up(At { time: tries.first, ..At::default() });
     match given_up {
@@ -227,13 +232,14 @@ fn without_connection(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let over = case.view().control.is_over() || case.due().is_some_and(|due| is_given_up(case, due));
     let negotiation = transfer.negotiation.as_ref();
+    let gaps = case.view().gaps;
     let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
     let goes_on = over || transfer.command.is_some() || is_followed(case, negotiation);
     match (refused, over || control_is_lost(case)) {
         (true, false) if !goes_on => Outcome::Unfinished,
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
-        (false, true) if transfer.command.is_some() && case.is_between_servers() => Outcome::Unknown,
+        (false, true) if case.is_between_servers() && (transfer.command.is_some() || gaps > 0) => Outcome::Unknown,
         (false, true) if was_wanted(case) => Outcome::Failed,
         (false, true) => Outcome::Unknown,
         (false, false) => Outcome::Unfinished,

@@ -4,6 +4,8 @@ super::rows! {
     "{findings} not shown" => "{findings}は表示していません"
     "1 further finding" => "ほかの判定 1 件"
     "{count} further findings" => "ほかの判定 {count} 件"
+    "1 further session" => "ほかのセッション 1 件"
+    "{count} further sessions" => "ほかのセッション {count} 件"
     "{events} not shown" => "{events}は表示していません"
     "It rests on a device's own word, or on complete captures around one host or box." => "機器自身の応答、または 1 台のホストや機器を挟む完全なキャプチャに基づく判定です。"
     "It rests on an inferred place, or several boxes are in question." => "推定された取得場所に基づくか、該当し得る機器が複数ある判定です。"

@@ -89,10 +89,10 @@ super::rows! {
     "possible" => "可能性あり"
 
     // Where a tap stands.
-    "{tap} seems to stand between the hosts: {why}" => "{tap} は両ホストの間で取得されたと推定されます({why})"
-    "where {tap} stands is unknown: {why}" => "{tap} の取得場所は不明です({why})"
-    "{tap} seems to stand on the {end}'s own host or link: {why}" => "{tap} は{end}自身のホストまたはその直近のリンクで取得されたと推定されます({why})"
-    "{tap} seems to stand on the {end}'s own host: {why}" => "{tap} は{end}自身のホストで取得されたと推定されます({why})"
+    "{tap} seems to stand between the hosts: {why}" => "{tap} は両ホストの間で取得されたと推定されます: {why}"
+    "where {tap} stands is unknown: {why}" => "{tap} の取得場所は不明です: {why}"
+    "{tap} seems to stand on the {end}'s own host or link: {why}" => "{tap} は{end}自身のホストまたはその直近のリンクで取得されたと推定されます: {why}"
+    "{tap} seems to stand on the {end}'s own host: {why}" => "{tap} は{end}自身のホストで取得されたと推定されます: {why}"
     "the capturing host's own addresses tell" => "取得したホスト自身のアドレスによる"
     "the client's packets are outgoing here, the server's incoming" => "クライアントのパケットが送信側、サーバーのパケットが受信側として記録されている"
     "the server's packets are outgoing here, the client's incoming" => "サーバーのパケットが送信側、クライアントのパケットが受信側として記録されている"
