@@ -85,11 +85,14 @@ fn run_replay(args: &ReplayArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let annotated = args.annotate.as_ref().map(|path| annotated(path, &what)).transpose()?;
     sink.annotation = annotated.as_ref().map(|_| Annotation::default());
     let ended = replay(&what, &mut sink)?;
-    if let (Some(annotation), Some(file)) = (sink.annotation.take(), annotated) {
+    let kept = sink.annotation.take().zip(annotated).map(|(annotation, file)| {
         let taps = ended.as_ref().map_or(&[][..], |summary| &summary.taps);
-        annotation.write(file, &what, taps, args.keep_secrets)?;
-    }
-    status(ended.and_then(|summary| sink.finish(summary)))
+        annotation.write(file, &what, taps, args.keep_secrets)
+    });
+    // the report is ended first: what was found is not lost with the file
+    let status = status(ended.and_then(|summary| sink.finish(summary)))?;
+    kept.transpose()?;
+    Ok(status)
 }
 
 /// Makes the annotated file of a replay.
