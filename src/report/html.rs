@@ -18,6 +18,7 @@ use crate::line::Side;
 use crate::report::Options;
 use crate::report::alike::{Alike, Telling};
 use crate::report::escape::escaped;
+use crate::report::names;
 use crate::report::page::Page;
 use crate::report::rows::{Row, rows};
 use crate::report::stats::Stats;
@@ -208,7 +209,7 @@ impl<'a> Sheet<'a> {
                 p.kicker { (self.page.subject(&case, verdict).join(" · ")) }
                 h2 id={ (id) "-h" } { (self.say(summary(&case, verdict))) }
                 p.sure {
-                    span.badge.(names_of(confidence)) { (self.say(words::confidence(confidence))) }
+                    span.badge.(names::confidence(confidence)) { (self.say(words::confidence(confidence))) }
                     " " (self.say(sureness(confidence)))
                     " " code.rule { (verdict.rule.id) " " (verdict.rule.name) }
                 }
@@ -363,15 +364,6 @@ fn by_tool<'a>(commands: &'a [(&'static str, String)]) -> Vec<(&'static str, Vec
         }
     }
     tools
-}
-
-/// The class of a badge.
-fn names_of(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Certain => "certain",
-        Confidence::Likely => "likely",
-        Confidence::Possible => "possible",
-    }
 }
 
 /// What that degree of certainty rests on.

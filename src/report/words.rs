@@ -3,110 +3,20 @@
 //! A wrong culprit is the worst mistake: no sentence claims more than stretch, owner and mechanism do. Where a stretch
 //! holds more than one box, the sentence names all that may be meant.
 
+mod names;
 mod region;
+mod standing;
+mod terms;
 
-use std::path::Path;
-
-use crate::cite::At;
 use crate::few::Few;
-use crate::language::{Message, Text, counted, message, say};
-use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::language::{Text, say};
+use crate::line::{Point, Side, Stretch};
 use crate::netfilter::Rule;
-use crate::report::escape::escaped;
-use crate::session::place::{Standing, Why, hops};
-use crate::tcp::connection::Role;
-use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Outcome, Source, TapFacts, Verdict};
-use region::{Own, Region, end};
-
-/// What the points of a session's line are called.
-#[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
-    case: Case<'a>,
-}
-
-impl<'a> Names<'a> {
-    /// The names for this case.
-    pub(super) fn of(case: Case<'a>) -> Names<'a> {
-        Names { case }
-    }
-
-    fn facts(self, sight: usize) -> Option<&'a TapFacts> {
-        self.case.taps.get(self.case.session.sights.get(sight)?.tap)
-    }
-
-    /// The name of a tap, by position in line order.
-    pub(super) fn tap(self, sight: usize) -> &'a str {
-        self.facts(sight).map_or("capture", |facts| &facts.name)
-    }
-
-    /// The file that a packet is in, if its tap has several, or is called by the file that an annotated one keeps it of.
-    pub(super) fn rotated(self, sight: usize, at: At) -> Option<&'a str> {
-        let TapFacts { name, files, .. } = self.facts(sight)?;
-        let tells = |file: &&String| files.len() > 1 || !Path::new(name).ends_with(file);
-        files.get(usize::from(at.file)).filter(tells).map(|file| &**file)
-    }
-
-    /// The file that a packet is in.
-    pub(super) fn file(self, sight: usize, at: At) -> &'a str {
-        self.rotated(sight, at).unwrap_or_else(|| self.tap(sight))
-    }
-
-    /// The frame number of a packet, with its file if the tap has several.
-    pub(super) fn frame(self, sight: usize, at: At) -> String {
-        let At { frame, .. } = at;
-        match self.rotated(sight, at) {
-            Some(file) => format!("{}:{frame}", escaped(file)),
-            None => frame.to_string(),
-        }
-    }
-
-    /// The name of a point of the line.
-    pub(super) fn point(self, point: Point) -> &'a str {
-        match point {
-            Point::Client => "client",
-            Point::Tap(sight) => self.tap(sight),
-            Point::Server => "server",
-        }
-    }
-
-    /// Where a tap stands.
-    pub(super) fn place(self, sight: usize) -> Place {
-        self.case.session.sights.get(sight).map_or(Place::Unknown, |sight| sight.standing.place)
-    }
-
-    /// The place of a tap is inferred from untouched TTLs, which tell a host's link from the rest and no more.
-    fn is_told_by_ttl(self, sight: usize) -> bool {
-        self.case.session.sights.get(sight).is_some_and(|sight| matches!(sight.standing.why, Why::Ttl { .. }))
-    }
-
-    /// The name of a tap, and which leg it is of a host whose both legs are there.
-    pub(super) fn leg(self, sight: usize) -> Text {
-        let name = self.tap(sight);
-        let twin = (0..self.case.session.sights.len()).find(|&other| self.is_one_box(sight, other));
-        match twin {
-            Some(twin) if sight < twin => say!("{name} (client's leg)", name),
-            Some(_) => say!("{name} (server's leg)", name),
-            None => Text::verbatim(name),
-        }
-    }
-
-    /// The capture of this tap shows the session on its way in and on its way out, each with both ends' packets.
-    pub(super) fn forwards(self, sight: usize) -> bool {
-        let whole = |sight: usize| {
-            let control = self.case.session.view(sight).map(|view| &view.control);
-            control.is_some_and(|control| {
-                [Role::Opener, Role::Listener].iter().all(|&role| control.half(role).start.is_some())
-            })
-        };
-        (0..self.case.session.sights.len()).any(|other| self.is_one_box(sight, other) && whole(sight) && whole(other))
-    }
-
-    /// Two legs of one forwarding host.
-    pub(super) fn is_one_box(self, one: usize, other: usize) -> bool {
-        let capture = |sight| self.facts(sight).map(|facts| facts.capture);
-        one != other && capture(one).is_some() && capture(one) == capture(other)
-    }
-}
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end};
+pub(super) use names::Names;
+use region::{Own, Region};
+pub(super) use standing::{place, standing, why};
+pub(super) use terms::{confidence, outcome, owner, source};
 
 /// The sentence of a verdict.
 pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> Text {
@@ -127,16 +37,6 @@ pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> Text {
             let blame = Blame::of(case, verdict, stretch);
             verdict.netfilter.as_ref().map_or_else(|| sentence(&blame), |named| by_rule(&blame, &named.rule))
         }
-    }
-}
-
-/// How the word of a tap's own host is cited, where a packet would be by its tap.
-pub(super) fn source(source: Source) -> &'static str {
-    match source {
-        Source::Trace => "nft:trace",
-        Source::Rules => "rules",
-        Source::Sockets => "socket",
-        Source::Connections => "conntrack",
     }
 }
 
@@ -406,95 +306,6 @@ fn with_suspects(start: Text, mut suspects: Vec<Text>) -> Text {
         (Some(others), Some(last)) => say!("{start}: {others}, or {last}.", start, others, last),
         (None, Some(only)) => say!("{start}, or {only}.", start, only),
         (_, None) => say!("{start}.", start),
-    }
-}
-
-/// Whose side, in the summary line.
-pub(super) fn owner(owner: Owner) -> &'static Message {
-    match owner {
-        Owner::Client => message!("client's side"),
-        Owner::Network => message!("network"),
-        Owner::Server => message!("server's side"),
-        Owner::BeyondClient => message!("network or server's side"),
-        Owner::BeyondServer => message!("client's side or network"),
-        Owner::None => message!("nobody's firewall"),
-        Owner::Unknown => message!("undecided"),
-    }
-}
-
-/// How a transfer ended.
-pub(super) fn outcome(outcome: Outcome) -> &'static Message {
-    match outcome {
-        Outcome::Completed => message!("completed"),
-        Outcome::Failed => message!("failed"),
-        Outcome::Aborted => message!("aborted"),
-        Outcome::Unfinished => message!("unfinished"),
-        Outcome::Unknown => message!("unknown"),
-    }
-}
-
-/// How sure a verdict is.
-pub(super) fn confidence(confidence: Confidence) -> &'static Message {
-    match confidence {
-        Confidence::Certain => message!("certain"),
-        Confidence::Likely => message!("likely"),
-        Confidence::Possible => message!("possible"),
-    }
-}
-
-/// Where on the line a place is.
-pub(super) fn place(place: Place) -> &'static str {
-    match place {
-        Place::Client => "on the client's host",
-        Place::Between => "between the hosts",
-        Place::Server => "on the server's host",
-        Place::Unknown => "at an unknown place",
-    }
-}
-
-/// Where a tap seems to stand, and why.
-pub(super) fn standing(tap: &str, standing: &Standing) -> Text {
-    let why = why(standing.why);
-    let end = match standing.place {
-        Place::Client => end(Side::Client),
-        Place::Server => end(Side::Server),
-        Place::Between => return say!("{tap} seems to stand between the hosts: {why}", tap, why),
-        Place::Unknown => return say!("where {tap} stands is unknown: {why}", tap, why),
-    };
-    match standing.why {
-        Why::Ttl { .. } => say!("{tap} seems to stand on the {end}'s own host or link: {why}", tap, end, why),
-        _ => say!("{tap} seems to stand on the {end}'s own host: {why}", tap, end, why),
-    }
-}
-
-/// Why a tap is thought to stand there.
-pub(super) fn why(why: Why) -> Text {
-    match why {
-        Why::Given => Text::verbatim(""),
-        Why::Own => say!("the capturing host's own addresses tell"),
-        Why::Direction(Side::Client) => say!("the client's packets are outgoing here, the server's incoming"),
-        Why::Direction(Side::Server) => say!("the server's packets are outgoing here, the client's incoming"),
-        Why::OneEnd => say!("only one end's packets were captured"),
-        Why::Ttl { client, server } => match (hops(client), hops(server)) {
-            (0, 0) => {
-                say!("both ends' packets are untouched (TTL {client} and {server}): all on one link", client, server)
-            }
-            (0, far) => say!(
-                "the client's packets come untouched (TTL {client}), the server's over {routers}",
-                client,
-                routers = counted!(far, "router")
-            ),
-            (far, 0) => say!(
-                "the server's packets come untouched (TTL {server}), the client's over {routers}",
-                server,
-                routers = counted!(far, "router")
-            ),
-            (one, other) => say!(
-                "the client's packets come over {one}, the server's over {other}",
-                one = counted!(one, "router"),
-                other = counted!(other, "router")
-            ),
-        },
     }
 }
 

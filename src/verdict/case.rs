@@ -210,8 +210,8 @@ pub(super) fn said(view: &View, event: &Event) -> Text {
     }
 }
 
-/// The name of an end.
-pub(super) fn end(side: Side) -> Text {
+/// The name of an end, in words.
+pub fn end(side: Side) -> Text {
     match side {
         Side::Client => say!("client"),
         Side::Server => say!("server"),

@@ -33,7 +33,7 @@ use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
-pub use case::Case;
+pub use case::{Case, end};
 pub use firewall::{Host, Listing};
 pub use netfilter::Named;
 pub use passage::OPENINGS_FILTER;

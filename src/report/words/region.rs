@@ -3,6 +3,7 @@
 use crate::language::{Text, say};
 use crate::line::{Owner, Place, Point, Side, Stretch};
 use crate::report::words::Names;
+use crate::verdict::end;
 
 /// A part of the line as people speak of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +22,6 @@ pub(super) enum Region {
     Box(usize),
     /// The whole line.
     Whole,
-}
-
-/// The end's name.
-pub(super) fn end(side: Side) -> Text {
-    match side {
-        Side::Client => say!("client"),
-        Side::Server => say!("server"),
-    }
 }
 
 /// What acts on a host of its own.

@@ -1,9 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::cite::At;
+use crate::line::{Owner, Place};
 use crate::report::testing::{Talk, tap, verdict};
 use crate::session::join::Session;
 use crate::session::place::Placing;
+use crate::session::place::{Standing, Why};
+use crate::verdict::TapFacts;
 
 const FROM_CLIENT: fn(usize) -> Stretch = |sight| Stretch { from: Point::Client, to: Point::Tap(sight) };
 const FROM_SERVER: fn(usize) -> Stretch = |sight| Stretch { from: Point::Tap(sight), to: Point::Server };
