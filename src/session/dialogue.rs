@@ -131,15 +131,20 @@ impl Dialogue {
         stream.acknowledged(ack, |piece| hearing.piece(lines, piece));
     }
 
-    /// Nothing more comes: what waits behind a hole, and lines without an end.
+    /// Nothing more comes: what waits behind a hole, a hole at the end, and lines without an end.
     pub(super) fn finish(&mut self, view: &mut View, effects: &mut Vec<Effect>) {
         if self.talk.secrecy == Secrecy::Encrypted {
             return;
         }
         for toward in [Side::Server, Side::Client] {
             let Way { stream, lines, helper, .. } = &mut self.ways[toward as usize];
+            let role = if toward == Side::Server { Role::Opener } else { Role::Listener };
+            let lacks_end = view.control.half(role).lacks_end();
             let mut hearing = Hearing { talk: &mut self.talk, view, toward, helper, effects };
             stream.finish(|piece| hearing.piece(lines, piece));
+            if lacks_end {
+                hearing.gap(lines);
+            }
             lines.flush(|line| hearing.line(&line));
         }
     }

@@ -55,9 +55,10 @@ impl Session {
     /// A session that only one tap could see.
     pub fn of_one(view: impl Into<Box<View>>, tap: usize, placing: &Placing) -> Session {
         let view = view.into();
-        let attempts = (0..view.attempts.len())
-            .map(|index| JoinedAttempt {
-                transfer: usize::from(view.attempts[index].transfer),
+        let seen = seen_attempts(&view);
+        let attempts = seen
+            .map(|(index, attempt)| JoinedAttempt {
+                transfer: usize::from(attempt.transfer),
                 seen: Few::One(Some(index)),
             })
             .collect();
@@ -324,12 +325,18 @@ fn median(mut values: Vec<i64>) -> Option<i64> {
     values.get(values.len() / 2).copied()
 }
 
+/// The data connections of which this tap saw a packet. Of one between two servers the other leg of a host may have been
+/// first.
+fn seen_attempts(view: &View) -> impl Iterator<Item = (usize, &Attempt)> {
+    view.attempts.iter().enumerate().filter(|(_, attempt)| attempt.connection.last() > Time::default())
+}
+
 fn join_attempts(sights: &[Sight], main: usize) -> Vec<JoinedAttempt> {
     let mut joined: Vec<JoinedAttempt> = Vec::new();
     let order = std::iter::once(main).chain((0..sights.len()).filter(|&sight| sight != main));
     for sight in order {
         let Some(view) = &sights[sight].view else { continue };
-        for (index, attempt) in view.attempts.iter().enumerate() {
+        for (index, attempt) in seen_attempts(view) {
             match joined.iter_mut().find(|other| other.seen[sight].is_none() && is_same(sights, other, attempt)) {
                 Some(other) => other.seen[sight] = Some(index),
                 None => {

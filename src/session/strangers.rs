@@ -47,7 +47,7 @@ impl Tracker {
         }
         let untried = live.is_some_and(|live| live.view.attempts_of(waiting.transfer.into()).next().is_none());
         if untried && let Some(owner) = self.attempt(waiting, Connection::new(opener, listener)) {
-            self.owned(owner, segment);
+            self.hand_out(ends, owner, segment);
         }
     }
 
@@ -62,7 +62,7 @@ impl Tracker {
             None => self.infer(opener, listener, segment.at),
         };
         match owner {
-            Some(owner) => self.owned(owner, segment),
+            Some(owner) => self.hand_out(ends, owner, segment),
             None => {
                 let near = self.config.leg.is_near_opener(segment.source == opener, segment.direction);
                 let (key, end) = (ends.key().on(near), self.keys.end(listener).on(near));
@@ -112,7 +112,7 @@ impl Tracker {
             && self.passes(waiting, connection.listener.ip, from == connection.opener, segment.direction)
             && let Some(owner) = self.attempt(waiting, connection)
         {
-            self.owned(owner, segment);
+            self.hand_out(ends, owner, segment);
         } else if segment.text.starts_with(b"220") {
             self.begin(ends, to, from, KnownBy::Greeting, segment);
         }
@@ -169,6 +169,7 @@ impl Tracker {
         let attempt = live.view.attempts.len() as u16;
         let owner = Owner { slot: waiting.slot, attempt };
         let listens = listening_side(&live.view, waiting.transfer, connection.listener.ip);
+        self.twins.remove(&ends.key());
         if let Some(twin) = twin {
             self.add_twin(ends, twin, connection.clone());
         }
@@ -207,10 +208,14 @@ impl Tracker {
     /// Takes over a connection that was seen before anybody expected it.
     pub(super) fn adopt(&mut self, waiting: Waiting, connection: Connection) {
         let opening = connection.clone();
-        if let Some(owner) = self.attempt(waiting, connection)
-            && let Some(live) = self.slots[owner.slot as usize].as_mut()
-        {
-            let listens = listening_side(&live.view, waiting.transfer, opening.listener.ip);
+        let ends = self.keys.ends(connection.opener, connection.listener);
+        let Some(owner) = self.attempt(waiting, connection) else { return };
+        for owner in [Some(owner), self.twin(ends)].into_iter().flatten() {
+            let Some(live) = self.slots[owner.slot as usize].as_mut() else { continue };
+            let Some(listens) = live.view.attempts.get(usize::from(owner.attempt)).map(|attempt| attempt.listens)
+            else {
+                continue;
+            };
             record_opening(&mut live.view, owner.attempt, &opening, listens);
         }
     }
@@ -263,28 +268,34 @@ impl Tracker {
         self.census.other_traffic = true;
         let (from, to) = (error.quoted.source, error.quoted.destination);
         let ends = self.keys.ends(from, to);
-        if let Some(owner) = self.flows.get(&ends.key()).copied() {
-            return self.owned_icmp(owner, error);
+        let known = self.flows.get(&ends.key()).copied();
+        let Some(owner) = known.or_else(|| self.owner_by_icmp(ends, error)) else { return };
+        self.owned_icmp(owner, error);
+        if let Some(twin) = self.twin(ends) {
+            self.owned_icmp(twin, error);
         }
+    }
+
+    /// Whose connection it is that an error is the first to tell of.
+    fn owner_by_icmp(&mut self, ends: Ends, error: &IcmpError) -> Option<Owner> {
+        let (from, to) = (error.quoted.source, error.quoted.destination);
         // It goes the way of an answer to the packet that it quotes.
         if let Some((_, connection)) = self.orphan(ends, from, to, error.direction.map(Direction::reversed)) {
             connection.observe_icmp(error);
-            return;
+            return None;
         }
         if self.is_control(to.port) && error.kind.is_unreachable() {
             if !self.config.leg.carries(Side::Client, error.direction) {
-                return;
+                return None;
             }
             let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
             let owner = Owner { slot, attempt: CONTROL };
             self.flows.insert(ends.key(), owner);
-            self.owned_icmp(owner, error);
-        } else if let Some(waiting) = self.waiting_for(to, from.ip)
-            && self.passes(waiting, to.ip, false, error.direction)
-            && let Some(owner) = self.attempt(waiting, Connection::new(from, to))
-        {
-            self.owned_icmp(owner, error);
+            return Some(owner);
         }
+        let waiting = self.waiting_for(to, from.ip)?;
+        let passes = self.passes(waiting, to.ip, false, error.direction);
+        passes.then(|| self.attempt(waiting, Connection::new(from, to))).flatten()
     }
 
     fn owned_icmp(&mut self, owner: Owner, error: &IcmpError) {

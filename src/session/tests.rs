@@ -11,7 +11,7 @@ use crate::session::lifetime::MAX_LINGERING;
 use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{EventKind, KnownBy, Mode, Settled, View};
-use crate::tcp::connection::Opening;
+use crate::tcp::connection::{Connection, Opening};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [192, 0, 2, 1];
@@ -345,6 +345,51 @@ fn two_servers_that_exchange_a_file_are_recognised() {
     let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
     talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
     assert!(tap.views().iter().all(|view| view.transfers[0].between_servers));
+}
+
+/// Both sessions know how the one connection went, from its first packet on.
+#[test]
+fn a_connection_between_two_servers_is_both_sessions_own() {
+    let opener = end([192, 0, 2, 2], 40_020);
+    let listener = end(SERVER, 50_000);
+    let seen = |look: &dyn Fn(&mut Tap)| {
+        let mut tap = Tap::new();
+        let other = end([192, 0, 2, 2], 21);
+        Talk::begin(&mut tap, 21).login().client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n");
+        let client = end(CLIENT, 41_000);
+        tap.open(client, other);
+        let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
+        talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
+        look(&mut tap);
+        let openings = tap.views().into_iter().map(|view| view.attempts.iter().map(|a| a.connection.clone()).collect());
+        openings.collect::<Vec<Vec<Connection>>>()
+    };
+    for attempts in seen(&|tap| {
+        tap.send(opener, listener, Flags::SYN, 5, 0, "");
+    }) {
+        assert!(matches!(&attempts[..], [only] if only.syn.is_some_and(|syn| syn.count.get() == 1)), "{attempts:?}");
+    }
+    for attempts in seen(&|tap| {
+        tap.open(opener, listener);
+    }) {
+        assert!(matches!(&attempts[..], [only] if only.opening() == Opening::Established), "{attempts:?}");
+    }
+}
+
+/// The last thing that the client said is what the capture missed: the server acknowledged it.
+#[test]
+fn a_hole_at_the_end_is_a_hole() {
+    let gaps = |acked: u32, fin: u32| {
+        let mut tap = Tap::new();
+        Talk::begin(&mut tap, 21).login();
+        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+        tap.send(client, server, Flags::FIN | Flags::ACK, 1024 + fin, 1033, "");
+        tap.send(server, client, Flags::ACK, 1033, 1024 + acked, "");
+        tap.only_view().gaps
+    };
+    assert_eq!(gaps(1, 0), 0, "all was captured");
+    assert_eq!(gaps(0, 6), 0, "the server may lack it, too");
+    assert_eq!(gaps(7, 6), 1);
 }
 
 /// The 226 is what the capture missed; the refusal answers what the client said after it.

@@ -263,14 +263,7 @@ impl Tracker {
     #[inline]
     fn segment(&mut self, ends: Ends, segment: &Segment<'_>) {
         match self.flows.get(&ends.key()).copied() {
-            Some(owner) if !self.reopens(owner, segment) => {
-                self.owned(owner, segment);
-                if !self.twins.is_empty()
-                    && let Some(&twin) = self.twins.get(&ends.key())
-                {
-                    self.owned(twin, segment);
-                }
-            }
+            Some(owner) if !self.reopens(owner, segment) => self.hand_out(ends, owner, segment),
             Some(owner) => {
                 if owner.attempt == CONTROL {
                     self.settle(owner.slot, Settled::Displaced);
@@ -301,6 +294,21 @@ impl Tracker {
             CONTROL => Some(&view.control),
             attempt => view.attempts.get(usize::from(attempt)).map(|attempt| &attempt.connection),
         }
+    }
+
+    /// Hands a segment of a known connection to its owner, and to the owner's twin if there is one.
+    #[inline]
+    pub(super) fn hand_out(&mut self, ends: Ends, owner: Owner, segment: &Segment<'_>) {
+        self.owned(owner, segment);
+        if let Some(twin) = self.twin(ends) {
+            self.owned(twin, segment);
+        }
+    }
+
+    /// The other session's attempt that a connection is, between two servers.
+    #[inline]
+    pub(super) fn twin(&self, ends: Ends) -> Option<Owner> {
+        if self.twins.is_empty() { None } else { self.twins.get(&ends.key()).copied() }
     }
 
     /// A segment of a known connection; one that only shares its digest is nobody's.

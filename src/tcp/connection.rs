@@ -158,6 +158,12 @@ impl Half {
         self.reach > self.acked
     }
 
+    /// The other end has bytes of the end that were not captured. Only if the FIN was seen is the last byte known to be none.
+    pub fn lacks_end(&self) -> bool {
+        let end = self.fin_at().map_or(self.acked.saturating_sub(1), |fin| fin.min(self.acked));
+        self.start.is_some() && end > self.reach
+    }
+
     /// The offset of `seq` near `edge`, none if it is impossibly far beyond.
     #[inline]
     fn offset(&self, seq: u32, edge: u64) -> Option<u64> {

@@ -9,7 +9,7 @@ use crate::cite::{At, Time};
 use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
-use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Settled, View};
+use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Settled, Transfer, View};
 use crate::tcp::connection::{Connection, Opening, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::stuck;
@@ -179,13 +179,9 @@ fn is_done(connection: &Connection) -> bool {
     sent && halves.iter().any(|half| half.fin.is_some())
 }
 
-/// The data connection was seen, and not established. Of one between two servers this line sees a part at most: who waits for
-/// it has not given it up as long as the capture goes.
+/// The data connection was seen, and not established.
 fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
-    if case.is_between_servers() && case.view().settled == Settled::EndOfCapture {
-        return Outcome::Unfinished;
-    }
     let Some(tries) = tries(case, Some(joined)) else { return Outcome::Failed };
     let given_up = case.given_up(At { time: tries.first, ..At::default() });
     match given_up {
@@ -232,18 +228,26 @@ fn without_connection(case: &Case<'_>) -> Outcome {
     let Some(transfer) = case.transfer() else { return Outcome::Unknown };
     let over = case.view().control.is_over() || case.due().is_some_and(|due| is_given_up(case, due));
     let negotiation = transfer.negotiation.as_ref();
-    let gaps = case.view().gaps;
     let refused = negotiation.is_some_and(|negotiation| !negotiation.stands() || negotiation.tells_of_failure());
     let goes_on = over || transfer.command.is_some() || is_followed(case, negotiation);
     match (refused, over || control_is_lost(case)) {
         (true, false) if !goes_on => Outcome::Unfinished,
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
-        (false, true) if case.is_between_servers() && (transfer.command.is_some() || gaps > 0) => Outcome::Unknown,
+        (false, true) if case.is_between_servers() && transfer.command.is_some() => Outcome::Unknown,
+        (false, true) if is_unread(case.view(), transfer) => Outcome::Unknown,
         (false, true) if was_wanted(case) => Outcome::Failed,
         (false, true) => Outcome::Unknown,
         (false, false) => Outcome::Unfinished,
     }
+}
+
+/// The capture misses what may be the transfer command, or the final reply to it.
+fn is_unread(view: &View, transfer: &Transfer) -> bool {
+    let negotiated = transfer.negotiation.as_ref().map(|negotiation| negotiation.command);
+    let began = transfer.command.or(negotiated).unwrap_or_default();
+    let toward = if transfer.command.is_some() { Side::Client } else { Side::Server };
+    view.log.iter().skip(began as usize).any(|event| event.kind == EventKind::Gap && event.toward == toward)
 }
 
 /// Something was said after this negotiation: else the client may have been about to try another.
