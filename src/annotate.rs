@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::capture::file::{FileError, Interface, Mark, PcapngWriter, comes_once};
 use crate::cite::At;
-use crate::count::counted;
+use crate::language::counted;
 use crate::line::Place;
 use crate::packet::{Direction, Frame};
 use crate::replay::Replay;
@@ -159,12 +159,12 @@ impl Annotation {
     fn about(&self, keep_secrets: bool) -> String {
         let mut names: Vec<&str> = self.taps.iter().map(|tap| &*tap.name).collect();
         names.dedup(); // the legs of one capture have one
-        let (sessions, names) = (counted(self.sessions, "session"), names.join(", "));
+        let (sessions, names) = (counted!(self.sessions, "session").english(), names.join(", "));
         let mut lines =
             vec![format!("{sessions} of {names}, kept by ftpwhy; `ftpwhy replay FILE` judges this file alike.")];
         lines.extend(self.verdicts.iter().take(MAX_TOLD).cloned());
         if let Some(more) = self.verdicts.len().checked_sub(MAX_TOLD).filter(|&more| more > 0) {
-            lines.push(format!("And {} in comments on packets.", counted(more as u64, "more verdict")));
+            lines.push(format!("And {} in comments on packets.", counted!(more as u64, "more verdict").english()));
         }
         lines.push("Of data connections, quotes and fragments only headers are kept.".to_owned());
         lines.push(match keep_secrets {

@@ -95,7 +95,6 @@ macro_rules! message {
 pub(crate) use {counted, message, part, say};
 
 impl Text {
-    #[doc(hidden)]
     pub(crate) fn new(message: &'static Message, parts: Vec<(&'static str, Part)>) -> Text {
         Text { message, parts }
     }

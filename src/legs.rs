@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::cite::Time;
-use crate::count::counted;
+use crate::language::counted;
 use crate::line::Side;
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::tracker::{Config, Leg, Tracker};
@@ -73,7 +73,8 @@ impl Legs {
 
     /// What could not be decoded, and how often, in words.
     pub(crate) fn undecoded(&self) -> Vec<String> {
-        let count = |(why, count): (&Undecoded, &u64)| format!("{} not decoded: {why}", counted(*count, "frame"));
+        let count =
+            |(why, count): (&Undecoded, &u64)| format!("{} not decoded: {why}", counted!(*count, "frame").english());
         let mut kinds: Vec<String> = self.undecoded.iter().map(count).collect();
         kinds.sort();
         kinds

@@ -14,8 +14,8 @@
 //! 3  session                       packets of each tap -> views -> sessions
 //! 2  tcp    ftp    netfilter       connections and streams | commands and replies | traces and rulesets
 //! 1  packet                        bytes -> packet                                pnet
-//! 0  line  cite  few  count  plain taps and stretches | time and frame | a short list | counts | printable text
-//!    language                  sentences for people, and their translations
+//! 0  line  cite  few  plain        taps and stretches | time and frame | a short list | printable text
+//!    language                      sentences for people, and their translations
 //! ```
 //!
 //! # How a verdict comes about
@@ -31,7 +31,6 @@ pub mod annotate;
 pub mod capture;
 pub mod cite;
 pub mod cli;
-mod count;
 pub mod few;
 pub mod ftp;
 pub mod generate;

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use ftpwhy::language::Language;
 use ftpwhy::verdict::RULES;
+use serde_json::Value;
 
 fn said(arguments: &[&str], language: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
@@ -50,17 +51,20 @@ fn no_verdict_keeps_a_sentence_in_english() {
         let [english, japanese] = ["en", "ja"].map(|language| said(&arguments, language));
         let known = RULES.iter().filter(|rule| english.contains(&format!("{} {}", rule.id, rule.name)));
         rules.extend(known.map(|rule| rule.id));
+        let mut commands = BTreeSet::new();
+        let sessions = said(&[&arguments[..], &["--format", "json"]].concat(), "en");
+        collect_commands(&serde_json::from_str(&sessions).expect("the report is JSON"), &mut commands);
         assert_eq!(english.lines().count(), japanese.lines().count(), "{}", folder.display());
         let pairs = english.lines().zip(japanese.lines()).filter(|(english, _)| !english.trim().is_empty());
         for (english, japanese) in pairs {
-            let is_command = english.starts_with("    ") && english == japanese && !english.contains(".pcap:");
+            let is_command = english == japanese && commands.iter().any(|command| english.ends_with(command));
             let is_head = english.starts_with(['✓', '✗', '…', '?', '-']);
             // what is wrong with a file is told in the words of errors, which have one language
             let is_complaint =
                 english == japanese && english.split(": ").next().is_some_and(|name| name.ends_with(".pcap"));
-            let text = japanese.rsplit("   ").next().unwrap_or_default();
+            let text = if is_head { japanese } else { japanese.rsplit("   ").next().unwrap_or_default() };
             assert!(
-                is_command || is_head || is_complaint || is_japanese(text) || !has_words(text),
+                is_command || is_complaint || is_japanese(text) || !has_words(text),
                 "{}: {japanese}",
                 folder.display()
             );
@@ -68,6 +72,18 @@ fn no_verdict_keeps_a_sentence_in_english() {
     }
     let all: BTreeSet<&str> = RULES.iter().map(|rule| rule.id).collect();
     assert_eq!(rules, all, "a capture for every rule");
+}
+
+/// The commands of all remedies of a report.
+fn collect_commands(report: &Value, into: &mut BTreeSet<String>) {
+    let commands = report.get("commands").and_then(Value::as_array);
+    into.extend(commands.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    let inner: Vec<&Value> = match report {
+        Value::Array(values) => values.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().for_each(|value| collect_commands(value, into));
 }
 
 #[test]

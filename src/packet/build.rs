@@ -1,6 +1,8 @@
 //! Frames for the tests of this floor, a layer a function. Every TCP segment goes from port 21 to 49152 with sequence
 //! number 1000; every datagram from 10.0.0.1 or fd00::1 to 10.0.0.2 or fd00::2.
 
+use proptest::prelude::*;
+
 use super::{Decoder, Direction, Frame, Packet, Segment, Undecoded};
 use crate::cite::At;
 
@@ -52,6 +54,25 @@ pub(super) fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
 pub(super) fn frame(link_type: u32, bytes: &[u8]) -> Frame<'_> {
     let original_len = bytes.len() as u32;
     Frame { at: At::default(), link_type, interface: 9, direction: None, bytes, original_len }
+}
+
+/// The beginning of a frame.
+pub(super) fn cut(bytes: &[u8], captured: usize) -> Frame<'_> {
+    let whole = frame(1, bytes);
+    Frame { bytes: &bytes[..captured.min(bytes.len())], ..whole }
+}
+
+/// Frames with this payload, of either version of IP, and bytes that are not what they should be; and how many to capture.
+pub(super) fn damaged(protocol: u8, payload: &[u8]) -> impl Strategy<Value = (Vec<u8>, usize)> + use<> {
+    let frames = vec![ethernet(0x0800, &ipv4(protocol, payload)), ethernet(0x86dd, &ipv6(protocol, payload))];
+    let changes = prop::collection::vec((12_usize..70, any::<u8>()), 0..4);
+    (prop::sample::select(frames), changes, 30_usize..100).prop_map(|(mut bytes, changes, captured)| {
+        for (at, value) in changes {
+            let at = at.min(bytes.len() - 1);
+            bytes[at] = value;
+        }
+        (bytes, captured)
+    })
 }
 
 /// What a fresh decoder makes of `frame`, which must be a segment.

@@ -102,7 +102,7 @@ impl Layout {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::build::{ethernet, frame, ipv4, ipv4_fragment, ipv6, segment, tcp};
+    use super::super::build::{cut, damaged, ethernet, frame, ipv4, ipv4_fragment, ipv6, segment, tcp};
     use super::super::{Decoder, Segment};
     use super::*;
 
@@ -168,21 +168,9 @@ mod tests {
 
         #[test]
         fn text_begins_where_the_decoder_finds_it(
-            version_6 in any::<bool>(),
-            changes in prop::collection::vec((12_usize..70, any::<u8>()), 0..4),
-            captured in 30_usize..100,
+            (bytes, captured) in damaged(6, &tcp(&[1; 4], b"QUIT")),
         ) {
-            let tcp = tcp(&[1; 4], b"QUIT");
-            let mut bytes = match version_6 {
-                true => ethernet(0x86dd, &ipv6(6, &tcp)),
-                false => ethernet(0x0800, &ipv4(6, &tcp)),
-            };
-            for (at, value) in changes {
-                let at = at.min(bytes.len() - 1);
-                bytes[at] = value;
-            }
-            let whole = frame(1, &bytes);
-            let cut = Frame { bytes: &bytes[..captured.min(bytes.len())], ..whole };
+            let cut = cut(&bytes, captured);
             let layout = cut.layout();
             if let super::super::Packet::Segment(segment) = Decoder::new().decode(&cut) {
                 let layout = layout.expect("a segment is in a datagram");

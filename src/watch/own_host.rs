@@ -7,7 +7,7 @@ use super::now;
 use crate::capture::live::sockets::Sockets;
 use crate::capture::live::{self, Interface, Netfilter, Rules};
 use crate::cite::Time;
-use crate::count::counted;
+use crate::language::counted;
 use crate::netfilter::socket::{State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::verdict::{Host, TapFacts};
@@ -111,7 +111,7 @@ impl OwnHost {
     /// A line if the kernel told more than could be read.
     pub(super) fn overrun(&self) -> Option<String> {
         let times = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
-        let lost = counted(times, "time");
+        let lost = counted!(times, "time").english();
         (times > 0).then(|| format!("netfilter told more than could be read, {lost}: a drop may be without its rule"))
     }
 }
