@@ -98,11 +98,12 @@ impl Stretch {
         Stretch { from, to }
     }
 
-    /// What both have in common.
+    /// What both have in common; if that is nothing, all from one to the other, since it is not known which of them is
+    /// wrong.
     pub fn meet(self, other: Stretch) -> Stretch {
         let from = if self.from.rank() >= other.from.rank() { self.from } else { other.from };
         let to = if self.to.rank() <= other.to.rank() { self.to } else { other.to };
-        Stretch { from, to }
+        if from.rank() < to.rank() { Stretch { from, to } } else { self.hull(other) }
     }
 
     /// Whose part of the line this is, given the places of the taps in line order.
@@ -191,6 +192,8 @@ mod tests {
         let (one, other) = (stretch(Point::Client, Point::Tap(1)), stretch(Point::Tap(0), Point::Server));
         assert_eq!(one.hull(other), Stretch::WHOLE);
         assert_eq!(one.meet(other), stretch(Point::Tap(0), Point::Tap(1)));
+        let apart = (stretch(Point::Client, Point::Tap(0)), stretch(Point::Tap(0), Point::Server));
+        assert_eq!(apart.0.meet(apart.1), Stretch::WHOLE);
         assert_eq!(one.hull(one), one);
     }
 }

@@ -58,6 +58,7 @@ super::rows! {
     // The established connections.
     "the {who}'s last {bytes} bytes are sent {times} times and never acknowledged: {line}" => "{who}の最後の {bytes} バイトが {times} 回送信され、確認応答がない: {line}"
     "the {who}'s last {bytes} bytes are sent {times} times and never acknowledged" => "{who}の最後の {bytes} バイトが {times} 回送信され、確認応答がない"
+    "the {who}'s FIN is sent {times} times and never acknowledged" => "{who}の FIN が {times} 回送信されたが、一度も確認応答されていない"
     "nothing from the {who} after its first {bytes} bytes" => "最初の {bytes} バイトの後、{who}から何も届いていない"
     "the control connection had been silent for {silence} while data ran" => "データの転送中、コントロールコネクションは {silence}間、通信がありませんでした"
     "RST in the {who}'s name with TTL {forged}, where its other packets have {ttl}" => "{who}の名前の RST の TTL は {forged}、ほかのパケットは {ttl}"
