@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Sampler, Sniffer, Writer, privileges};
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
+use crate::netfilter::conntrack::{Pair, pair};
 use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
@@ -224,7 +225,7 @@ impl Watcher {
         let mut taps = vec![facts; legs.len()];
         let traced =
             Traced { control_ports: config.control_ports.clone(), passive_range: config.passive_range.clone() };
-        let (host, absent) = OwnHost::open(watch.trace.then_some(&traced), sniffer.interfaces(), &mut taps);
+        let (host, absent) = OwnHost::open(&traced, watch.trace, sniffer.interfaces(), &mut taps);
         let watcher = Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
             taps,
@@ -251,9 +252,11 @@ impl Watcher {
         }
     }
 
-    /// Brings what netfilter tells up to date; true if there is something new.
-    fn ask_netfilter(&mut self, needed: Time) -> bool {
-        self.host.ask(needed, &mut self.taps).unwrap_or_else(|why| {
+    /// Brings what this host tells of a session up to date; true if there is something new.
+    fn ask_host(&mut self, session: &Session) -> bool {
+        let views = session.sights.iter().filter_map(|sight| sight.view.as_ref());
+        let pairs: Vec<Pair> = views.map(|view| pair(view.control.opener.ip, view.control.listener.ip)).collect();
+        self.host.ask(session.main().last_at.time, &pairs, &mut self.taps).unwrap_or_else(|why| {
             self.note(why);
             false
         })
@@ -413,7 +416,7 @@ impl Watcher {
         });
         session.number = number;
         let mut judgement = judge(&session, &self.taps);
-        if judgement.has_failure() && self.ask_netfilter(session.main().last_at.time) {
+        if judgement.has_failure() && self.ask_host(&session) {
             judgement = judge(&session, &self.taps);
         }
         self.failed |= judgement.has_failure();

@@ -5,12 +5,16 @@
 //! A helper that reads `PORT` or `227` makes an expectation, which ends with the first packet that matches, even if that is
 //! dropped then. So an expectation that ends and no [expected](Status::EXPECTED) connection that begins: dropped on this host.
 
+mod journal;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::netlink::{Message, attribute, messages, number, string};
 use crate::cite::Time;
 use crate::packet::Endpoint;
+
+pub use journal::Journal;
 
 /// `NFNL_SUBSYS_CTNETLINK`, with `IPCTNL_MSG_CT_NEW` and `IPCTNL_MSG_CT_DELETE`.
 const CONNECTION: u16 = 1 << 8;
@@ -66,6 +70,21 @@ pub struct Tuple {
     pub source: Endpoint,
     /// Receiver.
     pub destination: Endpoint,
+}
+
+/// Two addresses, the lesser first.
+pub type Pair = (IpAddr, IpAddr);
+
+impl Tuple {
+    /// The two addresses.
+    pub fn pair(&self) -> Pair {
+        pair(self.source.ip, self.destination.ip)
+    }
+}
+
+/// The two addresses of a connection, whoever opened it.
+pub fn pair(one: IpAddr, other: IpAddr) -> Pair {
+    (one.min(other), one.max(other))
 }
 
 /// What became of an entry.
@@ -151,6 +170,19 @@ pub struct Tracked {
     pub helper: Option<String>,
     /// The connection that expected it, in the direction of its first packet; only when it is new.
     pub master: Option<Tuple>,
+}
+
+impl Tracked {
+    /// The two addresses on each side of a translation.
+    pub fn pairs(&self) -> [Pair; 2] {
+        [self.original, self.reply].map(|tuple| tuple.pair())
+    }
+
+    /// An end of it, on either side of a translation, has one of these ports.
+    pub fn has_port(&self, ports: &[u16]) -> bool {
+        let ends = [self.original, self.reply].map(|tuple| [tuple.source, tuple.destination]);
+        ends.as_flattened().iter().any(|end| ports.contains(&end.port))
+    }
 }
 
 /// A TCP connection that a helper expects.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::conntrack::Tracked;
+use super::conntrack::{Expected, Tracked};
 use super::ruleset::Ruleset;
 use super::socket::{Socket, State};
 use super::{Family, Tool};
@@ -62,6 +62,8 @@ pub const SAVED: [(&str, Family, Tool); 4] = [
 ];
 /// The part with the connections that the kernel follows.
 pub const CONNECTIONS: &str = "conntrack -L -p tcp";
+/// The part with the connections that its helpers expect.
+pub const EXPECTATIONS: &str = "conntrack -L expect";
 /// The part with the sockets.
 pub const SOCKETS: &str = "ss -Htano";
 
@@ -76,6 +78,8 @@ pub struct Snapshot {
     pub all_rules: bool,
     /// The TCP connections of FTP peers that it follows; none where they could not be had.
     pub connections: Option<Vec<Tracked>>,
+    /// What its helpers expect of them.
+    pub expected: Vec<Expected>,
     /// Its TCP sockets that listen or open a connection; none where they could not be had.
     pub sockets: Option<Vec<Socket>>,
     /// Its interfaces, each with its addresses.
@@ -200,7 +204,10 @@ pub fn parse(text: &str) -> Result<Snapshot, Fault> {
         }
     }
     let all_rules = [NFT, SAVED[2].0, SAVED[3].0].into_iter().all(|command| list(command).is_some());
-    let connections = part(CONNECTIONS).map_or(Ok(None), |part| part.each("connection", lines::connection))?;
+    let mut connections = part(CONNECTIONS).map_or(Ok(None), |part| part.each("connection", lines::connection))?;
+    let mut expected = part(EXPECTATIONS).map_or(Ok(None), |part| part.each("expectation", lines::expectation))?;
+    connections.iter_mut().flatten().for_each(|tracked| tracked.time = time);
+    expected.iter_mut().flatten().for_each(|expected| expected.time = time);
     let sockets = part(SOCKETS).map_or(Ok(None), |part| part.each("socket", lines::socket))?;
     let interfaces = part(INTERFACES).map_or(Ok(None), |part| part.each("interface", lines::interface))?;
     let settings = part(SETTINGS).map_or(Ok(None), |part| part.each("setting", lines::setting))?;
@@ -209,6 +216,7 @@ pub fn parse(text: &str) -> Result<Snapshot, Fault> {
         rules: Arc::new(rules),
         all_rules,
         connections,
+        expected: expected.unwrap_or_default(),
         sockets,
         interfaces: interfaces.unwrap_or_default(),
         settings: settings.unwrap_or_default(),

@@ -1,13 +1,17 @@
 //! What this host itself tells beside the packets: its netfilter, traced or read, and its sockets. Each may be missing.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::now;
+use crate::capture::live::conntrack::{self, Conntrack};
 use crate::capture::live::sockets::Sockets;
 use crate::capture::live::{self, Interface, Netfilter, Rules};
 use crate::cite::Time;
 use crate::language::counted;
+use crate::netfilter::conntrack::{Expected, Journal, Pair, Tracked};
+use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::{State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::verdict::{Host, TapFacts};
@@ -15,25 +19,46 @@ use crate::verdict::{Host, TapFacts};
 /// Sockets that try in vain and are kept.
 const MAX_TRYING: usize = 256;
 
+/// What connections are for, where they cannot be had.
+const CONNECTIONS_TELL: &str =
+    "without them, whether a helper reads a session, what it expects, and which SYN has passed is not told";
+
 /// The sources that are open.
 pub(super) struct OwnHost {
     netfilter: Option<Netfilter>,
     /// Its rules, where they are not traced.
     rules: Option<Rules>,
     sockets: Option<Sockets>,
+    connections: Option<Connections>,
+    interfaces: Vec<(String, Vec<IpAddr>)>,
+}
+
+/// The connections that the kernel follows.
+struct Connections {
+    conntrack: Conntrack,
+    journal: Journal,
 }
 
 impl OwnHost {
     /// Opens what can be had, the trace if it is asked for, and tells the taps of their host. Beside it, a line for
     /// everything that cannot be had.
     pub(super) fn open(
-        traced: Option<&Traced>,
+        traced: &Traced,
+        trace: bool,
         interfaces: &[Interface],
         taps: &mut [TapFacts],
     ) -> (OwnHost, Vec<String>) {
         let mut absent = Vec::new();
-        let mut own = OwnHost { netfilter: None, rules: None, sockets: Sockets::open().ok() };
-        match traced.map(Netfilter::trace) {
+        let connections = Connections::open(&traced.control_ports);
+        absent.extend(connections.as_ref().err().cloned());
+        let mut own = OwnHost {
+            netfilter: None,
+            rules: None,
+            sockets: Sockets::open().ok(),
+            connections: connections.ok(),
+            interfaces: interfaces.iter().map(|own| (own.name.clone(), own.addresses.clone())).collect(),
+        };
+        match trace.then(|| Netfilter::trace(traced)) {
             Some(Ok((netfilter, missing))) => {
                 own.netfilter = Some(netfilter);
                 absent.extend(missing);
@@ -50,20 +75,50 @@ impl OwnHost {
         (own, absent)
     }
 
-    /// Takes what the trace has told.
+    /// Takes what the kernel has told.
     ///
     /// # Errors
     /// It tells no more, in a line.
     pub(super) fn hear(&mut self, now: Time) -> Result<(), String> {
         let read = self.netfilter.as_mut().map_or(Ok(()), |netfilter| netfilter.read(now));
-        read.map_err(|error| self.lose_trace(&error))
+        read.map_err(|error| self.lose_trace(&error))?;
+        let read = self.connections.as_mut().map_or(Ok(()), |connections| connections.read(now));
+        read.map_err(|error| {
+            self.connections = None;
+            format!("the kernel tells of its connections no more: {error}; {CONNECTIONS_TELL}")
+        })
     }
 
-    /// Brings what the taps know of this host's netfilter up to `needed`; true if there is something new.
+    /// Brings what the taps know of this host up to `needed`, of connections what is known between these addresses; true if
+    /// there is something new.
     ///
     /// # Errors
-    /// It tells no more, in a line.
-    pub(super) fn ask(&mut self, needed: Time, taps: &mut [TapFacts]) -> Result<bool, String> {
+    /// Netfilter tells no more, in a line.
+    pub(super) fn ask(&mut self, needed: Time, pairs: &[Pair], taps: &mut [TapFacts]) -> Result<bool, String> {
+        let asked = self.ask_netfilter(needed, taps);
+        let state = self.connections.as_ref().and_then(|connections| connections.journal.of(pairs));
+        let states: Arc<[Snapshot]> = state.map(|known| self.snapshot(known)).into_iter().collect();
+        taps.iter_mut().for_each(|tap| tap.states = Arc::clone(&states));
+        asked.map(|is_new| is_new || !states.is_empty())
+    }
+
+    /// This host as it is now, with what is known of some connections.
+    fn snapshot(&self, (tracked, expected): (Vec<Tracked>, Vec<Expected>)) -> Snapshot {
+        let traced = self.netfilter.as_ref().map(Netfilter::rules);
+        let listed = self.rules.as_ref().and_then(|rules| Some(Arc::clone(&rules.host().lists.last()?.rules)));
+        let rules = traced.or(listed);
+        Snapshot {
+            time: now(),
+            all_rules: rules.is_some(),
+            rules: rules.unwrap_or_default(),
+            connections: Some(tracked),
+            expected,
+            interfaces: self.interfaces.clone(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn ask_netfilter(&mut self, needed: Time, taps: &mut [TapFacts]) -> Result<bool, String> {
         if let Some(rules) = &mut self.rules {
             let refreshed = rules.refresh(needed, now);
             if let Ok(true) = refreshed {
@@ -110,9 +165,36 @@ impl OwnHost {
 
     /// A line if the kernel told more than could be read.
     pub(super) fn overrun(&self) -> Option<String> {
-        let times = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
+        let connections = self.connections.as_ref().map_or(0, |connections| connections.conntrack.overruns());
+        let times = connections + self.netfilter.as_ref().map_or(0, Netfilter::overruns);
         let lost = counted!(times, "time").english();
         (times > 0).then(|| format!("netfilter told more than could be read, {lost}: a drop may be without its rule"))
+    }
+}
+
+impl Connections {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// They cannot be had, in a line.
+    fn open(control_ports: &[u16]) -> Result<Connections, String> {
+        let failed = |why: io::Error| format!("the kernel does not tell of its connections: {why}; {CONNECTIONS_TELL}");
+        if !conntrack::is_there() {
+            return Err(format!("the kernel follows no connections here; {CONNECTIONS_TELL}"));
+        }
+        let mut journal = Journal::new(control_ports.to_vec());
+        let conntrack = Conntrack::open().map_err(failed)?;
+        conntrack::list(now(), |event| journal.take(event)).map_err(failed)?;
+        Ok(Connections { conntrack, journal })
+    }
+
+    fn read(&mut self, now: Time) -> io::Result<()> {
+        let overruns = self.conntrack.overruns();
+        self.conntrack.read(now, |event| self.journal.take(event))?;
+        if overruns < self.conntrack.overruns() {
+            self.journal.forget_expectations();
+        }
+        Ok(())
     }
 }
 

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! [`privileges`] looks at what a capture may still do when its door is closed, [`absent`] takes away what it would like to
-//! have, [`files`] moves the file that it writes. Needs root, ip(8) and mount(8); skipped elsewhere, unless
+//! have, [`followed`] has the kernel follow connections, [`files`] moves the file that it writes. Needs root, ip(8) and mount(8); skipped elsewhere, unless
 //! `FTPWHY_LAB=required`.
 
 mod absent;
 mod files;
+mod followed;
 mod privileges;
 mod process;
 mod session;
@@ -23,7 +24,7 @@ const INSIDE: &str = "FTPWHY_LIVE_INSIDE";
 /// A folder of the check alone, that everybody may write to.
 const OPEN: &str = "/mnt";
 
-const CHECKS: [(&str, fn()); 11] = [
+const CHECKS: [(&str, fn()); 14] = [
     ("what-the-process-is-left-with", privileges::what_the_process_is_left_with),
     ("a-session-is-told-and-written", privileges::a_session_is_told_and_written),
     ("a-command-runs-as-ever", privileges::a_command_runs_as_ever),
@@ -32,6 +33,9 @@ const CHECKS: [(&str, fn()); 11] = [
     ("no-nft", absent::no_nft),
     ("interface-goes-down", absent::interface_goes_down),
     ("no-such-interface", absent::no_such_interface),
+    ("a-packet-that-a-helper-expected-was-dropped", followed::a_packet_that_a_helper_expected_was_dropped),
+    ("a-packet-that-a-helper-expects-was-dropped-before", followed::a_packet_that_a_helper_expects_was_dropped_before),
+    ("nothing-is-followed", followed::nothing_is_followed),
     ("disk-full", files::disk_full),
     ("moved-away", files::moved_away),
     ("hung-up", files::hung_up),
@@ -41,6 +45,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if arguments == [privileges::CLOSED] {
         privileges::closed();
+        return ExitCode::SUCCESS;
+    }
+    if let [word, server] = &arguments[..]
+        && word == followed::CLIENT
+    {
+        session::refused_transfer(server.parse().expect("the address of a server"));
         return ExitCode::SUCCESS;
     }
     if let Ok(inside) = env::var(INSIDE) {

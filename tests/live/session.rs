@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// A server that announces a port where nobody listens. It serves one session after another.
+/// Where nobody listens.
+pub(crate) const DATA_PORT: u16 = 50_001;
+
+/// A server that announces [`DATA_PORT`]. It serves one session after another.
 pub(crate) fn serve() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("there is a free port");
     let port = listener.local_addr().expect("it is bound").port();
@@ -25,7 +28,7 @@ fn answer(mut control: TcpStream) {
     while let Some(Ok(command)) = commands.next() {
         match command.as_str() {
             "USER anonymous" => say("331 which?"),
-            "PASV" => say(&format!("227 Entering Passive Mode ({host},195,81)")),
+            "PASV" => say(&format!("227 Entering Passive Mode ({host},{},{})", DATA_PORT / 256, DATA_PORT % 256)),
             "RETR file" => say("425 nobody came"),
             _ => say("200 well"),
         }
@@ -38,7 +41,7 @@ pub(crate) fn refused_transfer(server: SocketAddr) {
     let mut replies = BufReader::new(control.try_clone().expect("it is open")).lines();
     for command in ["", "USER anonymous\r\n", "PASS -\r\n", "PASV\r\n", "RETR file\r\n"] {
         if command.starts_with("RETR") {
-            assert!(TcpStream::connect((server.ip(), 50001)).is_err());
+            assert!(TcpStream::connect((server.ip(), DATA_PORT)).is_err());
         }
         control.write_all(command.as_bytes()).expect("it is open");
         replies.next().expect("it answers").expect("it answers text");

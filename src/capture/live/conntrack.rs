@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -22,6 +23,11 @@ const AT_ONCE: usize = 4096;
 
 /// Longest datagram of a list (`netlink_dump` of Linux).
 const DATAGRAM: usize = 32 << 10;
+
+/// The kernel can follow connections. To ask one that does not would load its module.
+pub fn is_there() -> bool {
+    Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists()
+}
 
 /// All TCP connections that the kernel follows now, and all that it expects.
 ///

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,7 +23,7 @@ pub struct Netfilter {
     /// The older iptables, where the kernel has tables of it.
     nflog: Option<Nflog>,
     /// The rules as they were when they were last asked for.
-    rules: Ruleset,
+    rules: Arc<Ruleset>,
     /// Those of the older iptables, as they were at `asked`.
     older: Ruleset,
     asked: Time,
@@ -60,7 +61,7 @@ impl Netfilter {
         let (rules, missing) = keeper.ruleset().map_err(|why| failed(&why))?;
         absent.extend(missing);
         let (older, asked, dropped) = (Ruleset::default(), Time::default(), Vec::new());
-        Ok((Netfilter { keeper, tracer, nflog, rules, older, asked, dropped, resolved: 0 }, absent))
+        Ok((Netfilter { keeper, tracer, nflog, rules: Arc::new(rules), older, asked, dropped, resolved: 0 }, absent))
     }
 
     /// Takes what has come; `now` is its time.
@@ -98,9 +99,14 @@ impl Netfilter {
                 dropped.rule = rule;
             }
         }
-        self.rules = rules;
+        self.rules = Arc::new(rules);
         self.resolved = self.dropped.len();
         Ok(Some(&self.dropped))
+    }
+
+    /// The rules as they were when they were last asked for.
+    pub fn rules(&self) -> Arc<Ruleset> {
+        Arc::clone(&self.rules)
     }
 
     /// Messages of the kernel that were lost.

@@ -6,19 +6,18 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
-use super::conntrack::list;
+use super::conntrack::{is_there, list};
 use super::interfaces;
 use super::keeper::{Request, hand_on_rights, listed, output};
 use super::sockets::{MOST as MOST_SOCKETS, Sockets};
 use crate::cite::Time;
 use crate::netfilter::Tool;
-use crate::netfilter::conntrack::{Event, Expected, Tracked, Tuple};
-use crate::netfilter::snapshot::lines::{connection_line, socket_line, tuple_words};
+use crate::netfilter::conntrack::{Event, Tracked};
+use crate::netfilter::snapshot::lines::{connection_line, expectation_line, socket_line};
 use crate::netfilter::snapshot::{
-    CONNECTIONS, DATE, INTERFACES, NFT, SAVED, SETTINGS, SOCKETS, Text, date_line, masked,
+    CONNECTIONS, DATE, EXPECTATIONS, INTERFACES, NFT, SAVED, SETTINGS, SOCKETS, Text, date_line, masked,
 };
 use crate::netfilter::socket::{State, Wanted};
 
@@ -75,7 +74,7 @@ pub fn snapshot(now: Time, date: &str, control_ports: &[u16]) -> (String, Vec<St
     }
     let connections = connections(now, control_ports);
     parts.add(CONNECTIONS, connections.as_ref().map(|found| found.0.clone()).map_err(Clone::clone));
-    parts.add("conntrack -L expect", connections.map(|found| found.1));
+    parts.add(EXPECTATIONS, connections.map(|found| found.1));
     parts.add(SOCKETS, sockets());
     (parts.text.finish(), parts.absent)
 }
@@ -137,14 +136,18 @@ fn helpers() -> String {
 /// Connections and expectations of hosts that speak FTP.
 fn connections(now: Time, control_ports: &[u16]) -> Result<(String, String), String> {
     const TOLD: &str = "they would tell what has passed the rules of this host";
-    if !Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists() {
-        return Ok(Default::default()); // to ask would load the kernel's module
+    if !is_there() {
+        return Ok(Default::default());
     }
     let failed = |why: io::Error| format!("the kernel does not list its connections: {why}; {TOLD}");
     let mut peers = HashSet::new();
-    list(now, |event| peers.extend(control_ends(event, control_ports))).map_err(failed)?;
+    list(now, |event| match event {
+        Event::Tracked(tracked) if tracked.has_port(control_ports) => peers.extend(tracked.pairs()),
+        _ => {}
+    })
+    .map_err(failed)?;
     let (mut connections, mut expectations) = (Vec::new(), Vec::new());
-    let is_of_peers = |tracked: &Tracked| ends(tracked).iter().any(|ends| peers.contains(ends));
+    let is_of_peers = |tracked: &Tracked| tracked.pairs().iter().any(|pair| peers.contains(pair));
     list(now, |event| match event {
         Event::Tracked(tracked) if is_of_peers(&tracked) => connections.push(connection_line(&tracked)),
         Event::Tracked(_) => {}
@@ -155,38 +158,6 @@ fn connections(now: Time, control_ports: &[u16]) -> Result<(String, String), Str
         true => Ok((connections.join("\n"), expectations.join("\n"))),
         false => Err(format!("{} connections of FTP peers are too many; {TOLD}", connections.len())),
     }
-}
-
-/// The two addresses of a connection on each side of a translation, in order.
-fn ends(tracked: &Tracked) -> [(IpAddr, IpAddr); 2] {
-    [tracked.original, tracked.reply]
-        .map(|Tuple { source, destination }| (source.ip.min(destination.ip), source.ip.max(destination.ip)))
-}
-
-/// The same of a control connection; nothing of any other.
-fn control_ends(event: Event, control_ports: &[u16]) -> impl Iterator<Item = (IpAddr, IpAddr)> {
-    let tracked = match event {
-        Event::Tracked(tracked) => Some(tracked),
-        Event::Expected(_) => None,
-    };
-    let is_control = |tracked: &Tracked| {
-        let tuples = [tracked.original, tracked.reply];
-        tuples.iter().any(|tuple| [tuple.source, tuple.destination].iter().any(|end| control_ports.contains(&end.port)))
-    };
-    tracked.filter(is_control).into_iter().flat_map(|tracked| ends(&tracked))
-}
-
-/// An expectation as conntrack(8) prints it.
-fn expectation_line(expected: &Expected) -> String {
-    let Expected { tuple, mask, master, timeout, helper, .. } = expected;
-    format!(
-        "{} proto=6 {} mask-{} master-{} helper={}",
-        timeout.map_or(0, |timeout| timeout.as_secs()),
-        tuple_words(tuple),
-        tuple_words(mask),
-        tuple_words(master),
-        helper.as_deref().unwrap_or_default()
-    )
 }
 
 fn sockets() -> Result<String, String> {

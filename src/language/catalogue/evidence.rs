@@ -133,6 +133,9 @@ super::rows! {
     "none of the {count} sockets of this host listens on port {port}" => "このホストの {count} 個のソケットのうち、ポート {port} で待ち受けているものはない"
     "the helper {helper} reads the control connection here" => "ここではヘルパー {helper} がコントロールコネクションを読み取っている"
     "no helper reads the control connection here: its data connections are not `related`" => "ここではコントロールコネクションを読み取るヘルパーがない: データコネクションは `related` にならない"
+    "a packet used up what the helper expected of port {port}, and did not pass this host" => "ヘルパーがポート {port} に期待していた接続にパケットが一致したが、このホストを通過していない"
+    "the helper still expects a connection to port {port}: no packet of it has reached it" => "ヘルパーはポート {port} への接続をまだ期待している: そのパケットはヘルパーに届いていない"
+    "this host has forgotten the control connection, {silence} after its last packet" => "最後のパケットから{silence}後、このホストはコントロールコネクションの記録を破棄した"
 
     // What would narrow it.
     "capture on the client and on the server, at the same time, and add --client FILE and --server FILE: that shows how far the packets come" => "クライアントとサーバーで同時にキャプチャし、--client FILE と --server FILE を加えてください。パケットがどこまで届いているかが分かります"

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cite::Time;
-use crate::netfilter::conntrack::{self, Change, Status, Tracked, Tuple};
+use crate::netfilter::conntrack::{self, Change, Expected, Status, Tracked, Tuple};
 use crate::netfilter::socket::{self, Socket};
 use crate::packet::Endpoint;
 
@@ -53,16 +53,16 @@ pub fn connection_line(tracked: &Tracked) -> String {
         "tcp      6 {} {} {} {unreplied}{}{}{helper}",
         tracked.timeout.map_or(0, |timeout| timeout.as_secs()),
         tracked.state.map_or("NONE", |state| name_of(&CONNECTION_STATES, state)),
-        tuple_words(&tracked.original),
-        tuple_words(&tracked.reply),
+        tuple_words("", &tracked.original),
+        tuple_words("", &tracked.reply),
         flag(Status::ASSURED, " [ASSURED]"),
     )
 }
 
-/// The packets of one direction.
-pub fn tuple_words(tuple: &Tuple) -> String {
+/// The packets of one direction; `what` stands before the names of addresses.
+fn tuple_words(what: &str, tuple: &Tuple) -> String {
     let Tuple { source, destination } = tuple;
-    format!("src={} dst={} sport={} dport={}", source.ip, destination.ip, source.port, destination.port)
+    format!("{what}src={} {what}dst={} sport={} dport={}", source.ip, destination.ip, source.port, destination.port)
 }
 
 /// Reads a TCP connection as conntrack(8) prints it. Its time is none.
@@ -93,6 +93,43 @@ pub fn connection(line: &str) -> Option<Tracked> {
         timeout: Some(Duration::from_secs(seconds)),
         helper,
         master: None,
+    })
+}
+
+/// An expectation as conntrack(8) prints it.
+pub fn expectation_line(expected: &Expected) -> String {
+    let Expected { tuple, mask, master, timeout, helper, .. } = expected;
+    format!(
+        "{} proto=6 {} {} {} helper={}",
+        timeout.map_or(0, |timeout| timeout.as_secs()),
+        tuple_words("", tuple),
+        tuple_words("mask-", mask),
+        tuple_words("master-", master),
+        helper.as_deref().unwrap_or_default()
+    )
+}
+
+/// Reads an expectation of a TCP connection as conntrack(8) prints it. Its time is none.
+pub fn expectation(line: &str) -> Option<Expected> {
+    let (seconds, rest) = line.split_once(" proto=6 ")?;
+    let (mut addresses, mut ports, mut helper) = (Vec::new(), Vec::new(), None);
+    for (name, value) in rest.split_whitespace().filter_map(|word| word.split_once('=')) {
+        match name.rsplit('-').next() {
+            Some("src" | "dst") => addresses.push(value.parse().ok()?),
+            Some("sport" | "dport") => ports.push(value.parse().ok()?),
+            Some("helper") => helper = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    let (&[a, b, c, d, e, f], &[g, h, i, j, k, l]) = (&addresses[..], &ports[..]) else { return None };
+    Some(Expected {
+        time: Time::default(),
+        change: Change::Update,
+        tuple: tuple((a, g), (b, h)),
+        mask: tuple((c, i), (d, j)),
+        master: tuple((e, k), (f, l)),
+        timeout: Some(Duration::from_secs(seconds.trim().parse().ok()?)),
+        helper,
     })
 }
 

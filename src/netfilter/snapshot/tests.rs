@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::lines::{connection, connection_line, interface, setting, socket, socket_line};
+use super::lines::{
+    connection, connection_line, expectation, expectation_line, interface, setting, socket, socket_line,
+};
 use super::*;
 use crate::netfilter::conntrack::{self, Change, Status, Tuple};
 use crate::netfilter::socket;
@@ -118,6 +120,21 @@ fn the_lines_are_those_of_the_tools() {
     let control = connection(line).expect("a connection");
     assert_eq!((control.helper.as_deref(), control.timeout), (Some("ftp"), Some(Duration::from_secs(431_999))));
     assert!(control.status.contains(Status::SEEN_REPLY) && control.status.contains(Status::ASSURED));
+    // conntrack -L expect, also of Debian 12
+    let line = "299 proto=6 src=10.1.0.1 dst=10.1.0.2 sport=0 dport=50000 mask-src=255.255.255.255 \
+                mask-dst=255.255.255.255 sport=0 dport=65535 master-src=10.1.0.2 master-dst=10.1.0.1 sport=48056 dport=21 \
+                class=0 helper=ftp";
+    let expected = expectation(line).expect("an expectation");
+    assert_eq!((expected.helper.as_deref(), expected.timeout), (Some("ftp"), Some(Duration::from_secs(299))));
+    assert_eq!(
+        (expected.tuple.source, expected.tuple.destination),
+        (endpoint("10.1.0.1:0"), endpoint("10.1.0.2:50000"))
+    );
+    assert_eq!(
+        (expected.master.source, expected.master.destination),
+        (endpoint("10.1.0.2:48056"), endpoint("10.1.0.1:21"))
+    );
+    assert_eq!(expectation_line(&expected), line.replace(" class=0", ""));
     let line = "SYN-SENT 0      1                  10.1.0.1:20        10.1.0.2:50021 timer:(on,3.8sec,2) ino:0 sk:1 ";
     let trying = socket(line).expect("a socket");
     assert_eq!(
