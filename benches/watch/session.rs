@@ -2,8 +2,8 @@
 //! as sessions go on at once.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ fn answer(control: TcpStream) -> io::Result<()> {
     for command in BufReader::new(&control).lines() {
         match command?.as_str() {
             "PASV" => {
-                let data = TcpListener::bind(SocketAddr::new(control.local_addr()?.ip(), 0))?;
+                let data = listen(control.local_addr()?.ip())?;
                 let [high, low] = data.local_addr()?.port().to_be_bytes();
                 listener = Some(data);
                 let host = SERVER.replace('.', ",");
@@ -57,6 +57,15 @@ fn answer(control: TcpStream) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Listens on the next port of a passive range: the kernel's own search for a free one takes longer the more connections have
+/// just ended.
+fn listen(ip: IpAddr) -> io::Result<TcpListener> {
+    const RANGE: std::ops::Range<u16> = 20_000..60_000;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let mut ports = RANGE.map(|_| RANGE.start + (NEXT.fetch_add(1, Ordering::Relaxed) % RANGE.len()) as u16);
+    ports.find_map(|port| TcpListener::bind((ip, port)).ok()).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// Begins `rate` sessions a second for so many seconds, or fewer if the machine makes no more; prints how many went well and
