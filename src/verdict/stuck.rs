@@ -122,7 +122,8 @@ fn acknowledged(half: &Half) -> Option<u32> {
 
 /// Some tap saw an acknowledgement of all bytes that any tap saw.
 pub(super) fn is_acknowledged(connections: &Connections<'_>, role: Role) -> bool {
-    let furthest = connections.iter().max_by_key(|(_, c)| c.half(role).reach).and_then(|(_, c)| end(c.half(role)));
+    let furthest = connections.iter().map(|(_, c)| c.half(role)).max_by_key(|half| half.reach);
+    let furthest = furthest.filter(|half| half.reach > 0).and_then(end);
     let covers = |acked: u32, furthest: u32| acked.wrapping_sub(furthest) as i32 >= 0;
     furthest.is_none_or(|furthest| {
         connections.iter().filter_map(|(_, c)| acknowledged(c.half(role))).any(|acked| covers(acked, furthest))
@@ -143,7 +144,7 @@ pub(super) fn passage<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>, rol
     let sent = |half: &Half| if seen_again(half) { half.reach } else { half.reach.max(half.stood) };
     let model = halves().max_by_key(|(_, half)| (seen_again(half), sent(half), half.fin.is_some()));
     let Some((sight, model)) = model else { return Passage { toward, last: None, next: None } };
-    let only_fin = model.fin.is_some() && is_acknowledged(&connections, role);
+    let only_fin = model.fin.is_some() && (!model.unacked() || is_acknowledged(&connections, role));
     let heard = match model.fin.filter(|_| only_fin) {
         Some(fin) => fin.first.time,
         None if sent(model) > model.reach => model.last,
