@@ -253,19 +253,24 @@ fn align(sights: &mut [Sight], main: usize) {
 }
 
 /// For every transfer of `model`, the one in `view` that says the same, in order; where none does, the next one if it is
-/// of the same kind, since a box may have rewritten what it says.
+/// of the same kind, since a box may have rewritten what it says; but not if that says the same as a later one of `model`.
 fn align_transfers(model: &View, view: &View) -> Vec<Option<usize>> {
     let mut next = 0;
     model
         .transfers
         .iter()
-        .map(|transfer| {
+        .enumerate()
+        .map(|(index, transfer)| {
             let same = (next..view.transfers.len()).find(|&at| {
                 same_kind(model, transfer, view, &view.transfers[at]) && same_port(transfer, &view.transfers[at])
             });
+            let is_later = |other: &Transfer| {
+                let mut later = model.transfers[index + 1..].iter().filter(|later| has_port_of(later, other));
+                later.any(|later| same_kind(model, later, view, other))
+            };
             let alike = || {
-                Some(next)
-                    .filter(|&at| view.transfers.get(at).is_some_and(|other| same_kind(model, transfer, view, other)))
+                let other = view.transfers.get(next)?;
+                (same_kind(model, transfer, view, other) && !is_later(other)).then_some(next)
             };
             let found = same.or_else(alike)?;
             next = found + 1;
@@ -285,8 +290,15 @@ fn same_kind(model: &View, one: &Transfer, view: &View, other: &Transfer) -> boo
 }
 
 fn same_port(one: &Transfer, other: &Transfer) -> bool {
-    let port = |transfer: &Transfer| transfer.negotiation.as_ref().and_then(offered_port);
     port(one).is_none() || port(other).is_none() || port(one) == port(other)
+}
+
+fn has_port_of(one: &Transfer, other: &Transfer) -> bool {
+    port(one).is_some() && port(one) == port(other)
+}
+
+fn port(transfer: &Transfer) -> Option<u16> {
+    transfer.negotiation.as_ref().and_then(offered_port)
 }
 
 fn offered_port(negotiation: &Negotiation) -> Option<u16> {

@@ -147,7 +147,7 @@ fn ttls(view: &View) -> (Option<u8>, Option<u8>) {
 /// comes first. One whose own addresses show it to be between the ends forwards what it is sent: there a leg that shows
 /// nothing is a tap that saw nothing.
 pub fn order(group: &[(usize, Box<View>)], placings: &[Placing]) -> Vec<usize> {
-    let comparable = group.iter().all(|(_, view)| view.control.syn.is_some());
+    let comparable = group.iter().all(|(_, view)| view.control.syn.is_some() && !ends_early(view, group));
     let mut taps: Vec<(u8, u8, i64, usize)> = group
         .iter()
         .map(|(tap, view)| {
@@ -183,6 +183,16 @@ fn stands_between(group: &[(usize, Box<View>)], tap: usize, placings: &[Placing]
     let own = matches!(placings[tap], Placing::Own(_));
     let view = group.iter().find(|(other, _)| *other == tap).map(|(_, view)| view);
     own && view.is_some_and(|view| standing(view, &placings[tap]).place == Place::Between)
+}
+
+/// Another tap saw more of what either end said, so that this capture, rather than what it saw, ended before.
+fn ends_early(view: &View, group: &[(usize, Box<View>)]) -> bool {
+    let said = |view: &View, role| {
+        let half = view.control.half(role);
+        half.reach + u64::from(half.fin.is_some())
+    };
+    let more = |other: &View| [Role::Opener, Role::Listener].iter().all(|&role| said(other, role) > said(view, role));
+    group.iter().any(|(_, other)| more(other))
 }
 
 /// What passed this tap towards the server less what passed it towards the client, in bytes and handshake packets: of

@@ -404,10 +404,10 @@ fn a_refusal_behind_a_hole_is_not_the_transfers() {
     assert_eq!((view.transfers[0].code, view.transfers[0].reply, view.gaps), (0, None, 1));
 }
 
-/// A capture that begins late has seen fewer bytes, which says nothing about where it was taken.
+/// A capture that begins late or ends early has seen fewer bytes, which says nothing about where it was taken.
 #[test]
 fn taps_as_far_from_both_ends_keep_the_order_in_which_they_were_given() {
-    let seen = |late: bool| {
+    let seen = |late: bool, early: bool| {
         let mut tap = Tap::new();
         let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
         let mut talk = match late {
@@ -418,13 +418,47 @@ fn taps_as_far_from_both_ends_keep_the_order_in_which_they_were_given() {
             talk.login();
         }
         talk.client("SYST\r\n").server("215 UNIX\r\n");
+        if !early {
+            talk.client("SITE A LONG COMMAND\r\n").server("500 no\r\n");
+        }
         tap.views()
     };
-    for first in [false, true] {
-        let sessions = join(vec![seen(first), seen(!first)], &[Placing::Open, Placing::Open]);
-        let taps: Vec<usize> = sessions[0].sights.iter().map(|sight| sight.tap).collect();
-        assert_eq!((sessions.len(), taps), (1, vec![0, 1]));
+    for (late, early) in [(true, false), (false, true), (true, true)] {
+        for views in [[seen(late, early), seen(false, false)], [seen(false, false), seen(late, early)]] {
+            let sessions = join(views.to_vec(), &[Placing::Open, Placing::Open]);
+            let taps: Vec<usize> = sessions[0].sights.iter().map(|sight| sight.tap).collect();
+            assert_eq!((sessions.len(), taps), (1, vec![0, 1]), "{late} {early}");
+        }
     }
+}
+
+/// What a capture that begins late has of the second transfer is not taken for the first, as if a box had rewritten it.
+#[test]
+fn a_connection_of_the_second_transfer_is_its_own_where_a_capture_lacks_the_first() {
+    let seen = |late: bool| {
+        let mut tap = Tap::new();
+        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+        let said = ["PORT 10,0,0,1,195,80\r\nLIST\r\n", "200 ok\r\n150 go\r\n"].map(|said| said.len() as u32);
+        let mut talk = match late {
+            true => Talk { tap: &mut tap, client, server, next: [1024 + said[0], 1033 + said[1]] },
+            false => Talk::begin(&mut tap, 21),
+        };
+        if !late {
+            talk.login()
+                .client("PORT 10,0,0,1,195,80\r\n")
+                .server("200 ok\r\n")
+                .client("LIST\r\n")
+                .server("150 go\r\n");
+        }
+        talk.server("226 done\r\n").client("PORT 10,0,0,1,195,81\r\n").server("200 ok\r\n").client("LIST\r\n");
+        if late {
+            tap.send(end(SERVER, 20), end(CLIENT, 50_001), Flags::SYN, 5, 0, "");
+        }
+        tap.views()
+    };
+    let sessions = join(vec![seen(false), seen(true)], &[Placing::Open, Placing::Open]);
+    let of: Vec<usize> = sessions[0].attempts.iter().map(|attempt| attempt.transfer).collect();
+    assert_eq!((sessions.len(), of), (1, vec![1]));
 }
 
 /// Where thousands end at once, the first is handed out before its time.
