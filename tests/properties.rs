@@ -164,6 +164,36 @@ fn missing_packets_mislead_nobody() {
     });
 }
 
+/// The client stays for a while after its transfer went through; the capture misses one thing that was said of that, each time
+/// it was sent.
+#[test]
+fn of_a_success_what_was_said_and_not_captured_is_no_failure() {
+    for (folder, lost) in
+        [("story-3-success", "226 "), ("story-3-success", "STOR "), ("story-5-passive-success", "226 ")]
+    {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(folder).join("client.pcap");
+        let mut records = Records::of(&fs::read(&case).expect("a capture is readable"));
+        let says = |record: &[u8], word: &str| record.windows(word.len()).any(|text| text == word.as_bytes());
+        let leaves = records.records.iter().position(|record| says(record, "QUIT")).expect("the client leaves");
+        for record in &mut records.records[leaves..] {
+            let micros = Records::micros(record) + 8_000_000;
+            Records::set_micros(record, micros);
+        }
+        let all = records.records.len();
+        records.records.retain(|record| !says(record, lost));
+        assert!(records.records.len() < all, "{folder}: {lost}");
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("unsaid-{folder}.pcap"));
+        fs::write(&path, records.file()).expect("the folder is writable");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
+        let output = command.args(["replay", "--format", "jsonl"]).arg("--client").arg(&path).output();
+        let output = output.expect("the program runs");
+        fs::remove_file(&path).expect("it is there");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{folder}: {lost}: {said}");
+        assert!(said.contains(r#""outcome":"unknown""#), "{folder}: {lost}: {said}");
+    }
+}
+
 #[test]
 fn a_short_snap_length_misleads_nobody() {
     play("snap", |round| {

@@ -98,8 +98,13 @@ fn established(case: &Case<'_>) -> Outcome {
         return Outcome::Aborted;
     }
     let view = case.view();
+    let unread = is_unread(view, transfer);
     if transfer.command.is_none() {
-        return if view.control.half(Role::Opener).fin.is_some() { Outcome::Aborted } else { Outcome::Unfinished };
+        return match view.control.half(Role::Opener).fin {
+            Some(_) if unread => Outcome::Unknown,
+            Some(_) => Outcome::Aborted,
+            None => Outcome::Unfinished,
+        };
     }
     if transfer::is_interrupted(case, joined) || left_by_server(case, joined) {
         return Outcome::Failed;
@@ -107,6 +112,7 @@ fn established(case: &Case<'_>) -> Outcome {
     let waited = flow_ended(case, joined).is_some_and(|ended| ended.until(view.last_at.time) > STILL);
     let client_is_gone = view.control.half(Role::Opener).fin.is_some() || view.control.is_over();
     match (client_is_gone, waited) {
+        (true, _) if unread => Outcome::Unknown,
         (true, true) => Outcome::Failed,
         (true, false) if server_left_first(view) || view.gaps > 0 => Outcome::Unknown,
         (true, false) if client_closed(case, joined) => Outcome::Aborted,
@@ -234,7 +240,7 @@ fn without_connection(case: &Case<'_>) -> Outcome {
         (true, false) if !goes_on => Outcome::Unfinished,
         (true, _) => Outcome::Failed,
         (false, true) if transfer.abort.is_some() => Outcome::Aborted,
-        (false, true) if case.is_between_servers() && transfer.command.is_some() => Outcome::Unknown,
+        (false, true) if transfer.command.is_some() && case.is_between_servers() => Outcome::Unknown,
         (false, true) if is_unread(case.view(), transfer) => Outcome::Unknown,
         (false, true) if was_wanted(case) => Outcome::Failed,
         (false, true) => Outcome::Unknown,
