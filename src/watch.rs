@@ -421,6 +421,8 @@ impl Watcher {
         }
         self.failed |= judgement.has_failure();
         say(Found { session: &session, judgement: &judgement, taps: &self.taps, told })?;
+        // they are of this session's connections
+        self.taps.iter_mut().for_each(|tap| tap.states = Arc::default());
         let views = session.sights.iter().filter_map(|sight| sight.view.as_ref());
         let transfers = views.map(|view| ripe(view, due)).fold(told, usize::max);
         self.told.extend(keys.into_iter().map(|key| (key, Told { session: number, transfers })));
@@ -429,9 +431,7 @@ impl Watcher {
 
     /// The end: all that is under way is told as far as it came.
     fn finish<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
-        if let Some(overrun) = self.host.overrun() {
-            self.note(overrun);
-        }
+        self.host.overruns().for_each(|overrun| self.note(overrun));
         self.legs.trackers.iter_mut().for_each(|tracker| tracker.finish());
         self.tell_settled(sink)
     }

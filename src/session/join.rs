@@ -11,7 +11,7 @@ use crate::few::Few;
 use crate::line::Side;
 use crate::packet::Endpoint;
 use crate::session::place::{self, Placing, Standing};
-use crate::session::view::{Attempt, Event, EventKind, Negotiation, Transfer, View};
+use crate::session::view::{Attempt, Event, EventKind, Transfer, View};
 use crate::tcp::connection::{Connection, Half, Role};
 
 /// One session as all taps of the line saw it.
@@ -298,11 +298,7 @@ fn has_port_of(one: &Transfer, other: &Transfer) -> bool {
 }
 
 fn port(transfer: &Transfer) -> Option<u16> {
-    transfer.negotiation.as_ref().and_then(offered_port)
-}
-
-fn offered_port(negotiation: &Negotiation) -> Option<u16> {
-    negotiation.offered.map(|offered| offered.port)
+    transfer.negotiation.as_ref()?.offered.map(|offered| offered.port)
 }
 
 /// How many sayings one tap may have missed in a row before its clock is no longer followed.

@@ -1,17 +1,17 @@
-//! Sessions from packets a line each: what the tracker makes of one tap, and `join` of several.
+//! Sessions from packets a line each: what the tracker makes of one tap; in [`several`], what `join` makes of several.
+
+mod several;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cite::{At, Time};
-use crate::line::{Place, Side};
+use crate::line::Side;
 use crate::packet::{Endpoint, Flags, Packet, Segment};
-use crate::session::join::join;
 use crate::session::lifetime::MAX_LINGERING;
-use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
-use crate::session::view::{EventKind, KnownBy, Mode, Settled, View};
-use crate::tcp::connection::{Connection, Opening};
+use crate::session::view::{Attempt, EventKind, KnownBy, Mode, Settled, View};
+use crate::tcp::connection::Opening;
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [192, 0, 2, 1];
@@ -335,45 +335,41 @@ fn a_closed_session_is_settled_after_a_moment_and_an_unanswered_one_after_its_la
     assert_eq!(tap.tracker.poll().map(|view| view.settled), Some(Settled::Idle));
 }
 
-#[test]
-fn two_servers_that_exchange_a_file_are_recognised() {
+/// A client of two servers asks one to listen and the other to connect there.
+fn between_servers() -> Tap {
     let mut tap = Tap::new();
-    let other = end([192, 0, 2, 2], 21);
+    let (client, other) = (end(CLIENT, 41_000), end([192, 0, 2, 2], 21));
     Talk::begin(&mut tap, 21).login().client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n");
-    let client = end(CLIENT, 41_000);
     tap.open(client, other);
     let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
     talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
-    assert!(tap.views().iter().all(|view| view.transfers[0].between_servers));
+    tap
+}
+
+#[test]
+fn two_servers_that_exchange_a_file_are_recognised() {
+    assert!(between_servers().views().iter().all(|view| view.transfers[0].between_servers));
 }
 
 /// Both sessions know how the one connection went, from its first packet on.
 #[test]
 fn a_connection_between_two_servers_is_both_sessions_own() {
-    let opener = end([192, 0, 2, 2], 40_020);
-    let listener = end(SERVER, 50_000);
-    let seen = |look: &dyn Fn(&mut Tap)| {
-        let mut tap = Tap::new();
-        let other = end([192, 0, 2, 2], 21);
-        Talk::begin(&mut tap, 21).login().client("PASV\r\n").server("227 (192,0,2,1,195,80)\r\n");
-        let client = end(CLIENT, 41_000);
-        tap.open(client, other);
-        let mut talk = Talk { tap: &mut tap, client, server: other, next: [1000, 1000] };
-        talk.login().client("PORT 192,0,2,1,195,80\r\n").server("200 ok\r\n");
-        look(&mut tap);
-        let openings = tap.views().into_iter().map(|view| view.attempts.iter().map(|a| a.connection.clone()).collect());
-        openings.collect::<Vec<Vec<Connection>>>()
+    let (opener, listener) = (end([192, 0, 2, 2], 40_020), end(SERVER, 50_000));
+    let openings = |mut tap: Tap| {
+        let views = tap.views();
+        assert_eq!(views.len(), 2);
+        let opening = |attempt: &Attempt| {
+            let connection = &attempt.connection;
+            (connection.opening(), connection.syn.map_or(0, |syn| syn.count.get()))
+        };
+        views.iter().map(|view| view.attempts.iter().map(opening).collect()).collect::<Vec<Vec<_>>>()
     };
-    for attempts in seen(&|tap| {
-        tap.send(opener, listener, Flags::SYN, 5, 0, "");
-    }) {
-        assert!(matches!(&attempts[..], [only] if only.syn.is_some_and(|syn| syn.count.get() == 1)), "{attempts:?}");
-    }
-    for attempts in seen(&|tap| {
-        tap.open(opener, listener);
-    }) {
-        assert!(matches!(&attempts[..], [only] if only.opening() == Opening::Established), "{attempts:?}");
-    }
+    let mut tried = between_servers();
+    tried.send(opener, listener, Flags::SYN, 5, 0, "");
+    assert_eq!(openings(tried), [[(Opening::Unanswered, 1)], [(Opening::Unanswered, 1)]]);
+    let mut opened = between_servers();
+    opened.open(opener, listener);
+    assert_eq!(openings(opened), [[(Opening::Established, 1)], [(Opening::Established, 1)]]);
 }
 
 /// The last thing that the client said is what the capture missed: the server acknowledged it.
@@ -404,63 +400,6 @@ fn a_refusal_behind_a_hole_is_not_the_transfers() {
     assert_eq!((view.transfers[0].code, view.transfers[0].reply, view.gaps), (0, None, 1));
 }
 
-/// A capture that begins late or ends early has seen fewer bytes, which says nothing about where it was taken.
-#[test]
-fn taps_as_far_from_both_ends_keep_the_order_in_which_they_were_given() {
-    let seen = |late: bool, early: bool| {
-        let mut tap = Tap::new();
-        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
-        let mut talk = match late {
-            true => Talk { tap: &mut tap, client, server, next: [1024, 1033] },
-            false => Talk::begin(&mut tap, 21),
-        };
-        if !late {
-            talk.login();
-        }
-        talk.client("SYST\r\n").server("215 UNIX\r\n");
-        if !early {
-            talk.client("SITE A LONG COMMAND\r\n").server("500 no\r\n");
-        }
-        tap.views()
-    };
-    for (late, early) in [(true, false), (false, true), (true, true)] {
-        for views in [[seen(late, early), seen(false, false)], [seen(false, false), seen(late, early)]] {
-            let sessions = join(views.to_vec(), &[Placing::Open, Placing::Open]);
-            let taps: Vec<usize> = sessions[0].sights.iter().map(|sight| sight.tap).collect();
-            assert_eq!((sessions.len(), taps), (1, vec![0, 1]), "{late} {early}");
-        }
-    }
-}
-
-/// What a capture that begins late has of the second transfer is not taken for the first, as if a box had rewritten it.
-#[test]
-fn a_connection_of_the_second_transfer_is_its_own_where_a_capture_lacks_the_first() {
-    let seen = |late: bool| {
-        let mut tap = Tap::new();
-        let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
-        let said = ["PORT 10,0,0,1,195,80\r\nLIST\r\n", "200 ok\r\n150 go\r\n"].map(|said| said.len() as u32);
-        let mut talk = match late {
-            true => Talk { tap: &mut tap, client, server, next: [1024 + said[0], 1033 + said[1]] },
-            false => Talk::begin(&mut tap, 21),
-        };
-        if !late {
-            talk.login()
-                .client("PORT 10,0,0,1,195,80\r\n")
-                .server("200 ok\r\n")
-                .client("LIST\r\n")
-                .server("150 go\r\n");
-        }
-        talk.server("226 done\r\n").client("PORT 10,0,0,1,195,81\r\n").server("200 ok\r\n").client("LIST\r\n");
-        if late {
-            tap.send(end(SERVER, 20), end(CLIENT, 50_001), Flags::SYN, 5, 0, "");
-        }
-        tap.views()
-    };
-    let sessions = join(vec![seen(false), seen(true)], &[Placing::Open, Placing::Open]);
-    let of: Vec<usize> = sessions[0].attempts.iter().map(|attempt| attempt.transfer).collect();
-    assert_eq!((sessions.len(), of), (1, vec![1]));
-}
-
 /// Where thousands end at once, the first is handed out before its time.
 #[test]
 fn only_the_latest_sessions_that_ended_wait_for_late_packets() {
@@ -473,31 +412,4 @@ fn only_the_latest_sessions_that_ended_wait_for_late_packets() {
     }
     assert_eq!(tap.tracker.poll().map(|view| view.client.port), Some(10_000));
     assert!(!tap.tracker.has_settled());
-}
-
-#[test]
-fn a_nat_changes_addresses_and_not_sequence_numbers() {
-    let mut inside = Tap::new();
-    Talk::begin(&mut inside, 21).login();
-    let mut outside = Tap::new();
-    outside.time += 3_600_000_000_000;
-    let (client, server) = (end([198, 51, 100, 7], 61_000), end(SERVER, 21));
-    outside.open(client, server);
-    Talk { tap: &mut outside, client, server, next: [1000, 1000] }.login();
-    let sessions =
-        join(vec![inside.views(), outside.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
-    assert_eq!(sessions.len(), 1);
-    let offsets: Vec<i64> = sessions[0].sights.iter().map(|sight| sight.offset_ns.abs()).collect();
-    assert!(offsets.contains(&0) && offsets.contains(&3_600_000_000_000), "{offsets:?}");
-}
-
-#[test]
-fn sessions_of_one_pair_of_ports_and_other_sequence_numbers_are_not_joined() {
-    let mut one = Tap::new();
-    Talk::begin(&mut one, 21).login();
-    let mut other = Tap::new();
-    other.send(end(CLIENT, 40_000), end(SERVER, 21), Flags::SYN, 4_000_000, 0, "");
-    let sessions =
-        join(vec![one.views(), other.views()], &[Placing::Given(Place::Client), Placing::Given(Place::Server)]);
-    assert_eq!(sessions.len(), 2);
 }

@@ -64,29 +64,29 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     let passage = stuck::passage(case, None, role);
     let all = case.connections(None);
     let again = stuck::acknowledgement_lost(&all);
-    let only_fin = stuck::is_acknowledged(&all, role);
+    let arrived = stuck::is_acknowledged(&all, role);
     let connections = case.on_the_way(None, toward).into_iter();
     let evidence = connections.filter_map(|(sight, connection)| match again {
         true => stuck::answered_again(case, sight, connection),
-        false => lost_evidence(case, sight, case.session.view(sight)?, role, only_fin),
+        false => lost_evidence(case, sight, case.session.view(sight)?, role, arrived),
     });
     let evidence = evidence.collect();
     let stretch = passage.stretch();
     Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
 }
 
-/// What a tap saw of lost bytes, or of a lost FIN where all bytes before it were acknowledged.
-fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role, only_fin: bool) -> Option<Evidence> {
+/// What a tap saw of lost bytes, or of a lost FIN where all bytes that were seen have arrived.
+fn lost_evidence(case: &Case<'_>, sight: usize, view: &View, role: Role, arrived: bool) -> Option<Evidence> {
     let half = view.control.half(role);
     let who = end(if role == Role::Opener { Side::Client } else { Side::Server });
-    if let Some(fin) = half.fin.filter(|_| only_fin) {
+    if let Some(fin) = half.fin.filter(|_| arrived) {
         let text = say!("the {who}'s FIN is sent {times} times and never acknowledged", who, times = fin.count);
         return Some(case.seen(sight, fin.first, text));
     }
     if half.last_new == At::default() {
         return None;
     }
-    if only_fin || !half.unacked() {
+    if arrived || !half.unacked() {
         let text = say!("nothing from the {who} after its first {bytes} bytes", who, bytes = half.reach);
         return Some(case.seen(sight, half.last_new, text));
     }

@@ -268,8 +268,9 @@ fn forgotten(case: &Case<'_>, sight: usize, finding: &Finding) -> Option<Evidenc
     let tracked = control(case, sight, states).filter(|tracked| dies && tracked.change == Change::Destroy)?;
     let spoken = view.log.iter().filter(|event| event.attempt == CONTROL).map(|event| event.at.time);
     let before = spoken.filter(|time| *time < tracked.time).max()?;
-    let closes = [Role::Opener, Role::Listener].map(|role| view.control.half(role).fin);
-    let is_open = closes.into_iter().flatten().map(|fin| fin.first.time).all(|closed| tracked.time < closed);
+    let fins = [Role::Opener, Role::Listener].map(|role| view.control.half(role).fin.map(|fin| fin.first.time));
+    let closes = fins.into_iter().chain([view.control.reset.map(|reset| reset.at.time)]).flatten();
+    let is_open = closes.min().is_none_or(|closed| tracked.time < closed);
     let silence = seconds(before, tracked.time);
     let text = say!("this host has forgotten the control connection, {silence} after its last packet", silence);
     is_open.then(|| told(sight, tracked.time, Source::Connections, text))

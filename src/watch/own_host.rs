@@ -163,12 +163,19 @@ impl OwnHost {
         }
     }
 
-    /// A line if the kernel told more than could be read.
-    pub(super) fn overrun(&self) -> Option<String> {
+    /// A line for each source that told more than could be read.
+    pub(super) fn overruns(&self) -> impl Iterator<Item = String> + use<> {
+        let netfilter = self.netfilter.as_ref().map_or(0, Netfilter::overruns);
         let connections = self.connections.as_ref().map_or(0, |connections| connections.conntrack.overruns());
-        let times = connections + self.netfilter.as_ref().map_or(0, Netfilter::overruns);
-        let lost = counted!(times, "time").english();
-        (times > 0).then(|| format!("netfilter told more than could be read, {lost}: a drop may be without its rule"))
+        let sources = [
+            ("netfilter", netfilter, "a drop may be without its rule"),
+            ("conntrack", connections, "what a helper expected may be missing"),
+        ];
+        let told = |(source, times, missing): (&str, u64, &str)| {
+            let lost = counted!(times, "time").english();
+            (times > 0).then(|| format!("{source} told more than could be read, {lost}: {missing}"))
+        };
+        sources.into_iter().filter_map(told)
     }
 }
 
