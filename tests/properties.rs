@@ -16,6 +16,7 @@ use std::process::Command;
 use std::thread;
 
 use damage::{Random, Records};
+use ftpwhy::verdict::Outcome;
 use labelled::{Labelled, Said, all};
 
 /// Variants of every case in a normal run.
@@ -192,6 +193,25 @@ fn of_a_success_what_was_said_and_not_captured_is_no_failure() {
         assert_eq!(output.status.code(), Some(0), "{folder}: {lost}: {said}");
         assert!(said.contains(r#""outcome":"unknown""#), "{folder}: {lost}: {said}");
     }
+}
+
+/// A router drops the data of a download; of what the server sends again its capture holds the last alone, and no final reply.
+#[test]
+fn what_is_sent_again_once_more_is_not_silent_where_it_comes_from() {
+    let case = all().into_iter().find(|case| case.name == "T1-data-blackhole").expect("it is of this repository");
+    let server = case.taps.len() - 1;
+    let mut records = Records::of(&fs::read(&case.taps[server].1).expect("a capture is readable"));
+    let began = Records::micros(&records.records[0]);
+    let is_data = |record: &Vec<u8>| record.len() > 1448;
+    let again = |record: &Vec<u8>| is_data(record) && Records::micros(record) > began + 100_000;
+    let last = records.records.iter().rfind(|record| again(record)).expect("it is sent again").clone();
+    let is_final = |record: &[u8]| record.windows(4).any(|text| text == b"226 ");
+    records.records.retain(|record| !is_final(record) && (!again(record) || *record == last));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("again-once-more.pcap");
+    fs::write(&path, records.file()).expect("the folder is writable");
+    let said = case.replay(&[server], vec![path], true);
+    assert_eq!(said.outcomes, [Outcome::Failed], "{said:?}");
+    assert_eq!(case.error(&said), None, "{said:?}");
 }
 
 #[test]

@@ -233,12 +233,20 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if since.until(clock(sight, until)) < STILL {
         return None;
     }
+    let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
+    let goes_on = |(sight, c): &(usize, &Connection)| {
+        let again = c.half(role).again();
+        again.count > 0 && since.until(clock(*sight, again.last.time)) > STILL
+    };
+    // what is sent again all the while is not acknowledged where it comes from, for whatever reason
+    if receiver.is_none() && connections.iter().any(goes_on) {
+        return None;
+    }
     let taken = case.is_taken(joined);
     let passage = match taken {
         true => passage_to_double(case, joined),
         false => case.passage(Transit { toward: !side, since, data: true }, |_| false),
     };
-    let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let mut evidence = case.transfer_evidence();
     evidence.extend(taken.then(|| double_evidence(case, joined)).flatten());
     let silence = seconds(since, clock(sight, until));
