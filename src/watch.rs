@@ -20,6 +20,7 @@ use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Sampler, Sniffer,
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
 use crate::netfilter::conntrack::{Pair, pair};
+use crate::netfilter::socket::Socket;
 use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
@@ -140,6 +141,7 @@ pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<
         if over || Instant::now() >= look {
             look = Instant::now() + TICK;
             watcher.note_losses(&mut sniffer);
+            watcher.note_unseen(now());
             watcher.note_sockets(now());
             watcher.keep(Writer::flush);
             if let Err(error) = watcher.tell(sink) {
@@ -197,6 +199,10 @@ struct Watcher {
     writer: Option<Writer>,
     host: OwnHost,
     own: Placing,
+    /// The capture leaves out no interface, and nothing that was asked to be left out.
+    sees_all: bool,
+    /// When sockets are looked at again of which nothing is seen.
+    next_unseen: Time,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
     sessions: u64,
@@ -228,6 +234,8 @@ impl Watcher {
         let (host, absent) = OwnHost::open(&traced, watch.trace, sniffer.interfaces(), &mut taps);
         let watcher = Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
+            sees_all: watch.capture.interfaces.is_empty() && watch.capture.filter.is_none(),
+            next_unseen: Time::default(),
             taps,
             legs: Legs::new(legs, &config),
             writer: None,
@@ -260,6 +268,23 @@ impl Watcher {
             self.note(why);
             false
         })
+    }
+
+    /// Makes sessions of the sockets of this host that try to open a control connection of which no interface shows a packet.
+    /// A capture of some interfaces, or of some packets, cannot tell.
+    fn note_unseen(&mut self, now: Time) {
+        if !self.sees_all || self.taps.iter().any(|tap| tap.lost > 0) || now < self.next_unseen {
+            return;
+        }
+        self.next_unseen = now.plus(GRACE);
+        let at = At { time: now, ..At::default() };
+        let in_vain = self.host.opening_in_vain(now);
+        for &Socket { local, remote, .. } in &in_vain {
+            self.legs.trackers.iter_mut().for_each(|tracker| tracker.tried(local, remote, at));
+        }
+        if !in_vain.is_empty() {
+            self.host.note_trying(now, &mut self.taps);
+        }
     }
 
     /// While a data connection is agreed upon and not seen: notes the sockets of this host that try to open one.

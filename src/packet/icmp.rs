@@ -83,6 +83,12 @@ impl IcmpError {
             quoted,
         })
     }
+
+    /// The host that wanted to send the quoted packet tells itself: the packet never left it.
+    pub fn is_to_itself(&self) -> bool {
+        let sender = self.quoted.source.ip;
+        self.source == sender && self.destination == sender
+    }
 }
 
 /// Reads as much as is there of the datagram that an error quotes. A quote that its sender cut too short is as good as

@@ -79,15 +79,16 @@ fn covers(rule: &Rule, language: Language) -> String {
 
 /// Which packets a rule must see, told by its family.
 fn needs(rule: &Rule) -> &'static Message {
-    match rule.id.as_bytes().first() {
-        Some(b'C') => message!("the control connection from its first SYN on, and ICMP errors about it"),
-        Some(b'N') => {
+    match (rule.id, rule.id.as_bytes().first()) {
+        ("C16", _) => message!("a live capture of all interfaces on the client's host, and its list of sockets"),
+        (_, Some(b'C')) => message!("the control connection from its first SYN on, and ICMP errors about it"),
+        (_, Some(b'N')) => {
             message!("the command and the reply that offer an address, and the control connection's own addresses")
         }
-        Some(b'O') => {
+        (_, Some(b'O')) => {
             message!("the negotiation, every SYN of the data connection and what answers it, ICMP errors included")
         }
-        Some(b'T') => {
+        (_, Some(b'T')) => {
             message!("the data connection's segments (their headers are enough), and the replies to the transfer")
         }
         _ => message!("nothing more than there is: it says what is missing"),

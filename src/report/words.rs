@@ -49,6 +49,8 @@ struct Blame<'a> {
     opener: Side,
     /// A packet of the connection was captured.
     seen: bool,
+    /// The device that spoke is the opener's host.
+    to_itself: bool,
     /// The address that the negotiation offers.
     offered: Option<String>,
     /// The port that the listener offers, as sent and as it arrives, if that differs.
@@ -73,6 +75,7 @@ impl<'a> Blame<'a> {
             region: Region::of(names, stretch, verdict.finding.owner),
             opener,
             seen: !is_data || !attempts.is_empty(),
+            to_itself: verdict.finding.device.is_some_and(|device| case.has_address(opener, device)),
             offered: negotiation
                 .and_then(|negotiation| negotiation.offered?.address)
                 .map(|address| address.to_string()),
@@ -189,6 +192,12 @@ fn rejected(blame: &Blame<'_>) -> Text {
         (Some(device), Region::Host(side)) => {
             say!("The {side}'s own host ({device}) refused {what} with an ICMP error.", side = end(side), device, what)
         }
+        (Some(device), _) if blame.to_itself => say!(
+            "The {opener}'s own host ({device}) says that it could not send {what} to its next hop.",
+            opener = end(blame.opener),
+            device,
+            what
+        ),
         (Some(device), _) => {
             say!("{device}, {location}, refused {what} with an ICMP error.", device, location = blame.location(), what)
         }
@@ -231,6 +240,9 @@ fn reset(blame: &Blame<'_>) -> Text {
 fn never_sent(blame: &Blame<'_>) -> Text {
     let opener = end(blame.opener);
     let tried = blame.finding().evidence.iter().any(|evidence| evidence.source == Some(Source::Sockets));
+    if blame.finding().lost == Some(Lost::ControlSyn) {
+        return say!("The {opener}'s own host did not let {what} out.", opener, what = blame.what());
+    }
     if tried {
         return say!("The {opener}'s own firewall did not let the SYN of its data connection out.", opener);
     }

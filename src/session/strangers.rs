@@ -142,6 +142,15 @@ impl Tracker {
         self.control_segment(slot, segment);
     }
 
+    /// A socket of this host tries to open a control connection, in vain: makes a session of it, unless a packet did.
+    pub fn tried(&mut self, client: Endpoint, server: Endpoint, at: At) {
+        let ends = self.keys.ends(client, server);
+        if self.config.leg.is_toward(Side::Server) && !self.flows.contains_key(&ends.key()) {
+            let slot = self.add(View::new(client, server, KnownBy::Socket, at));
+            self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL });
+        }
+    }
+
     /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
     fn waiting_for(&self, listener: Endpoint, opener: IpAddr) -> Option<Waiting> {
         let all = self.expected.get(&self.keys.end(listener))?;

@@ -81,6 +81,8 @@ pub enum KnownBy {
     Port,
     /// `220` and then `USER` or `AUTH` on another port.
     Greeting,
+    /// By a socket of this host that tries to open a control connection, before any packet of it was seen.
+    Socket,
     /// Only by data connections to the passive range; no control connection is in sight.
     PassiveRange,
 }

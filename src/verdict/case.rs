@@ -193,6 +193,11 @@ impl<'a> Case<'a> {
             Side::Server => view.server.ip,
         })
     }
+
+    /// Whether a tap knows this end by this address.
+    pub fn has_address(&self, side: Side, address: IpAddr) -> bool {
+        (0..self.session.sights.len()).any(|sight| self.address(sight, side) == Some(address))
+    }
 }
 
 /// Commands that a client sends only when it no longer waits for a data connection; TYPE, SIZE, REST and the like may

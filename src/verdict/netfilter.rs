@@ -6,7 +6,7 @@
 
 use crate::cite::At;
 use crate::language::{Text, say};
-use crate::line::{Place, Point, Side, Stretch};
+use crate::line::{Place, Point, Stretch};
 use crate::netfilter::{Dropped, Rule, Witness};
 use crate::packet::Endpoint;
 use crate::session::join::JoinedAttempt;
@@ -116,8 +116,8 @@ fn agreed(case: &Case<'_>, (opener, listener): (Endpoint, Endpoint)) -> bool {
     let Some(negotiation) = case.negotiation().filter(|_| case.attempts().is_empty()) else { return false };
     let Some(offered) = negotiation.offered.filter(|offered| offered.port == listener.port) else { return false };
     let listens = negotiation.mode.listener();
-    let has = |side: Side, ip| (0..case.session.sights.len()).any(|sight| case.address(sight, side) == Some(ip));
-    has(!listens, opener.ip) && (has(listens, listener.ip) || offered.address == Some(listener.ip))
+    case.has_address(!listens, opener.ip)
+        && (case.has_address(listens, listener.ip) || offered.address == Some(listener.ip))
 }
 
 fn words(dropped: &Dropped) -> Text {

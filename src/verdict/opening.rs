@@ -61,6 +61,9 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     if is_host_unreachable(error) || owner.is_some() {
         passage.next = None;
     }
+    if error.is_to_itself() {
+        passage.last = None;
+    }
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
     evidence.push(case.seen(sight, error.at, icmp_words(error)));
@@ -93,8 +96,7 @@ pub(super) fn own_output_rejected<'a>(case: &Case<'a>, which: Which<'a>) -> Opti
 fn own_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism, Evidence)> {
     let which = failed(case, which, Opening::IcmpError)?;
     let (sight, error) = first_icmp(case, which, Role::Opener)?;
-    let opener = error.quoted.source.ip;
-    let own = error.source == opener && error.destination == opener;
+    let own = error.is_to_itself() && !is_host_unreachable(error);
     own.then(|| (sight, Mechanism::IcmpReject, case.seen(sight, error.at, icmp_words(error))))
 }
 
@@ -318,14 +320,20 @@ fn icmp_words(error: &IcmpError) -> Text {
     )
 }
 
-/// The last router found nobody with that address, so the packet never left it: who is missing is the host behind.
+/// The last router, or the opener's own host, found nobody with that address (RFC 1812 section 5.2.7.1; RFC 4861 section
+/// 7.2.2), so the packet never left it: who is missing is the host behind.
 fn is_host_unreachable(error: &IcmpError) -> bool {
     matches!((error.kind.version, error.kind.kind, error.kind.code), (4, 3, 1) | (6, 1, 3))
 }
 
 fn icmp_note(error: &IcmpError) -> Option<Text> {
-    is_host_unreachable(error).then(|| {
-        say!("host unreachable: the last router found nobody with that address, unless a rule says so in its place")
+    is_host_unreachable(error).then(|| match error.is_to_itself() {
+        true => say!(
+            "host unreachable: this host found nobody with the address of its next hop, unless a rule of its own says so in its place"
+        ),
+        false => {
+            say!("host unreachable: the last router found nobody with that address, unless a rule says so in its place")
+        }
     })
 }
 

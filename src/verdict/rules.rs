@@ -62,6 +62,9 @@ rules! {
     "C5" "control-syn-ack-unanswered" Control |case| opening::syn_ack_unanswered(case, None), ["T11"],
         "The SYN-ACK of the control connection is never acknowledged.",
         "It passed the last tap that saw it, and the client repeats its SYN as if nothing had come.";
+    "C16" "control-syn-unseen" Control unseen::control_syn_unseen, ["T11"],
+        "The SYN of the control connection never left the client's own host.",
+        "A socket sends it again and again, and no interface of the host ever shows it.";
     "C1" "control-syn-unanswered" Control |case| opening::syn_unanswered(case, None), ["T09", "T11", "T16"],
         "The SYN of the control connection is never answered.",
         "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was.";

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::now;
 use crate::capture::live::conntrack::{self, Conntrack};
@@ -10,14 +11,18 @@ use crate::capture::live::sockets::Sockets;
 use crate::capture::live::{self, Interface, Netfilter, Rules};
 use crate::cite::Time;
 use crate::language::counted;
-use crate::netfilter::conntrack::{Expected, Journal, Pair, Tracked};
+use crate::netfilter::conntrack::{Expected, Journal, Pair, Tracked, pair};
 use crate::netfilter::snapshot::Snapshot;
-use crate::netfilter::socket::{State, Wanted};
+use crate::netfilter::socket::{Socket, State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::verdict::{Host, TapFacts};
 
 /// Sockets that try in vain and are kept.
 const MAX_TRYING: usize = 256;
+
+/// A socket that tries for longer than this does not wait for a neighbour's address: that is given up after three seconds
+/// (`mcast_solicit` times `retrans_time_ms` of Linux), and the socket with it.
+const PERSISTENT: Duration = Duration::from_secs(5);
 
 /// What connections are for, where they cannot be had.
 const CONNECTIONS_TELL: &str =
@@ -28,7 +33,10 @@ pub(super) struct OwnHost {
     netfilter: Option<Netfilter>,
     /// Its rules, where they are not traced.
     rules: Option<Rules>,
+    control_ports: Vec<u16>,
     sockets: Option<Sockets>,
+    /// Sockets that try to open control connections, as they were when they were seen first, and when.
+    opening: Vec<(Time, Socket)>,
     connections: Option<Connections>,
     interfaces: Vec<(String, Vec<IpAddr>)>,
 }
@@ -54,7 +62,9 @@ impl OwnHost {
         let mut own = OwnHost {
             netfilter: None,
             rules: None,
+            control_ports: traced.control_ports.clone(),
             sockets: Sockets::open().ok(),
+            opening: Vec::new(),
             connections: connections.ok(),
             interfaces: interfaces.iter().map(|own| (own.name.clone(), own.addresses.clone())).collect(),
         };
@@ -149,11 +159,41 @@ impl OwnHost {
         format!("the rules of this host cannot be read any more, and no rule is named from here on: {why}")
     }
 
+    /// Sockets of this host that have gone on trying to open a control connection, and of which conntrack knows nothing: it
+    /// would know of a SYN that has passed, whatever a NAT made of it.
+    pub(super) fn opening_in_vain(&mut self, now: Time) -> Vec<Socket> {
+        let mut all = self.trying();
+        all.retain(|socket| self.control_ports.contains(&socket.remote.port));
+        let first = |socket: &Socket| {
+            let same = |(_, known): &&(Time, Socket)| (known.local, known.remote) == (socket.local, socket.remote);
+            self.opening.iter().find(same).copied().unwrap_or((now, *socket))
+        };
+        let known: Vec<(Time, Socket)> = all.iter().map(first).collect();
+        let goes_on = |(socket, (since, first)): &(&Socket, &(Time, Socket))| {
+            since.until(now) > PERSISTENT && socket.retransmits > first.retransmits && !self.has_passed(socket)
+        };
+        let in_vain = all.iter().zip(&known).filter(goes_on).map(|(socket, _)| *socket).collect();
+        self.opening = known;
+        in_vain
+    }
+
+    /// Where conntrack cannot be asked, it may be so.
+    fn has_passed(&self, socket: &Socket) -> bool {
+        let Some(connections) = &self.connections else { return conntrack::is_there() };
+        let told = connections.journal.of(&[pair(socket.local.ip, socket.remote.ip)]);
+        let is_it = |tracked: &Tracked| tracked.original.source == socket.local;
+        told.is_some_and(|(tracked, _)| tracked.iter().any(is_it))
+    }
+
+    fn trying(&mut self) -> Vec<Socket> {
+        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
+        let list = self.sockets.as_mut().and_then(|sockets| sockets.list(&wanted).ok());
+        list.unwrap_or_default()
+    }
+
     /// Notes the sockets of this host that try to open a connection.
     pub(super) fn note_trying(&mut self, now: Time, taps: &mut [TapFacts]) {
-        let Some(sockets) = &mut self.sockets else { return };
-        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
-        for socket in sockets.list(&wanted).unwrap_or_default() {
+        for socket in self.trying() {
             for tap in &mut *taps {
                 tap.trying.retain(|(_, other)| (other.local, other.remote) != (socket.local, socket.remote));
                 tap.trying.push((now, socket));

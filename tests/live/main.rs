@@ -5,8 +5,8 @@
 //! ```
 //!
 //! [`privileges`] looks at what a capture may still do when its door is closed, [`absent`] takes away what it would like to
-//! have, [`followed`] has the kernel follow connections, [`files`] moves the file that it writes. Needs root, ip(8) and mount(8); skipped elsewhere, unless
-//! `FTPWHY_LAB=required`.
+//! have, [`followed`] has the kernel follow connections, [`unreached`] lets nothing out, [`files`] moves the file that it
+//! writes. Needs root, ip(8) and mount(8); skipped elsewhere, unless `FTPWHY_LAB=required`.
 
 mod absent;
 mod files;
@@ -14,6 +14,7 @@ mod followed;
 mod privileges;
 mod process;
 mod session;
+mod unreached;
 
 use std::env;
 use std::path::Path;
@@ -24,7 +25,7 @@ const INSIDE: &str = "FTPWHY_LIVE_INSIDE";
 /// A folder of the check alone, that everybody may write to.
 const OPEN: &str = "/mnt";
 
-const CHECKS: [(&str, fn()); 14] = [
+const CHECKS: [(&str, fn()); 18] = [
     ("what-the-process-is-left-with", privileges::what_the_process_is_left_with),
     ("a-session-is-told-and-written", privileges::a_session_is_told_and_written),
     ("a-command-runs-as-ever", privileges::a_command_runs_as_ever),
@@ -36,6 +37,10 @@ const CHECKS: [(&str, fn()); 14] = [
     ("a-packet-that-a-helper-expected-was-dropped", followed::a_packet_that_a_helper_expected_was_dropped),
     ("a-packet-that-a-helper-expects-was-dropped-before", followed::a_packet_that_a_helper_expects_was_dropped_before),
     ("nothing-is-followed", followed::nothing_is_followed),
+    ("nobody-at-the-next-hop", unreached::nobody_at_the_next_hop),
+    ("a-rule-as-if-nobody-were-there", unreached::a_rule_as_if_nobody_were_there),
+    ("the-own-output-drops-all", unreached::the_own_output_drops_all),
+    ("the-own-output-sends-it-elsewhere", unreached::the_own_output_sends_it_elsewhere),
     ("disk-full", files::disk_full),
     ("moved-away", files::moved_away),
     ("hung-up", files::hung_up),

@@ -12,6 +12,8 @@ super::rows! {
     "The SYN of the control connection is never answered." => "コントロールコネクションの SYN に応答がありません。"
     "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was." => "最後のキャプチャ地点を通過した SYN に SYN-ACK も RST も ICMP エラーも返らないなら、その先で SYN かその応答が破棄されています。"
     "What answers on the control port does not speak FTP." => "コントロールポートで応答しているのは FTP ではありません。"
+    "The SYN of the control connection never left the client's own host." => "コントロールコネクションの SYN が、クライアント自身のホストから一度も出ていません。"
+    "A socket sends it again and again, and no interface of the host ever shows it." => "ソケットは SYN を繰り返し送信していますが、ホストのどのインターフェースにも一度も現れません。"
     "Its first line has no reply code." => "最初の行に応答コードがありません。"
     "The server itself turned the session away." => "サーバー自身がセッションを断りました。"
     "A reply such as 421 or 530 is the program's own word; no firewall speaks FTP." => "421 や 530 などの応答はサーバープログラム自身のものです。ファイアウォールは FTP を話しません。"

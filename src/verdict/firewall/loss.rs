@@ -13,6 +13,7 @@ use crate::packet::Flags;
 use crate::tcp::connection::Connection;
 use crate::verdict::case::Case;
 use crate::verdict::netfilter::host_of;
+use crate::verdict::unseen::socket_of;
 use crate::verdict::{Finding, Lost, Source, state};
 
 /// A packet that was lost on a host whose netfilter can be asked.
@@ -92,7 +93,11 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
     let seen = connections.iter().find(|(tap, _)| *tap == enters).or(connections.first());
     let loss = match (which, is_data, seen) {
         (None, true, _) => base.never_seen(case, listens)?,
-        (_, _, Some((_, connection))) => base.seen(connection),
+        (_, _, Some((_, connection))) if connection.began().is_some() => base.seen(connection),
+        (_, _, Some((_, connection))) => {
+            let ends = (connection.opener, connection.listener);
+            base.seen(connection).tried(case, |socket| (socket.local, socket.remote) == ends)
+        }
         (_, _, None) => return None,
     };
     Some((host, loss))
@@ -139,9 +144,13 @@ impl Loss {
         let is_it = |socket: &Socket| {
             socket.remote.port == offered.port && [Some(peer), offered.address].contains(&Some(socket.remote.ip))
         };
-        let tries = case.facts(agreed.sight).trying.iter().rev().find(|(time, socket)| *time >= began && is_it(socket));
-        Some(match tries {
-            None => agreed,
+        Some(agreed.tried(case, is_it))
+    }
+
+    /// As the latest socket that is of it tries it, if there is one.
+    fn tried(self, case: &Case<'_>, is_it: impl Fn(&Socket) -> bool) -> Loss {
+        match socket_of(case, self.sight, is_it).filter(|(time, _)| *time >= self.began) {
+            None => self,
             Some((time, socket)) => Loss {
                 what: say!(
                     "the {kind} {source} > {destination}",
@@ -154,9 +163,9 @@ impl Loss {
                 cited: Some((At { time: *time, ..At::default() }, Some(Source::Sockets))),
                 source: socket.local.into(),
                 destination: socket.remote.into(),
-                ..agreed
+                ..self
             },
-        })
+        }
     }
 
     /// The packet.

@@ -87,6 +87,7 @@ const PLANS: &[(&str, Plan)] = &[
     ("C13", program::turned_away),
     ("C14", program::server_log),
     ("C15", program::already_over),
+    ("C16", path::opening),
     ("N1", address::client_behind_nat),
     ("N2", address::server_behind_nat),
     ("N3", address::hairpin),

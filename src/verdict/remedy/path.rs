@@ -6,7 +6,7 @@ use super::scene::{Flow, On, Scene};
 use super::{Commands, Remedy, both};
 use crate::language::{Text, say};
 use crate::line::{Owner, Side};
-use crate::packet::IcmpKind;
+use crate::packet::{IcmpError, IcmpKind};
 use crate::verdict::{Confidence, Mechanism};
 
 /// The SYN was dropped, or never left: let it pass, let a helper see to it, or open the connection the other way.
@@ -42,6 +42,9 @@ fn pin_for_router(scene: &Scene<'_>, suspects: &[On]) -> Option<Remedy> {
 pub(super) fn refused(scene: &Scene<'_>) -> Vec<Remedy> {
     let mut remedies = opening(scene);
     let Some(error) = scene.icmp() else { return remedies };
+    if error.is_to_itself() && !scene.rule_is_known {
+        return vec![no_way(scene)];
+    }
     if is_no_way(error.kind) {
         remedies.insert(0, no_way(scene));
     } else if let (Some(first), Some(signature)) = (remedies.first_mut(), signature(error.kind)) {
@@ -73,8 +76,10 @@ fn signature(kind: IcmpKind) -> Option<Text> {
 }
 
 fn no_way(scene: &Scene<'_>) -> Remedy {
-    let on = if scene.is_one_host() { scene.suspects(scene.listener()).first().copied() } else { None };
-    let on = on.unwrap_or(On::Router);
+    let opener =
+        scene.listener().filter(|_| scene.icmp().is_some_and(IcmpError::is_to_itself)).map(|listener| !listener);
+    let one_host = || scene.suspects(scene.listener()).first().copied().filter(|_| scene.is_one_host());
+    let on = opener.map(On::Host).or_else(one_host).unwrap_or(On::Router);
     let to = scene.flow(on).map_or(scene.address(on, Side::Server), |flow| flow.destination);
     let text = match scene.finding.device {
         Some(device) => say!(

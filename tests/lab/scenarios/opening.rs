@@ -166,9 +166,7 @@ fn scenario(kind: &str, row: &Row) -> Scenario {
         (Fate::Reset, Mechanism::NeverSent) => Some(Mechanism::TcpReset),
         _ => None,
     };
-    let is_untold = matches!((at, hook, fate, lost), (Client, "output", Fate::Drop, ControlSyn));
     Scenario::new(name, mode, story)
-        .unnamed(is_untold.then_some("no packet of the session is ever seen on any interface"))
         .line(Line::plain(routers, v6))
         .programs(server, client)
         .transfer(way, does)
