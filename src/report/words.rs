@@ -49,7 +49,9 @@ struct Blame<'a> {
     opener: Side,
     /// A packet of the connection was captured.
     seen: bool,
-    /// The device that spoke is the opener's host.
+    /// Whose packet of the handshake was lost.
+    sender: Side,
+    /// The device that spoke is that packet's sender.
     to_itself: bool,
     /// The address that the negotiation offers.
     offered: Option<String>,
@@ -69,13 +71,16 @@ impl<'a> Blame<'a> {
             (None, Some(negotiation)) => !negotiation.mode.listener(),
             (None, None) => Side::Client,
         };
+        let is_answer = matches!(verdict.finding.lost, Some(Lost::ControlSynAck | Lost::DataSynAck));
+        let sender = if is_answer { !opener } else { opener };
         Blame {
             names,
             verdict,
             region: Region::of(names, stretch, verdict.finding.owner),
             opener,
+            sender,
             seen: !is_data || !attempts.is_empty(),
-            to_itself: verdict.finding.device.is_some_and(|device| case.has_address(opener, device)),
+            to_itself: verdict.finding.device.is_some_and(|device| case.has_address(sender, device)),
             offered: negotiation
                 .and_then(|negotiation| negotiation.offered?.address)
                 .map(|address| address.to_string()),
@@ -193,8 +198,8 @@ fn rejected(blame: &Blame<'_>) -> Text {
             say!("The {side}'s own host ({device}) refused {what} with an ICMP error.", side = end(side), device, what)
         }
         (Some(device), _) if blame.to_itself => say!(
-            "The {opener}'s own host ({device}) says that it could not send {what} to its next hop.",
-            opener = end(blame.opener),
+            "The {sender}'s own host ({device}) says that it could not send {what} to its next hop.",
+            sender = end(blame.sender),
             device,
             what
         ),

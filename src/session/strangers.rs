@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::cite::At;
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Direction, Endpoint, IcmpError, Segment};
+use crate::packet::{Direction, Endpoint, IcmpError, LOOPBACK, Segment};
 use crate::session::flow::Ends;
 use crate::session::tracker::{Leg, Owner, Tracker, Waiting, record};
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
@@ -34,9 +34,14 @@ impl Tracker {
     }
 
     /// A reset of a connection whose SYN was not captured: an answer to a SYN (sequence number 0, RFC 9293 3.10.7.1) by a
-    /// control port, or by a listener that is waited for and was not reached otherwise.
+    /// control port, or by a listener that is waited for and was not reached otherwise. Or a control port's host refused its
+    /// own SYN-ACK, in the other end's name.
     fn refusal(&mut self, ends: Ends, segment: &Segment<'_>) {
         let (opener, listener) = (segment.destination, segment.source);
+        let to_itself = segment.interface == LOOPBACK && opener.ip != listener.ip;
+        if to_itself && self.is_control(opener.port) && !segment.flags.ack() {
+            return self.begin(ends, listener, opener, KnownBy::Port, segment);
+        }
         if self.is_control(listener.port) && segment.flags.ack() && segment.seq == 0 {
             return self.begin(ends, opener, listener, KnownBy::Port, segment);
         }

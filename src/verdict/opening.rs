@@ -55,14 +55,11 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
     let (sight, error) = first_icmp(case, which, Role::Opener)?;
     let listens = case.listens(which);
     let toward = listens;
-    let mut passage =
-        case.connection_passage(which, toward, |c| first_syn(c).or(c.icmp.as_ref().map(|error| error.at)));
+    let passage = case.connection_passage(which, toward, |c| first_syn(c).or(c.icmp.as_ref().map(|error| error.at)));
+    let mut passage = refused(passage, sight, error);
     let owner = signer_side(case, sight, error, listens);
-    if is_host_unreachable(error) || owner.is_some() {
+    if owner.is_some() {
         passage.next = None;
-    }
-    if error.is_to_itself() {
-        passage.last = None;
     }
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
@@ -77,6 +74,17 @@ pub(super) fn syn_icmp<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding>
         evidence,
     );
     Some(Finding { owner, device: Some(error.source), notes, ..found })
+}
+
+/// The passage of a packet that an ICMP error quotes, which the tap at `sight` saw.
+fn refused(passage: Passage, sight: usize, error: &IcmpError) -> Passage {
+    let own = error.is_to_itself();
+    let next = match (is_host_unreachable(error), own) {
+        (true, _) => None,
+        (false, true) => Some(sight),
+        (false, false) => passage.next,
+    };
+    Passage { last: passage.last.filter(|_| !own), next, ..passage }
 }
 
 /// O7, C6: the opener's own host refused its SYN, which never left it: the answer was captured on another interface than
@@ -114,6 +122,15 @@ fn own_reset<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Mechanism,
             false => say!("RST in the listener's name on another interface than the session's, and no SYN on the wire"),
         };
         (sight, Mechanism::TcpReset, case.seen(sight, reset.at, text))
+    })
+}
+
+/// The listener's own host answered its SYN-ACK, which never left it, with a reset in the opener's name.
+fn own_reset_of_answer<'a>(case: &Case<'a>, which: Which<'a>) -> Option<(usize, Reset)> {
+    case.connections(which).into_iter().find_map(|(sight, connection)| {
+        let reset = connection.reset_from(Role::Opener).filter(|reset| reset.interface == LOOPBACK)?;
+        let own = connection.syn_ack.is_none() && connection.opener.ip != connection.listener.ip;
+        own.then_some((sight, reset))
     })
 }
 
@@ -198,23 +215,26 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
 }
 
 /// O6, C5: the SYN-ACK was seen, and neither an acknowledgement nor anything else answered it; or its receiver's host
-/// refused it.
+/// refused it, or its sender's own, which let none be seen.
 pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
-    let connections = case.connections(which);
-    if case.opening(which) == Opening::Established
-        || connections.iter().all(|(_, connection)| connection.syn_ack.is_none())
-    {
+    let refusal = first_icmp(case, which, Role::Listener);
+    let own_reset = own_reset_of_answer(case, which);
+    let was_seen = case.connections(which).iter().any(|(_, connection)| connection.syn_ack.is_some());
+    if case.opening(which) == Opening::Established || !(was_seen || refusal.is_some() || own_reset.is_some()) {
         return None;
     }
     let toward = !case.listens(which);
-    let refusal = first_icmp(case, which, Role::Listener);
     let reset = nearest_reset(case, which, Role::Opener, toward);
     let passage = case.connection_passage(which, toward, |c| {
-        c.syn_ack.map(|leg| leg.first).or(c.reset_from(Role::Opener).map(|reset| reset.at))
+        let refused = c.icmp.as_ref().filter(|error| c.role_of(error.quoted.source) == Role::Listener);
+        let answered = c.reset_from(Role::Opener).map(|reset| reset.at).or(refused.map(|error| error.at));
+        c.syn_ack.map(|leg| leg.first).or(answered)
     });
-    let passage = match (refusal, reset) {
-        (None, None) => without_answer(case, which, passage, |c| c.syn_ack),
-        _ => passage,
+    let passage = match (refusal, own_reset, reset) {
+        (Some((sight, error)), ..) => refused(passage, sight, error),
+        (None, Some((sight, _)), _) => Passage { last: None, next: Some(sight), ..passage },
+        (None, None, Some(_)) => passage,
+        (None, None, None) => without_answer(case, which, passage, |c| c.syn_ack),
     };
     let stretch = passage.stretch();
     let mut evidence = syn_evidence(case, which);
@@ -223,6 +243,10 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     if let Some((sight, error)) = refusal {
         mechanism = Mechanism::IcmpReject;
         evidence.push(case.seen(sight, error.at, icmp_words(error)));
+    } else if let Some((sight, reset)) = own_reset {
+        mechanism = Mechanism::TcpReset;
+        let text = say!("RST in the opener's name on the listener's own loopback, and no SYN-ACK on the wire");
+        evidence.push(case.seen(sight, reset.at, text));
     } else if let Some((sight, reset)) = reset {
         mechanism = Mechanism::TcpReset;
         evidence.push(case.seen(sight, reset.at, reset_words(case, sight, toward, &reset)));
@@ -232,7 +256,9 @@ pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Optio
     let device = refusal.map(|(_, error)| error.source);
     let confidence = if device.is_some() { Confidence::Certain } else { case.confidence(stretch) };
     let found = finding(stretch, mechanism, lost(which, Lost::ControlSynAck, Lost::DataSynAck), confidence, evidence);
-    Some(Finding { device, owner: refusal.and_then(|(sight, error)| signer_side(case, sight, error, toward)), ..found })
+    let owner = refusal.and_then(|(sight, error)| signer_side(case, sight, error, toward));
+    let notes = refusal.and_then(|(_, error)| icmp_note(error)).into_iter().collect();
+    Some(Finding { device, owner, notes, ..found })
 }
 
 /// The rules ask about the transfer's deciding data connection.

@@ -1,7 +1,7 @@
 //! Control connections of which no packet leaves the client's host: a socket of it tells, or its own ICMP error.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -27,10 +27,15 @@ fn told(server: &str, further: &[&str]) -> (Value, Option<ErrorKind>) {
     let server: SocketAddr = server.parse().expect("an address");
     let failed = TcpStream::connect_timeout(&server, Duration::from_secs(9)).err().map(|error| error.kind());
     thread::sleep(Duration::from_secs(1));
+    (verdict(watch), failed)
+}
+
+/// What a watch says of the control connection.
+fn verdict(watch: Process) -> Value {
     let ended = watch.end();
     let session = ended.output.lines().next().unwrap_or_default();
     let session: Value = serde_json::from_str(session).unwrap_or_else(|_| panic!("{ended:?}"));
-    (session["control"]["diagnosis"].clone(), failed)
+    session["control"]["diagnosis"].clone()
 }
 
 /// The server's host is down, or its address wrong: no firewall is to blame.
@@ -42,6 +47,20 @@ pub(crate) fn nobody_at_the_next_hop() {
         assert_eq!((&verdict["rule"], &verdict["side"]), (&"C2".into(), &"unknown".into()), "{verdict}");
         assert_eq!(verdict["stretch"], serde_json::json!({"from": "client", "to": "server"}), "{verdict}");
     }
+}
+
+/// The server's way back leads over a router that is not there.
+pub(crate) fn nobody_on_the_way_back() {
+    sh(ALONE);
+    sh("mount -t tmpfs none /run; ip netns add far; ip link set other netns far; ip -n far link set other up
+        ip -n far addr add 10.8.0.2/24 dev other; ip -n far route add 10.9.0.0/24 dev other
+        ip route add 10.8.0.0/24 via 10.9.0.250; sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.near.rp_filter=0");
+    let _server = TcpListener::bind("10.9.0.1:21").expect("the address is this host's");
+    let watch = Process::watch(&["--format", "jsonl"]);
+    sh("! ip netns exec far timeout 8 bash -c '</dev/tcp/10.9.0.1/21'");
+    let verdict = verdict(watch);
+    assert_eq!((&verdict["rule"], &verdict["side"]), (&"C5".into(), &"unknown".into()), "{verdict}");
+    assert_eq!(verdict["stretch"], serde_json::json!({"from": "client", "to": "server"}), "{verdict}");
 }
 
 /// A rule of the client's own in the same words is told apart where it is traced.

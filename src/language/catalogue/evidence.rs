@@ -21,6 +21,7 @@ super::rows! {
     "ICMP {kind} from {device}, quotes {source} > {destination} with TTL {ttl}" => "{device} からの ICMP {kind}、引用されたパケットは {source} > {destination}、TTL {ttl}"
     "ICMP {kind} from {source}" => "{source} からの ICMP {kind}"
     "ICMP {kind} from {source}, MTU {mtu}" => "{source} からの ICMP {kind}、MTU {mtu}"
+    "RST in the opener's name on the listener's own loopback, and no SYN-ACK on the wire" => "接続を開く側の名前の RST が待ち受け側自身のループバックにあり、回線上に SYN-ACK がない"
     "RST in the listener's name on its loopback, and no SYN on the wire" => "待ち受け側の名前の RST がホスト自身のループバックにあり、回線上に SYN がない"
     "RST in the listener's name on another interface than the session's, and no SYN on the wire" => "待ち受け側の名前の RST がセッションとは別のインターフェースにあり、回線上に SYN がない"
     "RST with TTL {reset} where that address's control packets have {ttl}: another box sent it, on this very link" => "RST の TTL は {reset}、同じアドレスのコントロールコネクションのパケットは {ttl}: 別の機器がこのリンク上で送信したもの"

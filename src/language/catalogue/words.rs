@@ -52,7 +52,7 @@ super::rows! {
     "{Actor} dropped {what}: {place}." => "{actor}が{what}を破棄しました。該当ルール: {place}。"
     "{Actor} dropped {what}" => "{actor}が{what}を破棄しました"
     "The {side}'s own host ({device}) refused {what} with an ICMP error." => "{side}自身のホスト({device})が、ICMP エラーを返して{what}を拒否しました。"
-    "The {opener}'s own host ({device}) says that it could not send {what} to its next hop." => "{opener}自身のホスト({device})が、{what}を次のホップへ送れなかったと伝えています。"
+    "The {sender}'s own host ({device}) says that it could not send {what} to its next hop." => "{sender}自身のホスト({device})が、{what}を次のホップへ送れなかったと伝えています。"
     "{device}, {location}, refused {what} with an ICMP error." => "{location}にある {device} が、ICMP エラーを返して{what}を拒否しました。"
     "{Actor} stopped {what}, and the {opener} gave up at once, as after a refusal" => "{actor}が{what}を止め、{opener}は拒否されたときのようにすぐ諦めました"
     "{Actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset." => "{actor}が{what}に RST を返しました。{opener}のプログラムがすでに諦めていたか、tcp-reset で拒否するルールがあります。"

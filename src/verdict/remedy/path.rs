@@ -42,11 +42,12 @@ fn pin_for_router(scene: &Scene<'_>, suspects: &[On]) -> Option<Remedy> {
 pub(super) fn refused(scene: &Scene<'_>) -> Vec<Remedy> {
     let mut remedies = opening(scene);
     let Some(error) = scene.icmp() else { return remedies };
-    if error.is_to_itself() && !scene.rule_is_known {
-        return vec![no_way(scene)];
-    }
     if is_no_way(error.kind) {
-        remedies.insert(0, no_way(scene));
+        let way = no_way(scene, error);
+        if error.is_to_itself() && !scene.rule_is_known {
+            return vec![way];
+        }
+        remedies.insert(0, way);
     } else if let (Some(first), Some(signature)) = (remedies.first_mut(), signature(error.kind)) {
         first.text = both(first.text.clone(), signature);
     }
@@ -75,12 +76,12 @@ fn signature(kind: IcmpKind) -> Option<Text> {
     }
 }
 
-fn no_way(scene: &Scene<'_>) -> Remedy {
-    let opener =
-        scene.listener().filter(|_| scene.icmp().is_some_and(IcmpError::is_to_itself)).map(|listener| !listener);
+fn no_way(scene: &Scene<'_>, error: &IcmpError) -> Remedy {
+    let sender = [Side::Client, Side::Server].into_iter().find(|&side| scene.case.has_address(side, error.source));
+    let on = sender.filter(|_| error.is_to_itself()).map(On::Host);
     let one_host = || scene.suspects(scene.listener()).first().copied().filter(|_| scene.is_one_host());
-    let on = opener.map(On::Host).or_else(one_host).unwrap_or(On::Router);
-    let to = scene.flow(on).map_or(scene.address(on, Side::Server), |flow| flow.destination);
+    let on = on.or_else(one_host).unwrap_or(On::Router);
+    let to = error.quoted.destination.ip;
     let text = match scene.finding.device {
         Some(device) => say!(
             "check the way first: {device}, which sent the error, says that it knows no route to {to} or finds no such host. A rule that rejects in these words is rarer.",
@@ -243,19 +244,29 @@ fn with_helper(scene: &Scene<'_>, on: On, alone: bool) -> Option<Remedy> {
 /// The SYN-ACK was dropped.
 pub(super) fn answers(scene: &Scene<'_>) -> Vec<Remedy> {
     let Some(listener) = scene.listener() else { return Vec::new() };
+    if let Some(error) = scene.icmp().filter(|error| error.is_to_itself() && is_no_way(error.kind))
+        && !scene.rule_is_known
+    {
+        return vec![no_way(scene, error)];
+    }
     let suspects = scene.suspects(Some(!listener));
     let what = say!("accept what belongs to an established connection; the answer was dropped, not the SYN.");
-    let mut remedies = let_established(scene, &suspects, &what);
+    let mut remedies = let_established(scene, &suspects, Some(listener), &what);
     if suspects.contains(&On::Router) {
         remedies.push(both_ways(scene));
     }
     remedies
 }
 
-pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], what: &Text) -> Vec<Remedy> {
+/// Lets what belongs to a connection pass at these boxes; it comes from `sender`, if that is known.
+pub(super) fn let_established(scene: &Scene<'_>, suspects: &[On], sender: Option<Side>, what: &Text) -> Vec<Remedy> {
     let alone = suspects.len() == 1;
     let on_each = suspects.iter().map(|&on| {
-        let chain = if on == On::Router { Chain::Forward } else { Chain::Input };
+        let chain = match on {
+            On::Router => Chain::Forward,
+            On::Host(side) if sender == Some(side) => Chain::Output,
+            On::Host(_) => Chain::Input,
+        };
         suspected(scene, on, alone, what.clone(), established(scene.family(on), chain))
     });
     on_each.collect()

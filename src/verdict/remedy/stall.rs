@@ -16,7 +16,7 @@ pub(super) fn segments(scene: &Scene<'_>) -> Vec<Remedy> {
     let what = say!(
         "accept what belongs to an established connection, and look for what ends it in the middle: an inspection, a quota, a state that timed out."
     );
-    let mut remedies = let_established(scene, &scene.suspects(None), &what);
+    let mut remedies = let_established(scene, &scene.suspects(None), None, &what);
     if let Some(router) = remedies.iter_mut().find(|remedy| remedy.on == On::Router.name()) {
         let strict =
             say!("A strict check of sequence numbers takes segments for invalid where window scaling was altered.");

@@ -34,6 +34,7 @@ const PASSIVE: &[Row] = &[
     ("P01", (0, false), (Server, "input", DROP, DataSyn), IptablesLegacy, (Proftpd, Tnftp), (Pasv, Put(MID))),
     ("P01", (2, false), (Server, "output", DROP, DataSynAck), Nft, (Pyftpdlib, Inetutils), (Pasv, Get(BIG))),
     ("P01", (1, true), (Server, "output", DROP, DataSynAck), IptablesNft, (Vsftpd, Ftplib), (Epsv, List)),
+    ("P02", (2, false), (Server, "output", ADMIN, DataSynAck), Nft, (Vsftpd, Curl), (Pasv, Get(SMALL))),
     ("P06", (2, false), (Router(1), "forward", DROP, DataSyn), IptablesLegacy, (PureFtpd, Lftp), (Epsv, Get(SMALL))),
     ("P06", (2, true), (Router(1), "forward", DROP, DataSyn), Nft, (Proftpd, Curl), (Epsv, Put(SMALL))),
     ("P06", (2, false), (Router(0), "forward", DROP, DataSyn), IptablesNft, (Pyftpdlib, Tnftp), (Pasv, List)),
@@ -125,6 +126,8 @@ const CONTROL: &[Row] = &[
     ("T11", (1, true), (Server, "input", ADMIN, ControlSyn), Nft, (PureFtpd, Tnftp), (Epsv, List)),
     ("T11", (1, false), (Server, "input", RESET, ControlSyn), IptablesNft, (Proftpd, Lftp), (Pasv, List)),
     ("T11", (1, false), (Server, "output", DROP, ControlSynAck), IptablesNft, (Vsftpd, Ftplib), (Pasv, List)),
+    ("T11", (2, false), (Server, "output", PORT, ControlSynAck), IptablesLegacy, (Proftpd, Lftp), (Pasv, List)),
+    ("T11", (1, true), (Server, "output", RESET, ControlSynAck), Nft, (Pyftpdlib, Curl), (Epsv, List)),
     ("T11", (2, false), (Router(1), "forward", DROP, ControlSynAck), Nft, (PureFtpd, Lftp), (Pasv, List)),
     ("T11", (2, true), (Router(0), "forward", DROP, ControlSynAck), IptablesLegacy, (Vsftpd, Curl), (Epsv, List)),
     ("T11", (1, false), (Client, "input", DROP, ControlSynAck), Nft, (Pyftpdlib, Tnftp), (Pasv, List)),
@@ -140,8 +143,8 @@ pub(crate) fn all() -> Vec<Scenario> {
 fn scenario(kind: &str, row: &Row) -> Scenario {
     let &(mode, (routers, v6), (at, hook, fate, lost), tool, (server, client), (way, does)) = row;
     let rules = match lost {
-        DataSynAck => no_data_syn_ack(tool, hook),
-        ControlSynAck => no_control_syn_ack(tool, hook),
+        DataSynAck => no_data_syn_ack(tool, hook, fate, v6),
+        ControlSynAck => no_control_syn_ack(tool, hook, fate, v6),
         ControlSyn => only(tool, hook, "22, 80", fate, v6),
         _ => only(tool, hook, "21, 22", fate, v6),
     };
@@ -155,16 +158,15 @@ fn scenario(kind: &str, row: &Row) -> Scenario {
     let programs = format!("{server:?}-{client:?}");
     let name = format!("{}-{host}-{hook}-{}-{leg}-{programs}", words.join("-"), fate.word()).to_lowercase();
     let story = format!("{lost:?} meets {fate:?} in the {hook} chain of {host}");
-    let mechanism = match (fate, hook, lost) {
-        (_, "output", DataSyn | ControlSyn) => Mechanism::NeverSent,
-        (Fate::Drop, ..) => Mechanism::SilentDrop,
-        (Fate::Reject(_), ..) => Mechanism::IcmpReject,
-        (Fate::Reset, ..) => Mechanism::TcpReset,
+    let refused = match fate {
+        Fate::Drop => None,
+        Fate::Reject(_) => Some(Mechanism::IcmpReject),
+        Fate::Reset => Some(Mechanism::TcpReset),
     };
-    let on_loopback = match (fate, mechanism) {
-        (Fate::Reject(_), Mechanism::NeverSent) => Some(Mechanism::IcmpReject),
-        (Fate::Reset, Mechanism::NeverSent) => Some(Mechanism::TcpReset),
-        _ => None,
+    let mechanism = match (hook, lost, refused) {
+        ("output", DataSyn | ControlSyn, _) => Mechanism::NeverSent,
+        ("output", _, _) | (_, _, None) => Mechanism::SilentDrop,
+        (_, _, Some(refused)) => refused,
     };
     Scenario::new(name, mode, story)
         .line(Line::plain(routers, v6))
@@ -172,5 +174,5 @@ fn scenario(kind: &str, row: &Row) -> Scenario {
         .transfer(way, does)
         .rules(at, tool, rules)
         .loses(lost, at, mechanism)
-        .on_loopback(on_loopback)
+        .on_loopback(refused.filter(|_| hook == "output"))
 }

@@ -104,27 +104,29 @@ pub(crate) fn only(tool: Tool, hook: &str, ports: &str, fate: Fate, v6: bool) ->
     }
 }
 
-/// A chain that lets everything pass but segments with SYN and ACK from other ports than 21.
-pub(crate) fn no_data_syn_ack(tool: Tool, hook: &str) -> String {
-    syn_ack(tool, hook, "tcp sport != 21", "! --sport 21")
+/// A chain that lets everything pass but segments with SYN and ACK from other ports than 21, which meet their fate.
+pub(crate) fn no_data_syn_ack(tool: Tool, hook: &str, fate: Fate, v6: bool) -> String {
+    syn_ack(tool, hook, ["tcp sport != 21", "! --sport 21"], fate, v6)
 }
 
 /// A chain that lets everything pass but segments with SYN and ACK from port 21.
-pub(crate) fn no_control_syn_ack(tool: Tool, hook: &str) -> String {
-    syn_ack(tool, hook, "tcp sport 21", "--sport 21")
+pub(crate) fn no_control_syn_ack(tool: Tool, hook: &str, fate: Fate, v6: bool) -> String {
+    syn_ack(tool, hook, ["tcp sport 21", "--sport 21"], fate, v6)
 }
 
-fn syn_ack(tool: Tool, hook: &str, nft: &str, iptables: &str) -> String {
+fn syn_ack(tool: Tool, hook: &str, [nft, iptables]: [&str; 2], fate: Fate, v6: bool) -> String {
     match tool {
         Tool::Nft => format!(
             "chain {hook} {{
                 type filter hook {hook} priority 0; policy accept;
-                {nft} tcp flags & (syn|ack) == syn|ack counter drop comment \"blamed\"
-            }}"
+                {nft} tcp flags & (syn|ack) == syn|ack counter {} comment \"blamed\"
+            }}",
+            fate.nft(v6)
         ),
         _ => format!(
-            "-A {} -p tcp -m tcp {iptables} --tcp-flags SYN,ACK SYN,ACK -m comment --comment blamed -j DROP",
-            hook.to_uppercase()
+            "-A {} -p tcp -m tcp {iptables} --tcp-flags SYN,ACK SYN,ACK -m comment --comment blamed -j {}",
+            hook.to_uppercase(),
+            fate.iptables(v6)
         ),
     }
 }

@@ -62,7 +62,7 @@ fn far() -> Vec<Scenario> {
         .loses(Lost::DataSyn, At::Router(1), Mechanism::IcmpReject),
         new("answer-dropped", "P07", 2, false, "the client's router drops the server's answers")
             .programs(Pyftpdlib, Curl)
-            .rules(At::Router(0), Nft, no_data_syn_ack(Nft, "forward"))
+            .rules(At::Router(0), Nft, no_data_syn_ack(Nft, "forward", Fate::Drop, false))
             .loses(Lost::DataSynAck, At::Router(0), Mechanism::SilentDrop),
     ]
 }
