@@ -372,6 +372,7 @@ impl Follower {
             known.states = Arc::clone(&self.states);
             known.host = (!self.states.is_empty()).then(|| Host::of(&self.states).into());
             known.trying = self.states.iter().flat_map(Snapshot::trying).collect();
+            known.full = self.states.iter().flat_map(Snapshot::full).collect();
             known.name = self.name.clone().or(known.files.first().cloned()).unwrap_or_default();
         }
         known.capture = self.capture;

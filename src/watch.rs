@@ -141,7 +141,7 @@ pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<
         if over || Instant::now() >= look {
             look = Instant::now() + TICK;
             watcher.note_losses(&mut sniffer);
-            watcher.note_unseen(now());
+            watcher.note_control_sockets(now());
             watcher.note_sockets(now());
             watcher.keep(Writer::flush);
             if let Err(error) = watcher.tell(sink) {
@@ -201,8 +201,8 @@ struct Watcher {
     own: Placing,
     /// The capture leaves out no interface, and nothing that was asked to be left out.
     sees_all: bool,
-    /// When sockets are looked at again of which nothing is seen.
-    next_unseen: Time,
+    /// When the sockets of control connections are looked at again.
+    next_sockets: Time,
     taps: Vec<TapFacts>,
     told: HashMap<Key, Told>,
     sessions: u64,
@@ -235,7 +235,7 @@ impl Watcher {
         let watcher = Watcher {
             own: Placing::Own(sniffer.own_addresses().into()),
             sees_all: watch.capture.interfaces.is_empty() && watch.capture.filter.is_none(),
-            next_unseen: Time::default(),
+            next_sockets: Time::default(),
             taps,
             legs: Legs::new(legs, &config),
             writer: None,
@@ -270,13 +270,21 @@ impl Watcher {
         })
     }
 
+    /// Notes what sockets tell of control connections.
+    fn note_control_sockets(&mut self, now: Time) {
+        if self.next_sockets <= now {
+            self.next_sockets = now.plus(GRACE);
+            self.host.note_full(now, &mut self.taps);
+            self.note_unseen(now);
+        }
+    }
+
     /// Makes sessions of the sockets of this host that try to open a control connection of which no interface shows a packet.
     /// A capture of some interfaces, or of some packets, cannot tell.
     fn note_unseen(&mut self, now: Time) {
-        if !self.sees_all || self.taps.iter().any(|tap| tap.lost > 0) || now < self.next_unseen {
+        if !self.sees_all || self.taps.iter().any(|tap| tap.lost > 0) {
             return;
         }
-        self.next_unseen = now.plus(GRACE);
         let at = At { time: now, ..At::default() };
         let in_vain = self.host.opening_in_vain(now);
         for &Socket { local, remote, .. } in &in_vain {

@@ -297,6 +297,11 @@ impl Snapshot {
         sockets.map(|socket| (self.time, *socket))
     }
 
+    /// Its listeners whose accept queue is full.
+    pub fn full(&self) -> impl Iterator<Item = (Time, Socket)> {
+        self.sockets.iter().flatten().filter(|socket| socket.is_full()).map(|socket| (self.time, *socket))
+    }
+
     /// The kernel assigns helpers by port, without a rule (`nf_conntrack_helper`), or may do so: where its settings are not
     /// known, and where a connection has one.
     pub fn helps(&self) -> bool {

@@ -62,6 +62,14 @@ pub struct Socket {
     pub uid: u32,
 }
 
+impl Socket {
+    /// Its program does not accept what has come, and the kernel drops every further SYN (`tcp_conn_request` in
+    /// `net/ipv4/tcp_input.c`).
+    pub fn is_full(&self) -> bool {
+        self.state == State::Listen && self.receive_queue > self.send_queue
+    }
+}
+
 /// Which sockets to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted<'a> {

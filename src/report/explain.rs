@@ -80,6 +80,7 @@ fn covers(rule: &Rule, language: Language) -> String {
 /// Which packets a rule must see, told by its family.
 fn needs(rule: &Rule) -> &'static Message {
     match (rule.id, rule.id.as_bytes().first()) {
+        ("C17", _) => message!("the SYN on the server's host, and that host's list of sockets at the same time"),
         ("C16", _) => message!("a live capture of all interfaces on the client's host, and its list of sockets"),
         (_, Some(b'C')) => message!("the control connection from its first SYN on, and ICMP errors about it"),
         (_, Some(b'N')) => {

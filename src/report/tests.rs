@@ -166,7 +166,7 @@ fn a_control_connection_that_failed_has_its_own_block() {
     let (text, totals) = report(Options::default(), vec![(talk, control(ControlOutcome::Failed, found))], &taps());
     let start = "\
 ✗ control connection   172.16.0.99 -> 172.16.0.10 port 2121   C1 control-syn-unanswered
-  The server's own firewall dropped the client's control connection. [likely]
+  The server's own host dropped the client's control connection: its firewall, most likely; a full accept queue of its program looks the same. [likely]
 ";
     assert!(text.starts_with(start), "{text}");
     assert!(text.ends_with("\n1 session, 0 transfers: 1 control connection failed (server's side 1)\n"), "{text}");

@@ -12,7 +12,7 @@ use crate::few::Few;
 use crate::language::{Text, say};
 use crate::line::{Point, Side, Stretch};
 use crate::netfilter::Rule;
-use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end};
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end, lets_it_pass};
 pub(super) use names::Names;
 use region::{Own, Region};
 pub(super) use standing::{place, standing, why};
@@ -187,7 +187,19 @@ fn by_rule(blame: &Blame<'_>, rule: &Rule) -> Text {
 }
 
 fn dropped(blame: &Blame<'_>) -> Text {
-    let start = say!("{Actor} dropped {what}", actor = blame.subject(Own::Firewall), what = blame.what());
+    let passes = lets_it_pass(blame.finding());
+    let what = blame.what();
+    let is_control_syn = blame.finding().lost == Some(Lost::ControlSyn);
+    if !passes && is_control_syn && blame.region == Region::Host(Side::Server) {
+        let actor = blame.subject(Own::Host);
+        return say!(
+            "{Actor} dropped {what}: its firewall, most likely; a full accept queue of its program looks the same.",
+            actor,
+            what
+        );
+    }
+    let own = if passes { Own::Host } else { Own::Firewall };
+    let start = say!("{Actor} dropped {what}", actor = blame.subject(own), what);
     with_suspects(start, blame.droppers())
 }
 

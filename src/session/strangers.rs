@@ -298,11 +298,13 @@ impl Tracker {
             connection.observe_icmp(error);
             return None;
         }
-        if self.is_control(to.port) && error.kind.is_unreachable() {
-            if !self.config.leg.carries(Side::Client, error.direction) {
+        let answer = self.is_control(from.port) && error.is_to_itself();
+        if (self.is_control(to.port) || answer) && error.kind.is_unreachable() {
+            let (toward, client, server) = if answer { (Side::Server, to, from) } else { (Side::Client, from, to) };
+            if !self.config.leg.carries(toward, error.direction) {
                 return None;
             }
-            let slot = self.add(View::new(from, to, KnownBy::Port, error.at));
+            let slot = self.add(View::new(client, server, KnownBy::Port, error.at));
             let owner = Owner { slot, attempt: CONTROL };
             self.flows.insert(ends.key(), owner);
             return Some(owner);

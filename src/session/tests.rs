@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cite::{At, Time};
 use crate::line::Side;
-use crate::packet::{Endpoint, Flags, Packet, Segment};
+use crate::packet::{Endpoint, Flags, IcmpError, IcmpKind, LOOPBACK, Packet, Quoted, Segment};
 use crate::session::lifetime::MAX_LINGERING;
 use crate::session::tracker::{Config, Leg, Tracker};
 use crate::session::view::{Attempt, EventKind, KnownBy, Mode, Settled, View};
@@ -333,6 +333,42 @@ fn a_closed_session_is_settled_after_a_moment_and_an_unanswered_one_after_its_la
     assert!(tap.tracker.poll().is_none());
     tap.wait(Duration::from_secs(200)).send(end(CLIENT, 1), end(SERVER, 80), Flags::ACK, 1, 1, "");
     assert_eq!(tap.tracker.poll().map(|view| view.settled), Some(Settled::Idle));
+}
+
+#[test]
+fn a_socket_tells_of_a_session_until_a_packet_does() {
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    let mut tap = Tap::new();
+    for seconds in [1, 2] {
+        tap.tracker.tried(client, server, At { time: Time(seconds * 1_000_000_000), ..At::default() });
+    }
+    let unseen = tap.only_view();
+    assert_eq!((unseen.known_by, unseen.control.began()), (KnownBy::Socket, None));
+    let mut tap = Tap::new();
+    tap.open(client, server).tracker.tried(client, server, At::default());
+    assert_eq!(tap.only_view().known_by, KnownBy::Port);
+}
+
+/// Its capture of other interfaces begins later, or ends before.
+#[test]
+fn what_a_server_tells_itself_of_its_syn_ack_is_of_a_session() {
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    let quoted = Quoted { source: server, destination: client, ttl: 64, ip_id: 0, seq: None, flags: None };
+    let error = IcmpError {
+        at: At { time: Time(1), frame: 1, file: 0 },
+        interface: LOOPBACK,
+        direction: None,
+        source: server.ip,
+        destination: server.ip,
+        ttl: 64,
+        kind: IcmpKind { version: 4, kind: 3, code: 3 },
+        mtu: None,
+        quoted,
+    };
+    let mut tap = Tap::new();
+    tap.tracker.observe(&Packet::IcmpError(error));
+    let view = tap.only_view();
+    assert_eq!((view.client, view.server, view.control.icmp.is_some()), (client, server, true));
 }
 
 /// A client of two servers asks one to listen and the other to connect there.

@@ -73,6 +73,11 @@ const NO_RULE: &Message = message!(
     "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container"
 );
 
+/// The rules of the host on which the packet was lost are known, and let it pass.
+pub fn lets_it_pass(finding: &Finding) -> bool {
+    finding.notes.contains(&NO_RULE.into())
+}
+
 /// Suspects that are named in a line.
 const TOLD: usize = 3;
 

@@ -34,7 +34,7 @@ use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::{Case, end};
-pub use firewall::{Host, Listing};
+pub use firewall::{Host, Listing, lets_it_pass};
 pub use netfilter::Named;
 pub use passage::OPENINGS_FILTER;
 pub use remedy::Remedy;
@@ -64,6 +64,8 @@ pub struct TapFacts {
     pub dropped: Vec<Dropped>,
     /// Sockets of this host whose SYN was not answered for a while, each as it was when it was last seen so, and when.
     pub trying: Vec<(Time, Socket)>,
+    /// Listeners of this host whose accept queue was full, and when.
+    pub full: Vec<(Time, Socket)>,
     /// Its host and its netfilter, where they are known.
     pub host: Option<Arc<Host>>,
     /// What its host was at some moments, in order of time.

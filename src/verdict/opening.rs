@@ -6,15 +6,15 @@
 use crate::cite::{At, Time};
 use crate::ftp::helper::{Reason, Ruling};
 use crate::language::{Message, Text, counted, message, say};
-use crate::line::{Owner, Point, Side, Stretch};
-use crate::packet::{IcmpError, LOOPBACK};
+use crate::line::{Owner, Place, Point, Side, Stretch};
+use crate::packet::{Endpoint, IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
 use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
-use crate::verdict::passage::{Passage, Transit};
-use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
+use crate::verdict::passage::{GOES_ON, Passage, Transit};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
 type Which<'a> = Option<&'a JoinedAttempt>;
@@ -212,6 +212,31 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
         evidence,
     );
     Some(Finding { notes, ..found })
+}
+
+/// C17: the SYN came to a host whose program does not accept what came before.
+pub(super) fn accept_queue_full(case: &Case<'_>) -> Option<Finding> {
+    failed(case, None, Opening::Unanswered)?;
+    let (sight, time, listener) = case.connections(None).into_iter().find_map(|(sight, connection)| {
+        let syn = connection.syn.filter(|_| case.place(sight) == Place::Server)?;
+        let during = syn.first.time..=syn.last.time.plus(GOES_ON);
+        let Endpoint { ip, port } = connection.listener;
+        let listens = |own: Endpoint| own.port == port && (own.ip == ip || own.ip.is_unspecified());
+        let mut full = case.facts(sight).full.iter();
+        let (time, listener) = full.find(|(time, listener)| during.contains(time) && listens(listener.local))?;
+        Some((sight, *time, listener))
+    })?;
+    let text = say!(
+        "{waiting} connections to {listener} wait to be accepted, and no more than {most} may",
+        waiting = listener.receive_queue,
+        listener = listener.local,
+        most = listener.send_queue
+    );
+    let mut evidence = syn_evidence(case, None);
+    evidence.push(Evidence { source: Some(Source::Sockets), ..case.seen(sight, At { time, ..At::default() }, text) });
+    let stretch = Passage { toward: Side::Server, last: Some(sight), next: None }.stretch();
+    let found = finding(stretch, Mechanism::RefusedByServer, Lost::ControlSyn, Confidence::Likely, evidence);
+    Some(Finding { owner: Some(Owner::Server), ..found })
 }
 
 /// O6, C5: the SYN-ACK was seen, and neither an acknowledgement nor anything else answered it; or its receiver's host

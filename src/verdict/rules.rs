@@ -65,6 +65,9 @@ rules! {
     "C16" "control-syn-unseen" Control unseen::control_syn_unseen, ["T11"],
         "The SYN of the control connection never left the client's own host.",
         "A socket sends it again and again, and no interface of the host ever shows it.";
+    "C17" "control-accept-queue-full" Control opening::accept_queue_full, ["T11"],
+        "The SYN of the control connection is not answered, since the server's program does not accept those that came before.",
+        "The listener's accept queue was full meanwhile: then the kernel drops every SYN.";
     "C1" "control-syn-unanswered" Control |case| opening::syn_unanswered(case, None), ["T09", "T11", "T16"],
         "The SYN of the control connection is never answered.",
         "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was.";

@@ -17,8 +17,8 @@ use crate::netfilter::socket::{Socket, State, Wanted};
 use crate::netfilter::table::Traced;
 use crate::verdict::{Host, TapFacts};
 
-/// Sockets that try in vain and are kept.
-const MAX_TRYING: usize = 256;
+/// Sockets of a kind that are kept.
+const MAX_NOTED: usize = 256;
 
 /// A socket that tries for longer than this does not wait for a neighbour's address: that is given up after three seconds
 /// (`mcast_solicit` times `retrans_time_ms` of Linux), and the socket with it.
@@ -162,7 +162,7 @@ impl OwnHost {
     /// Sockets of this host that have gone on trying to open a control connection, and of which conntrack knows nothing: it
     /// would know of a SYN that has passed, whatever a NAT made of it.
     pub(super) fn opening_in_vain(&mut self, now: Time) -> Vec<Socket> {
-        let mut all = self.trying();
+        let mut all = self.list(State::SynSent);
         all.retain(|socket| self.control_ports.contains(&socket.remote.port));
         let first = |socket: &Socket| {
             let same = |(_, known): &&(Time, Socket)| (known.local, known.remote) == (socket.local, socket.remote);
@@ -185,19 +185,30 @@ impl OwnHost {
         told.is_some_and(|(tracked, _)| tracked.iter().any(is_it))
     }
 
-    fn trying(&mut self) -> Vec<Socket> {
-        let wanted = Wanted { states: &[State::SynSent], local_port: None, remote_port: None };
+    fn list(&mut self, state: State) -> Vec<Socket> {
+        let wanted = Wanted { states: &[state], local_port: None, remote_port: None };
         let list = self.sockets.as_mut().and_then(|sockets| sockets.list(&wanted).ok());
         list.unwrap_or_default()
     }
 
+    /// Notes the listeners on control ports that take no further connection.
+    pub(super) fn note_full(&mut self, now: Time, taps: &mut [TapFacts]) {
+        let mut full = self.list(State::Listen);
+        full.retain(|socket| socket.is_full() && self.control_ports.contains(&socket.local.port));
+        for tap in taps.iter_mut().filter(|_| !full.is_empty()) {
+            tap.full.extend(full.iter().map(|socket| (now, *socket)));
+            let excess = tap.full.len().saturating_sub(MAX_NOTED);
+            tap.full.drain(..excess);
+        }
+    }
+
     /// Notes the sockets of this host that try to open a connection.
     pub(super) fn note_trying(&mut self, now: Time, taps: &mut [TapFacts]) {
-        for socket in self.trying() {
+        for socket in self.list(State::SynSent) {
             for tap in &mut *taps {
                 tap.trying.retain(|(_, other)| (other.local, other.remote) != (socket.local, socket.remote));
                 tap.trying.push((now, socket));
-                let excess = tap.trying.len().saturating_sub(MAX_TRYING);
+                let excess = tap.trying.len().saturating_sub(MAX_NOTED);
                 tap.trying.drain(..excess);
             }
         }

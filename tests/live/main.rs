@@ -25,7 +25,7 @@ const INSIDE: &str = "FTPWHY_LIVE_INSIDE";
 /// A folder of the check alone, that everybody may write to.
 const OPEN: &str = "/mnt";
 
-const CHECKS: [(&str, fn()); 19] = [
+const CHECKS: [(&str, fn()); 20] = [
     ("what-the-process-is-left-with", privileges::what_the_process_is_left_with),
     ("a-session-is-told-and-written", privileges::a_session_is_told_and_written),
     ("a-command-runs-as-ever", privileges::a_command_runs_as_ever),
@@ -39,6 +39,7 @@ const CHECKS: [(&str, fn()); 19] = [
     ("nothing-is-followed", followed::nothing_is_followed),
     ("nobody-at-the-next-hop", unreached::nobody_at_the_next_hop),
     ("nobody-on-the-way-back", unreached::nobody_on_the_way_back),
+    ("the-program-accepts-nothing", unreached::the_program_accepts_nothing),
     ("a-rule-as-if-nobody-were-there", unreached::a_rule_as_if_nobody_were_there),
     ("the-own-output-drops-all", unreached::the_own_output_drops_all),
     ("the-own-output-sends-it-elsewhere", unreached::the_own_output_sends_it_elsewhere),

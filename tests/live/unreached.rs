@@ -1,4 +1,5 @@
-//! Control connections of which no packet leaves the client's host: a socket of it tells, or its own ICMP error.
+//! Control connections that are not opened, and no firewall of the path is to blame: what sockets tell, and ICMP errors that a
+//! host sends itself.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -61,6 +62,28 @@ pub(crate) fn nobody_on_the_way_back() {
     let verdict = verdict(watch);
     assert_eq!((&verdict["rule"], &verdict["side"]), (&"C5".into(), &"unknown".into()), "{verdict}");
     assert_eq!(verdict["stretch"], serde_json::json!({"from": "client", "to": "server"}), "{verdict}");
+}
+
+/// The kernel drops every SYN to a program that accepts nothing.
+pub(crate) fn the_program_accepts_nothing() {
+    sh(ALONE);
+    sh("mount -t tmpfs none /run; ip netns add far; ip link set other netns far; ip -n far link set other up
+        ip -n far addr add 10.9.0.2/24 dev other; sysctl -qw net.core.somaxconn=1");
+    let _server = TcpListener::bind("10.9.0.1:21").expect("the address is this host's");
+    for further in [&["--format", "jsonl"][..], &["--format", "jsonl", "--trace"]] {
+        sh(
+            "for wait in 1 2; do ip netns exec far bash -c 'sleep 15 </dev/tcp/10.9.0.1/21' >/dev/null 2>&1 & sleep 0.2; done",
+        );
+        let watch = Process::watch(further);
+        sh("! ip netns exec far timeout 6 bash -c '</dev/tcp/10.9.0.1/21' 2>/dev/null");
+        let verdict = verdict(watch);
+        assert_eq!((&verdict["rule"], &verdict["side"]), (&"C17".into(), &"server".into()), "{verdict}");
+        assert_eq!(
+            (&verdict["mechanism"], &verdict["netfilter"]),
+            (&"refused-by-server".into(), &Value::Null),
+            "{verdict}"
+        );
+    }
 }
 
 /// A rule of the client's own in the same words is told apart where it is traced.

@@ -17,6 +17,7 @@ super::rows! {
     "nothing answers the SYN: no SYN-ACK, RST or ICMP error" => "SYN に応答がない(SYN-ACK も RST も ICMP エラーもない)"
     "no acknowledgement follows the SYN-ACK" => "SYN-ACK の後に確認応答がない"
     "no SYN of the data connection" => "データコネクションの SYN がない"
+    "{waiting} connections to {listener} wait to be accepted, and no more than {most} may" => "{listener} への {waiting} 個の接続が accept を待っているが、待てるのは {most} 個まで"
     "the socket {local} > {remote} has sent its SYN {times} times, and none was seen" => "ソケット {local} > {remote} は SYN を {times} 回送信しているが、1 つも観測されていない"
     "ICMP {kind} from {device}, quotes {source} > {destination} with TTL {ttl}" => "{device} からの ICMP {kind}、引用されたパケットは {source} > {destination}、TTL {ttl}"
     "ICMP {kind} from {source}" => "{source} からの ICMP {kind}"

@@ -85,6 +85,7 @@ super::rows! {
     "log in again before the next transfer: the session was over." => "次の転送の前にログインし直してください。セッションはすでに終了していました。"
     "let idle sessions live longer." => "アイドル状態のセッションをより長く維持するようにしてください。"
     "and on the other server, see whether the programs allow transfers between servers, which many refuse for good reason; and capture there, since the data do not pass the client." => "もう一方のサーバーも含めて、プログラムがサーバー間の転送を許可しているかを確認してください。多くのプログラムは、正当な理由からこれを拒否します。また、データはクライアントを通らないため、サーバー側でキャプチャしてください。"
+    "see why the program on port {port} accepts no connection: it hangs, is stopped, or too many come at once for its queue; restart it, or let more wait." => "ポート {port} のプログラムがなぜ接続を accept しないのかを確認してください。固まっているか、停止しているか、キューに収まらない数の接続が一度に届いています。プログラムを再起動するか、待てる接続の数を増やしてください。"
     "see what the program waits for before it speaks: a name look-up of the client's address, TCP wrappers, a limit; and whether the program behind a proxy or load balancer is up." => "プログラムが最初の応答を送る前に何を待っているのかを確認してください。クライアントのアドレスの逆引き、TCP Wrappers、何らかの制限が考えられます。プロキシやロードバランサーの背後にあるプログラムが稼働しているかも確認してください。"
     "check address and port: what answers on port {port} is no FTP server." => "アドレスとポートを確認してください。ポート {port} で応答しているのは FTP サーバーではありません。"
     "check user name, password, and whether the server insists on TLS: it refused the login itself." => "ユーザー名とパスワード、およびサーバーが TLS を必須としているかを確認してください。サーバー自身がログインを拒否しています。"

@@ -12,6 +12,8 @@ super::rows! {
     "The SYN of the control connection is never answered." => "コントロールコネクションの SYN に応答がありません。"
     "A SYN that passed the last tap and got no SYN-ACK, RST or ICMP error was dropped beyond it, or its answer was." => "最後のキャプチャ地点を通過した SYN に SYN-ACK も RST も ICMP エラーも返らないなら、その先で SYN かその応答が破棄されています。"
     "What answers on the control port does not speak FTP." => "コントロールポートで応答しているのは FTP ではありません。"
+    "The SYN of the control connection is not answered, since the server's program does not accept those that came before." => "コントロールコネクションの SYN に応答がありません。サーバーのプログラムが、先に届いた接続を accept していないためです。"
+    "The listener's accept queue was full meanwhile: then the kernel drops every SYN." => "その間、待ち受けソケットの accept キューが満杯でした。その場合、カーネルはすべての SYN を破棄します。"
     "The SYN of the control connection never left the client's own host." => "コントロールコネクションの SYN が、クライアント自身のホストから一度も出ていません。"
     "A socket sends it again and again, and no interface of the host ever shows it." => "ソケットは SYN を繰り返し送信していますが、ホストのどのインターフェースにも一度も現れません。"
     "Its first line has no reply code." => "最初の行に応答コードがありません。"

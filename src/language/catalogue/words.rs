@@ -58,6 +58,7 @@ super::rows! {
     "{Actor} reset {what}: the {opener}'s program had given up, or a rule rejects with tcp-reset." => "{actor}が{what}に RST を返しました。{opener}のプログラムがすでに諦めていたか、tcp-reset で拒否するルールがあります。"
     "{Actor} answered {what} with a reset in the {listener}'s name, most likely by a rule that rejects with tcp-reset." => "{actor}が、{listener}を装って{what}に RST を返しました。tcp-reset で拒否するルールによるものと考えられます。"
     "{Actor} answered {what} with a reset: a closed port, or a rule that rejects with tcp-reset." => "{actor}が{what}に RST を返しました。ポートが閉じているか、tcp-reset で拒否するルールがあります。"
+    "{Actor} dropped {what}: its firewall, most likely; a full accept queue of its program looks the same." => "{actor}が{what}を破棄しました。原因として最も可能性が高いのはファイアウォールですが、プログラムの accept キューが満杯の場合も同じように見えます。"
     "The {opener}'s own host did not let {what} out." => "{opener}自身のホストが、{what}を外へ出しませんでした。"
     "The {opener}'s own firewall did not let the SYN of its data connection out." => "{opener}自身のファイアウォールが、データコネクションの SYN を外へ出しませんでした。"
     "The SYN of the {opener}'s data connection never got out: the {opener}'s own firewall stopped it, a box on its own link dropped it, or its program did not try." => "{opener}からのデータコネクションの SYN が外へ出ていません。{opener}自身のファイアウォールが止めたか、直近のリンク上の機器が破棄したか、プログラムが接続を試みなかったかのいずれかです。"

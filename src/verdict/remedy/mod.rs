@@ -88,6 +88,7 @@ const PLANS: &[(&str, Plan)] = &[
     ("C14", program::server_log),
     ("C15", program::already_over),
     ("C16", path::opening),
+    ("C17", program::accepts_nothing),
     ("N1", address::client_behind_nat),
     ("N2", address::server_behind_nat),
     ("N3", address::hairpin),

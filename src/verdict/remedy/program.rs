@@ -158,6 +158,21 @@ pub(super) fn silent_server(_: &Scene<'_>) -> Vec<Remedy> {
     vec![Remedy::new(SERVER, text, settings)]
 }
 
+/// The program does not accept connections, or not fast enough.
+pub(super) fn accepts_nothing(scene: &Scene<'_>) -> Vec<Remedy> {
+    let port = scene.control_port(SERVER);
+    let text = say!(
+        "see why the program on port {port} accepts no connection: it hangs, is stopped, or too many come at once for its queue; restart it, or let more wait.",
+        port
+    );
+    let commands = vec![
+        ("iproute2", format!("ss -ltnp sport = :{port}")),
+        ("iproute2", "nstat -az TcpExtListenOverflows TcpExtListenDrops".to_owned()),
+        ("kernel", "sysctl net.core.somaxconn".to_owned()),
+    ];
+    vec![Remedy::new(SERVER, text, commands)]
+}
+
 /// Something else than FTP answers.
 pub(super) fn other_protocol(scene: &Scene<'_>) -> Vec<Remedy> {
     let port = scene.control_port(CLIENT);
