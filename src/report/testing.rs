@@ -157,6 +157,7 @@ pub(super) fn verdict(rule: &str, mechanism: Mechanism, lost: Option<Lost>, stre
             lost,
             confidence: Confidence::Likely,
             evidence: Vec::new(),
+            passes_rules: false,
             notes: Vec::new(),
         },
         owner: stretch.map_or(Owner::None, |_| Owner::Unknown),

@@ -12,7 +12,7 @@ use crate::few::Few;
 use crate::language::{Text, say};
 use crate::line::{Point, Side, Stretch};
 use crate::netfilter::Rule;
-use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end, lets_it_pass};
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end};
 pub(super) use names::Names;
 use region::{Own, Region};
 pub(super) use standing::{place, standing, why};
@@ -187,7 +187,7 @@ fn by_rule(blame: &Blame<'_>, rule: &Rule) -> Text {
 }
 
 fn dropped(blame: &Blame<'_>) -> Text {
-    let passes = lets_it_pass(blame.finding());
+    let passes = blame.finding().passes_rules;
     let what = blame.what();
     let is_control_syn = blame.finding().lost == Some(Lost::ControlSyn);
     if !passes && is_control_syn && blame.region == Region::Host(Side::Server) {
@@ -258,7 +258,15 @@ fn never_sent(blame: &Blame<'_>) -> Text {
     let opener = end(blame.opener);
     let tried = blame.finding().evidence.iter().any(|evidence| evidence.source == Some(Source::Sockets));
     if blame.finding().lost == Some(Lost::ControlSyn) {
-        return say!("The {opener}'s own host did not let {what} out.", opener, what = blame.what());
+        let what = blame.what();
+        return match blame.region {
+            Region::Host(_) => say!("The {opener}'s own firewall did not let {what} out.", opener, what),
+            _ => say!(
+                "No interface of the {opener}'s own host shows {what}: something on that host drops it, or an IPsec policy hides what is lost on its way.",
+                opener,
+                what
+            ),
+        };
     }
     if tried {
         return say!("The {opener}'s own firewall did not let the SYN of its data connection out.", opener);

@@ -9,7 +9,7 @@ use crate::line::{Owner, Side, Stretch};
 use crate::session::view::{CONTROL, Event, EventKind, KnownBy, View};
 use crate::tcp::connection::{Connection, Half, Opening, Reset, Role};
 use crate::verdict::case::{Case, end, lasting, role_at, said, seconds};
-use crate::verdict::opening::reason_words;
+use crate::verdict::helper::reason_words;
 use crate::verdict::outcome::{STILL, flow_ended, is_reset_by_server};
 use crate::verdict::passage::{Passage, Transit};
 use crate::verdict::stuck;
@@ -29,6 +29,7 @@ fn finding(stretch: Stretch, mechanism: Mechanism, confidence: Confidence, evide
         lost: Some(Lost::ControlSegments),
         confidence,
         evidence,
+        passes_rules: false,
         notes: Vec::new(),
     }
 }

@@ -3,7 +3,8 @@
 //! Read first: [`crate::netfilter::evaluate`]. The rules are asked what they may do with the packet; what counted nothing
 //! meanwhile is out. A rule is named only if it is the last one left and either nothing else can become of the packet, or its
 //! own counter moved. Else the hooks are told, and who is left. The stretch stays what the packets tell: rules that could
-//! have dropped something prove nothing about a packet that may have been lost elsewhere.
+//! have dropped something prove nothing about a packet that may have been lost elsewhere; but of a SYN that the host's own
+//! socket sends and no interface shows, what the rules explain they are taken for.
 
 mod loss;
 
@@ -18,7 +19,7 @@ use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::{Hook, Rule, Witness};
 use crate::verdict::case::Case;
-use crate::verdict::netfilter::Named;
+use crate::verdict::netfilter::{Named, host_of};
 use crate::verdict::state;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
 use loss::Loss;
@@ -73,11 +74,6 @@ const NO_RULE: &Message = message!(
     "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container"
 );
 
-/// The rules of the host on which the packet was lost are known, and let it pass.
-pub fn lets_it_pass(finding: &Finding) -> bool {
-    finding.notes.contains(&NO_RULE.into())
-}
-
 /// Suspects that are named in a line.
 const TOLD: usize = 3;
 
@@ -87,9 +83,13 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
     if finding.lost.is_some_and(|lost_with| state::has_passed(case, lost.sight, lost_with)) {
         return (finding, None);
     }
-    let Some(inquiry) = inquire(host, &lost, finding.mechanism) else {
-        return (with(finding, lost.hooks_told(case)), None);
-    };
+    let own = host_of(case, lost.sight);
+    let inquiry = inquire(host, &lost, finding.mechanism);
+    if finding.stretch != own && !inquiry.as_ref().is_some_and(|inquiry| inquiry.explains(&lost)) {
+        return (finding, None);
+    }
+    let finding = Finding { stretch: own, ..finding };
+    let Some(inquiry) = inquiry else { return (with(finding, lost.hooks_told(case)), None) };
     match inquiry.culprit(&lost) {
         Some((rule, from)) => {
             let lost_with = lost.lost_by(rule, finding.lost);
@@ -100,9 +100,9 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
             (with(Finding { confidence, lost: lost_with, ..finding }, told.into_iter().flatten()), Some(named))
         }
         None => {
-            let is_dropped = finding.mechanism == Mechanism::SilentDrop;
             let mut finding = finding;
-            finding.notes.extend((is_dropped && inquiry.let_it_pass).then(|| NO_RULE.into()));
+            finding.passes_rules = finding.mechanism == Mechanism::SilentDrop && inquiry.let_it_pass;
+            finding.notes.extend(finding.passes_rules.then(|| NO_RULE.into()));
             let told = [Some(inquiry.line(&lost, inquiry.suspicion(&lost))), inquiry.unrelated(&lost)];
             (with(finding, told.into_iter().flatten()), None)
         }
@@ -192,6 +192,11 @@ impl Inquiry {
     /// By the rules nothing else can become of the packet than that a suspect drops it.
     fn is_sure(&self) -> bool {
         !self.may_pass && !self.cut
+    }
+
+    /// The rules tell that the packet was lost to them, though perhaps not to which.
+    fn explains(&self, lost: &Loss) -> bool {
+        self.is_sure() && !self.suspects.is_empty() || self.culprit(lost).is_some()
     }
 
     /// The rule that dropped the packet, if it is clear which.

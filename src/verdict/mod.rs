@@ -8,6 +8,7 @@ mod case;
 mod control;
 mod firewall;
 mod healthy;
+mod helper;
 mod narrower;
 mod negotiation;
 mod netfilter;
@@ -16,6 +17,7 @@ mod outcome;
 mod passage;
 pub mod remedy;
 mod rules;
+mod sockets;
 mod state;
 mod stuck;
 mod transfer;
@@ -34,7 +36,7 @@ use crate::netfilter::socket::Socket;
 use crate::session::join::Session;
 use crate::session::tracker::Census;
 pub use case::{Case, end};
-pub use firewall::{Host, Listing, lets_it_pass};
+pub use firewall::{Host, Listing};
 pub use netfilter::Named;
 pub use passage::OPENINGS_FILTER;
 pub use remedy::Remedy;
@@ -189,6 +191,8 @@ pub struct Finding {
     pub confidence: Confidence,
     /// What it rests on; a packet that several taps saw, in the order in which it passed them.
     pub evidence: Vec<Evidence>,
+    /// The rules of the host on which it was lost are known, and let it pass.
+    pub passes_rules: bool,
     /// What else to know: a second cause that looks the same, a likely reason.
     pub notes: Vec<Text>,
 }

@@ -98,6 +98,7 @@ fn finding(stretch: Stretch, confidence: Confidence, evidence: Vec<Evidence>) ->
         lost: Some(Lost::DataSyn),
         confidence,
         evidence,
+        passes_rules: false,
         notes: Vec::new(),
     }
 }

@@ -4,17 +4,16 @@
 //! which tap saw it last, and what answered it.
 
 use crate::cite::{At, Time};
-use crate::ftp::helper::{Reason, Ruling};
 use crate::language::{Message, Text, counted, message, say};
 use crate::line::{Owner, Place, Point, Side, Stretch};
-use crate::packet::{Endpoint, IcmpError, LOOPBACK};
+use crate::packet::{IcmpError, LOOPBACK};
 use crate::session::join::JoinedAttempt;
 use crate::session::place::hops;
-use crate::session::view::Mode;
 use crate::tcp::connection::{Connection, Leg, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at, seconds};
-use crate::verdict::passage::{GOES_ON, Passage, Transit};
-use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
+use crate::verdict::helper::helper_notes;
+use crate::verdict::passage::{Passage, Transit};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism};
 
 /// The connection that a rule asks about: the control connection, or the transfer's latest data connection.
 type Which<'a> = Option<&'a JoinedAttempt>;
@@ -44,8 +43,8 @@ pub(super) fn stretch_is_host(case: &Case<'_>, stretch: Stretch, side: Side) -> 
         Point::Client | Point::Server => None,
     };
     match side {
-        Side::Client => stretch.from == Point::Client && place(stretch.to) == Some(crate::line::Place::Client),
-        Side::Server => stretch.to == Point::Server && place(stretch.from) == Some(crate::line::Place::Server),
+        Side::Client => stretch.from == Point::Client && place(stretch.to) == Some(Place::Client),
+        Side::Server => stretch.to == Point::Server && place(stretch.from) == Some(Place::Server),
     }
 }
 
@@ -214,31 +213,6 @@ pub(super) fn syn_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Fi
     Some(Finding { notes, ..found })
 }
 
-/// C17: the SYN came to a host whose program does not accept what came before.
-pub(super) fn accept_queue_full(case: &Case<'_>) -> Option<Finding> {
-    failed(case, None, Opening::Unanswered)?;
-    let (sight, time, listener) = case.connections(None).into_iter().find_map(|(sight, connection)| {
-        let syn = connection.syn.filter(|_| case.place(sight) == Place::Server)?;
-        let during = syn.first.time..=syn.last.time.plus(GOES_ON);
-        let Endpoint { ip, port } = connection.listener;
-        let listens = |own: Endpoint| own.port == port && (own.ip == ip || own.ip.is_unspecified());
-        let mut full = case.facts(sight).full.iter();
-        let (time, listener) = full.find(|(time, listener)| during.contains(time) && listens(listener.local))?;
-        Some((sight, *time, listener))
-    })?;
-    let text = say!(
-        "{waiting} connections to {listener} wait to be accepted, and no more than {most} may",
-        waiting = listener.receive_queue,
-        listener = listener.local,
-        most = listener.send_queue
-    );
-    let mut evidence = syn_evidence(case, None);
-    evidence.push(Evidence { source: Some(Source::Sockets), ..case.seen(sight, At { time, ..At::default() }, text) });
-    let stretch = Passage { toward: Side::Server, last: Some(sight), next: None }.stretch();
-    let found = finding(stretch, Mechanism::RefusedByServer, Lost::ControlSyn, Confidence::Likely, evidence);
-    Some(Finding { owner: Some(Owner::Server), ..found })
-}
-
 /// O6, C5: the SYN-ACK was seen, and neither an acknowledgement nor anything else answered it; or its receiver's host
 /// refused it, or its sender's own, which let none be seen.
 pub(super) fn syn_ack_unanswered<'a>(case: &Case<'a>, which: Which<'a>) -> Option<Finding> {
@@ -310,6 +284,7 @@ pub(super) fn finding(
         lost: Some(lost),
         confidence,
         evidence,
+        passes_rules: false,
         notes: Vec::new(),
     }
 }
@@ -411,7 +386,7 @@ fn reset_words(case: &Case<'_>, sight: usize, side: Side, reset: &Reset) -> Text
     }
 }
 
-fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
+pub(super) fn syn_evidence<'a>(case: &Case<'a>, which: Which<'a>) -> Vec<Evidence> {
     let mut evidence = if which.is_some() { case.negotiation_evidence() } else { Vec::new() };
     for (sight, connection) in case.on_the_way(which, case.listens(which)) {
         if let Some(syn) = connection.syn {
@@ -483,58 +458,5 @@ pub(super) fn unseen(case: &Case<'_>, passage: &Passage, since: Time, what: Text
         until: Some(until),
         source: None,
         text: say!("{what}; looked for it for {time}", what, time = seconds(from, until)),
-    }
-}
-
-/// What a Linux helper on the path would have made of the negotiation.
-pub(super) fn helper_notes(case: &Case<'_>, stretch: Stretch) -> Vec<Text> {
-    let view = case.view();
-    if stretch_is_host(case, stretch, Side::Client)
-        && case.negotiation().is_none_or(|n| n.mode.listener() == Side::Server)
-    {
-        return Vec::new();
-    }
-    if view.encrypted.is_some() {
-        return vec![say!(
-            "the control connection is encrypted: no helper or ALG can read the negotiation, so a firewall that relies on one stays closed"
-        )];
-    }
-    let Some(negotiation) = case.negotiation() else { return Vec::new() };
-    let mut notes = Vec::new();
-    notes.extend(negotiation.helper.and_then(helper_words));
-    if view.server.port != 21 {
-        let port = view.server.port;
-        notes.push(say!("the control port is {port}: a helper assigned to port 21 only does not look at it", port));
-    }
-    if matches!(negotiation.mode, Mode::Lprt | Mode::Lpsv) {
-        notes.push(say!("Linux's helper does not know LPRT and LPSV"));
-    }
-    notes
-}
-
-/// In words, what a Linux helper on the path does with the segment that carries the negotiation, if it does not help.
-fn helper_words(ruling: Ruling) -> Option<Text> {
-    match ruling {
-        Ruling::Ignored | Ruling::Expects(_) => None,
-        Ruling::NoExpectation(reason) => Some(say!(
-            "a Linux helper (nf_conntrack_ftp) on the path would not have expected this connection: {reason}",
-            reason = reason_words(reason)
-        )),
-        Ruling::Dropped(reason) => Some(say!(
-            "a Linux helper (nf_conntrack_ftp) on the path would have dropped this negotiation: {reason}",
-            reason = reason_words(reason)
-        )),
-    }
-}
-
-/// Why, in words.
-pub(super) fn reason_words(reason: Reason) -> Text {
-    match reason {
-        Reason::OutOfStep => say!("the segment does not begin right behind a line that it saw"),
-        Reason::NotFirst => say!("the negotiation is not the first line of its segment"),
-        Reason::ForeignAddress => say!("the announced address is not the sender's"),
-        Reason::CutWord => say!("the segment ends within the word that it looks for"),
-        Reason::NoOpening => say!("no blank or parenthesis follows the word"),
-        Reason::Numbers => say!("the numbers are not written as it wants them, or end with the segment"),
     }
 }

@@ -4,7 +4,9 @@
 
 use crate::language::{Message, message};
 use crate::verdict::case::Case;
-use crate::verdict::{ControlOutcome, Finding, Outcome, control, negotiation, opening, transfer, unseen, view};
+use crate::verdict::{
+    ControlOutcome, Finding, Outcome, control, negotiation, opening, sockets, transfer, unseen, view,
+};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -62,10 +64,10 @@ rules! {
     "C5" "control-syn-ack-unanswered" Control |case| opening::syn_ack_unanswered(case, None), ["T11"],
         "The SYN-ACK of the control connection is never acknowledged.",
         "It passed the last tap that saw it, and the client repeats its SYN as if nothing had come.";
-    "C16" "control-syn-unseen" Control unseen::control_syn_unseen, ["T11"],
-        "The SYN of the control connection never left the client's own host.",
-        "A socket sends it again and again, and no interface of the host ever shows it.";
-    "C17" "control-accept-queue-full" Control opening::accept_queue_full, ["T11"],
+    "C16" "control-syn-unseen" Control sockets::control_syn_unseen, ["T11"],
+        "No interface of the client's own host shows the SYN of the control connection.",
+        "A socket sends it again and again: a rule of the host's own drops it, or an IPsec policy hides what is lost on its way.";
+    "C17" "control-accept-queue-full" Control sockets::accept_queue_full, ["T11"],
         "The SYN of the control connection is not answered, since the server's program does not accept those that came before.",
         "The listener's accept queue was full meanwhile: then the kernel drops every SYN.";
     "C1" "control-syn-unanswered" Control |case| opening::syn_unanswered(case, None), ["T09", "T11", "T16"],

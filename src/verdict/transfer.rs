@@ -76,6 +76,7 @@ fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidenc
         lost: stretch.map(|_| Lost::DataSegments),
         confidence,
         evidence,
+        passes_rules: false,
         notes: Vec::new(),
     }
 }

@@ -20,6 +20,7 @@ fn finding(case: &Case<'_>, mechanism: Mechanism, text: Text) -> Finding {
         lost: None,
         confidence: Confidence::Possible,
         evidence,
+        passes_rules: false,
         notes: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! What this host itself tells beside the packets: its netfilter, traced or read, and its sockets. Each may be missing.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::netfilter::conntrack::{Expected, Journal, Pair, Tracked, pair};
 use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::{Socket, State, Wanted};
 use crate::netfilter::table::Traced;
+use crate::packet::Endpoint;
 use crate::verdict::{Host, TapFacts};
 
 /// Sockets of a kind that are kept.
@@ -28,6 +30,9 @@ const PERSISTENT: Duration = Duration::from_secs(5);
 const CONNECTIONS_TELL: &str =
     "without them, whether a helper reads a session, what it expects, and which SYN has passed is not told";
 
+/// This host's end of a socket, and the other.
+type Ends = (Endpoint, Endpoint);
+
 /// The sources that are open.
 pub(super) struct OwnHost {
     netfilter: Option<Netfilter>,
@@ -35,8 +40,8 @@ pub(super) struct OwnHost {
     rules: Option<Rules>,
     control_ports: Vec<u16>,
     sockets: Option<Sockets>,
-    /// Sockets that try to open control connections, as they were when they were seen first, and when.
-    opening: Vec<(Time, Socket)>,
+    /// Sockets that try to open control connections: when they were seen first, and how often they had tried again by then.
+    opening: HashMap<Ends, (Time, u8)>,
     connections: Option<Connections>,
     interfaces: Vec<(String, Vec<IpAddr>)>,
 }
@@ -64,7 +69,7 @@ impl OwnHost {
             rules: None,
             control_ports: traced.control_ports.clone(),
             sockets: Sockets::open().ok(),
-            opening: Vec::new(),
+            opening: HashMap::new(),
             connections: connections.ok(),
             interfaces: interfaces.iter().map(|own| (own.name.clone(), own.addresses.clone())).collect(),
         };
@@ -164,15 +169,14 @@ impl OwnHost {
     pub(super) fn opening_in_vain(&mut self, now: Time) -> Vec<Socket> {
         let mut all = self.list(State::SynSent);
         all.retain(|socket| self.control_ports.contains(&socket.remote.port));
-        let first = |socket: &Socket| {
-            let same = |(_, known): &&(Time, Socket)| (known.local, known.remote) == (socket.local, socket.remote);
-            self.opening.iter().find(same).copied().unwrap_or((now, *socket))
+        let ends = |socket: &Socket| (socket.local, socket.remote);
+        let first = |socket: &Socket| self.opening.get(&ends(socket)).copied().unwrap_or((now, socket.retransmits));
+        let known: HashMap<Ends, (Time, u8)> = all.iter().map(|socket| (ends(socket), first(socket))).collect();
+        let goes_on = |socket: &Socket| {
+            let (since, retransmits) = known[&ends(socket)];
+            since.until(now) > PERSISTENT && socket.retransmits > retransmits && !self.has_passed(socket)
         };
-        let known: Vec<(Time, Socket)> = all.iter().map(first).collect();
-        let goes_on = |(socket, (since, first)): &(&Socket, &(Time, Socket))| {
-            since.until(now) > PERSISTENT && socket.retransmits > first.retransmits && !self.has_passed(socket)
-        };
-        let in_vain = all.iter().zip(&known).filter(goes_on).map(|(socket, _)| *socket).collect();
+        let in_vain = all.iter().copied().filter(goes_on).collect();
         self.opening = known;
         in_vain
     }

@@ -32,7 +32,6 @@ super::rows! {
     "host unreachable: this host found nobody with the address of its next hop, unless a rule of its own says so in its place" => "host unreachable: このホストが次のホップのアドレスを持つホストを見つけられなかったか、自身のルールが代わりにそう返しています"
     "host unreachable: the last router found nobody with that address, unless a rule says so in its place" => "host unreachable: 最後のルーターがそのアドレスのホストを見つけられなかったか、ルールが代わりにそう返しています"
     "another machine answered, as far away as the listener: a load balancer or a NAT sends this port elsewhere than the control connection" => "待ち受け側と同じ距離にある別のホストが応答しています。ロードバランサーや NAT が、このポートをコントロールコネクションとは別の宛先へ振り分けています"
-    "what an IPsec policy of this host encrypts, no capture on it shows on its way out: ip xfrm policy tells" => "このホストの IPsec ポリシーが暗号化するパケットは、送信時のキャプチャには現れません。ip xfrm policy で確認できます"
     "a rule on the client's own OUTPUT, or its program never tried; a capture on its loopback shows a REJECT" => "クライアント自身の OUTPUT のルールによるものか、プログラムが接続を試みていません。REJECT であれば、ループバックのキャプチャに現れます"
     "a rule on the server's own OUTPUT, or its program could not bind its end; its log tells" => "サーバー自身の OUTPUT のルールによるものか、プログラムが自分側のアドレスを bind できていません。ログで確認できます"
 

@@ -282,6 +282,49 @@ fn a_host_may_refuse_its_own_connection() {
 }
 
 #[test]
+fn what_a_servers_host_drops_need_not_be_lost_to_its_firewall() {
+    let mut found = verdict("C1", Mechanism::SilentDrop, Some(Lost::ControlSyn), Some(FROM_SERVER(2)));
+    assert_eq!(
+        Scene::new(true).say(&found),
+        "The server's own host dropped the client's control connection: its firewall, most likely; a full accept queue of its program looks the same."
+    );
+    found.finding.passes_rules = true;
+    assert_eq!(Scene::new(true).say(&found), "The server's own host dropped the client's control connection.");
+}
+
+#[test]
+fn a_syn_that_only_a_socket_tells_of_may_have_left() {
+    assert_eq!(
+        seen("C16", Mechanism::NeverSent, Lost::ControlSyn, Stretch::WHOLE),
+        "No interface of the client's own host shows the client's control connection: something on that host drops it, or an IPsec policy hides what is lost on its way."
+    );
+    assert_eq!(
+        seen("C16", Mechanism::NeverSent, Lost::ControlSyn, FROM_CLIENT(0)),
+        "The client's own firewall did not let the client's control connection out."
+    );
+}
+
+#[test]
+fn a_host_that_finds_no_next_hop_refuses_nothing() {
+    let scene = Scene::new(true);
+    for (rule, side, lost, sentence) in [
+        ("C2", Side::Client, Lost::ControlSyn, "could not send the client's control connection to its next hop."),
+        (
+            "C5",
+            Side::Server,
+            Lost::ControlSynAck,
+            "could not send the server's answer to the control connection to its next hop.",
+        ),
+    ] {
+        let mut found = verdict(rule, Mechanism::IcmpReject, Some(lost), Some(Stretch::WHOLE));
+        let device = scene.case().address(0, side).unwrap();
+        found.finding.device = Some(device);
+        let host = format!("The {}'s own host ({device}) says that it {sentence}", end(side).english());
+        assert_eq!(scene.say(&found), host);
+    }
+}
+
+#[test]
 fn untouched_ttls_tell_a_link_and_no_host() {
     let scene = Scene::new(true).place(2, Place::Server, Why::Ttl { client: 62, server: 64 });
     let say = |mechanism| scene.say(&verdict("O5", mechanism, Some(Lost::DataSyn), Some(FROM_SERVER(2))));

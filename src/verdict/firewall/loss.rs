@@ -13,8 +13,8 @@ use crate::packet::Flags;
 use crate::tcp::connection::Connection;
 use crate::verdict::case::Case;
 use crate::verdict::netfilter::host_of;
-use crate::verdict::unseen::socket_of;
-use crate::verdict::{Finding, Lost, Source, state};
+use crate::verdict::sockets::socket_of;
+use crate::verdict::{Finding, Lost, Mechanism, Source, state};
 
 /// A packet that was lost on a host whose netfilter can be asked.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ pub(super) struct Loss {
     pub(super) is_syn_ack: bool,
 }
 
-/// The packet that a finding misses on the host of a tap, if it is lost on that host alone and that host's netfilter is known.
+/// The packet that a finding misses on the host of a tap, if it is lost on that host alone, or was to begin there and nothing
+/// shows that it left, and that host's netfilter is known.
 pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a Host, Loss)> {
     let (stretch, lost) = (finding.stretch?, finding.lost?);
     let is_syn_ack = match lost {
@@ -53,7 +54,10 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
         Lost::ControlSegments | Lost::DataSegments => return None,
     };
     let is_data = matches!(lost, Lost::DataSyn | Lost::DataSynAck);
-    let sight = (0..case.session.sights.len()).find(|sight| host_of(case, *sight) == Some(stretch))?;
+    let begins_here =
+        |sight| finding.mechanism == Mechanism::NeverSent && case.place(sight) == Place::Client && !is_data;
+    let is_here = |sight: &usize| host_of(case, *sight) == Some(stretch) || begins_here(*sight);
+    let sight = (0..case.session.sights.len()).find(is_here)?;
     let end = state::side_of(case, sight).and_then(|side| case.address(sight, side));
     let is_there = |host: &&Host| host.addresses.is_empty() || end.is_none_or(|end| host.addresses.contains(&end));
     let host = case.facts(sight).host.as_deref().filter(is_there)?;
@@ -81,7 +85,7 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
         began: case.view().began.time,
         times: 1,
         was_sent: false,
-        is_answerable: finding.mechanism == crate::verdict::Mechanism::SilentDrop && way == Way::Input,
+        is_answerable: finding.mechanism == Mechanism::SilentDrop && way == Way::Input,
         is_data_syn: lost == Lost::DataSyn,
         cited: None,
         v6: case.address(sight, toward)?.is_ipv6(),

@@ -87,7 +87,7 @@ const PLANS: &[(&str, Plan)] = &[
     ("C13", program::turned_away),
     ("C14", program::server_log),
     ("C15", program::already_over),
-    ("C16", path::opening),
+    ("C16", path::own_output),
     ("C17", program::accepts_nothing),
     ("N1", address::client_behind_nat),
     ("N2", address::server_behind_nat),

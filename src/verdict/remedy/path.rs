@@ -15,6 +15,11 @@ pub(super) fn opening(scene: &Scene<'_>) -> Vec<Remedy> {
     open_for(scene, &suspects)
 }
 
+/// The SYN was seen on no interface of the client's host: that host comes first.
+pub(super) fn own_output(scene: &Scene<'_>) -> Vec<Remedy> {
+    open_for(scene, &[On::Host(Side::Client)])
+}
+
 fn open_for(scene: &Scene<'_>, suspects: &[On]) -> Vec<Remedy> {
     let alone = suspects.len() == 1;
     let mut remedies: Vec<Remedy> = suspects.iter().filter_map(|&on| open(scene, on, alone)).collect();
