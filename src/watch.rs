@@ -22,7 +22,7 @@ use crate::legs::{Legs, legs_of};
 use crate::netfilter::conntrack::{Pair, pair};
 use crate::netfilter::socket::Socket;
 use crate::netfilter::table::Traced;
-use crate::packet::Frame;
+use crate::packet::{Endpoint, Frame};
 use crate::replay::{Note, Summary};
 use crate::session::join::{Session, join, same_connection};
 use crate::session::place::Placing;
@@ -143,6 +143,7 @@ pub fn watch<S: Sink>(watch: &Watch, signals: &Signals, sink: &mut S) -> Result<
             watcher.note_losses(&mut sniffer);
             watcher.note_control_sockets(now());
             watcher.note_sockets(now());
+            watcher.follow_listeners();
             watcher.keep(Writer::flush);
             if let Err(error) = watcher.tell(sink) {
                 return Ok(Err(error));
@@ -299,6 +300,14 @@ impl Watcher {
     fn note_sockets(&mut self, now: Time) {
         if self.legs.trackers.iter().flat_map(Tracker::under_way).any(|view| awaits_data(view, now)) {
             self.host.note_trying(now, &mut self.taps);
+        }
+    }
+
+    /// Has the data connections traced that are not between the addresses of the control connection.
+    fn follow_listeners(&mut self) {
+        let views = self.legs.trackers.iter().flat_map(Tracker::under_way);
+        if let Err(why) = self.host.follow(views.flat_map(foreign_listeners)) {
+            self.note(why);
         }
     }
 
@@ -478,6 +487,17 @@ fn awaits_data(view: &View, now: Time) -> bool {
     let since = agreed.and_then(|negotiation| view.event(negotiation.command)).map(|event| event.at);
     let is_due = since.is_some_and(|At { time, .. }| time.plus(GRACE) <= now);
     is_due && transfer.code == 0 && !view.control.is_over() && view.attempts_of(index).next().is_none()
+}
+
+/// Listeners of the session's data connections that others than its two ends are to reach, or that are others: a second
+/// address of an end, or a server that another server is to send to.
+fn foreign_listeners(view: &View) -> impl Iterator<Item = Endpoint> {
+    let agreed = view.transfers.last().and_then(|transfer| transfer.negotiation.as_ref());
+    let offered = agreed.filter(|negotiation| negotiation.stands()).and_then(|negotiation| negotiation.offered);
+    let announced = offered.and_then(|offered| Some(Endpoint { ip: offered.address?, port: offered.port }));
+    let is_foreign = |listener: &Endpoint| ![view.client.ip, view.server.ip].contains(&listener.ip);
+    let unanswered = view.attempts.iter().filter(|attempt| attempt.foreign && attempt.connection.syn_ack.is_none());
+    announced.filter(is_foreign).into_iter().chain(unanswered.map(|attempt| attempt.connection.listener))
 }
 
 /// By what the taps know a session.

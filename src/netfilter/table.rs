@@ -2,10 +2,14 @@
 //!
 //! Read first: nft(8), "META EXPRESSIONS" (`nftrace`), "SETS" (`dynamic`, `timeout`) and "SET STATEMENT". The kernel itself
 //! learns who talks FTP with whom: a packet to a control port puts its two addresses into a set, and from then on what
-//! passes between them is traced: there is no time to arm anything between the 227 and the data connection's SYN.
+//! passes between them is traced: there is no time to arm anything between the 227 and the data connection's SYN. Only of a
+//! listener that other addresses are to reach, the text alone tells; its SYN is traced from the second one on.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
+
+use crate::packet::Endpoint;
 
 /// Whose packets are traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +21,11 @@ pub struct Traced {
     pub passive_range: Option<RangeInclusive<u16>>,
 }
 
-/// Pairs of addresses that are followed at once, per IP version: a scan of the whole network must not cost more than some
-/// megabytes of kernel memory.
-const PAIRS: u32 = 65536;
-/// How long a pair is followed after its last packet to a control port: transfers may run long while that is silent.
+/// Pairs of addresses that are followed at once, per IP version, and as many listeners: a scan of the whole network must not
+/// cost more than some megabytes of kernel memory.
+const SIZE: u32 = 65536;
+/// How long a pair is followed after its last packet to a control port, and a listener: transfers may run long while that is
+/// silent.
 const TIMEOUT: &str = "2h";
 /// SYN, SYN-ACK and RST that are traced per second: a record is a message, and a scan makes many.
 const OPENINGS: u32 = 1000;
@@ -40,9 +45,12 @@ const LAST: i32 = i32::MAX;
 pub fn trace_table(name: &str, traced: &Traced) -> String {
     let mut table = format!("table inet {name} {{ flags owner; ");
     for version in [&IPV4, &IPV6] {
-        let set = format!("size {PAIRS}; flags dynamic,timeout; timeout {TIMEOUT};");
-        let Version { set: pairs, address, .. } = version;
-        let _ = write!(table, "set {pairs} {{ type {address} . {address}; {set} }}; ");
+        let Version { pairs, listeners, address, .. } = version;
+        let _ = write!(
+            table,
+            "set {pairs} {{ type {address} . {address}; size {SIZE}; flags dynamic,timeout; timeout {TIMEOUT}; }}; \
+             set {listeners} {{ type {address} . inet_service; size {SIZE}; flags timeout; timeout {TIMEOUT}; }}; "
+        );
     }
     let ports = traced.control_ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let learn = [&IPV4, &IPV6].map(|version| version.learn(&ports)).concat();
@@ -71,28 +79,36 @@ pub fn trace_table(name: &str, traced: &Traced) -> String {
     table + "}"
 }
 
+/// One line of nft(8) input that has the table with this name follow a listener, whoever connects to it.
+pub fn follow(name: &str, Endpoint { ip, port }: Endpoint) -> String {
+    let Version { listeners, .. } = if matches!(ip, IpAddr::V4(_)) { IPV4 } else { IPV6 };
+    format!("add element inet {name} {listeners} {{ {ip} . {port} }}")
+}
+
 /// How one IP version is called.
 struct Version {
-    set: &'static str,
+    pairs: &'static str,
+    listeners: &'static str,
     address: &'static str,
     header: &'static str,
 }
 
-const IPV4: Version = Version { set: "pairs4", address: "ipv4_addr", header: "ip" };
-const IPV6: Version = Version { set: "pairs6", address: "ipv6_addr", header: "ip6" };
+const IPV4: Version = Version { pairs: "pairs4", listeners: "listeners4", address: "ipv4_addr", header: "ip" };
+const IPV6: Version = Version { pairs: "pairs6", listeners: "listeners6", address: "ipv6_addr", header: "ip6" };
 
 impl Version {
     /// Learns client and server, as they are on this side of a translation.
     fn learn(&self, ports: &str) -> String {
-        let Version { set, header, .. } = self;
-        format!("tcp dport {{ {ports} }} update @{set} {{ {header} saddr . {header} daddr }}; ")
+        let Version { pairs, header, .. } = self;
+        format!("tcp dport {{ {ports} }} update @{pairs} {{ {header} saddr . {header} daddr }}; ")
     }
 
-    /// Marks what passes between them, either way.
+    /// Marks what passes between them, or to and from a listener.
     fn follow(&self) -> String {
-        let Version { set, header, .. } = self;
+        let Version { pairs, listeners, header, .. } = self;
         format!(
-            "{header} saddr . {header} daddr @{set} goto follow; {header} daddr . {header} saddr @{set} goto follow; "
+            "{header} saddr . {header} daddr @{pairs} goto follow; {header} daddr . {header} saddr @{pairs} goto follow; \
+             {header} daddr . tcp dport @{listeners} goto follow; {header} saddr . tcp sport @{listeners} goto follow; "
         )
     }
 }

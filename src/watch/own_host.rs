@@ -1,6 +1,7 @@
 //! What this host itself tells beside the packets: its netfilter, traced or read, and its sockets. Each may be missing.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -151,7 +152,16 @@ impl OwnHost {
         }
     }
 
-    fn lose_trace(&mut self, error: &io::Error) -> String {
+    /// Has listeners traced that the addresses of a control connection do not give away.
+    ///
+    /// # Errors
+    /// Netfilter tells no more, in a line.
+    pub(super) fn follow(&mut self, listeners: impl Iterator<Item = Endpoint>) -> Result<(), String> {
+        let Some(netfilter) = &mut self.netfilter else { return Ok(()) };
+        netfilter.follow(listeners.collect()).map_err(|error| self.lose_trace(&error))
+    }
+
+    fn lose_trace(&mut self, error: &dyn Display) -> String {
         self.netfilter = None;
         format!("netfilter tells no more, and no rule is named from here on: {error}")
     }

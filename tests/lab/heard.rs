@@ -43,7 +43,7 @@ pub(crate) struct Heard {
     pub(crate) naming: Option<Naming>,
     /// What must not be, in words.
     pub(crate) faults: Vec<String>,
-    /// What cannot be told yet, and why.
+    /// What is not told.
     pub(crate) lacks: Option<String>,
 }
 
@@ -80,28 +80,20 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
             Manner::Read => (Vec::new(), told.stretches(&replayed, &stretches, case.taps.len(), own)),
         };
         let judged = told.judge(scenario, case, whole, &stretches, manner);
-        let unnamed = || if manner == Manner::Traced { unnamed(scenario, &judged) } else { None };
+        let unnamed = || (manner == Manner::Traced && is_unnamed(&judged)).then(|| "the rule is not named".to_owned());
         faults.extend(judged.wrong.clone().or_else(unnamed));
         let label = |text: &String| format!("{} {manner:?} on {at}: {text}: {told:?}", scenario.name);
-        let lacks = match manner {
-            Manner::Traced => judged.naming.and(scenario.unnamed).map(str::to_owned),
-            Manner::Read => judged.naming.filter(|naming| *naming != Naming::Rule).map(|it| format!("{it:?} named")),
-        };
-        let lacks = lacks.map(|why| format!("{} {manner:?} on {at}: {why}", scenario.name));
+        let lacks = judged.naming.filter(|naming| *naming != Naming::Rule);
+        let lacks = lacks.map(|it| format!("{} {manner:?} on {at}: {it:?} named", scenario.name));
         let faults = faults.iter().map(label).collect();
         Heard { at, manner, grade: judged.grade, naming: judged.naming, faults, lacks }
     };
     Ok(vec![told(Manner::Traced, &traced), told(Manner::Read, &untraced)])
 }
 
-/// A rule of this host that is to blame must be named, unless the scenario tells why it cannot be.
-fn unnamed(scenario: &Scenario, judged: &Held) -> Option<String> {
-    let is_named = judged.naming? == Naming::Rule && judged.grade == Grade::Right;
-    match (is_named, scenario.unnamed) {
-        (false, None) => Some("the rule is not named".to_owned()),
-        (true, Some(reason)) => Some(format!("the rule is named in spite of: {reason}")),
-        (true, None) | (false, Some(_)) => None,
-    }
+/// A rule of this host is to blame, and is not named.
+fn is_unnamed(judged: &Held) -> bool {
+    judged.naming.is_some_and(|naming| naming != Naming::Rule || judged.grade != Grade::Right)
 }
 
 /// A verdict.

@@ -146,8 +146,6 @@ pub(crate) struct Scenario {
     /// Whether the content that arrived tells the outcome.
     pub(crate) content_tells: bool,
     pub(crate) twins: Vec<Twin>,
-    /// Why netfilter of the host to blame does not name the rule.
-    pub(crate) unnamed: Option<&'static str>,
 }
 
 impl Scenario {
@@ -189,7 +187,6 @@ impl Scenario {
             checks: Vec::new(),
             content_tells: true,
             twins: Vec::new(),
-            unnamed: None,
         }
     }
 
@@ -359,11 +356,6 @@ impl Scenario {
     /// At these taps it looks as in another world.
     pub(crate) fn twin(mut self, taps: Taps, place: Option<At>, story: &'static str) -> Self {
         self.twins.push(Twin { taps, place, story });
-        self
-    }
-
-    pub(crate) fn unnamed(mut self, reason: Option<&'static str>) -> Self {
-        self.unnamed = reason;
         self
     }
 

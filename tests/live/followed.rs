@@ -1,11 +1,15 @@
-//! What the kernel tells of the connections that it follows: that a helper expected one, and what became of that.
+//! What the kernel tells of the connections that it follows: that a helper expected one, and what became of that; and what it
+//! traces of those that the addresses of the control connection do not give away.
 
 use std::env;
 use std::ffi::OsStr;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::process::{FTPWHY, Process, sh};
-use crate::session::{DATA_PORT, TOLD, refused_transfer, serve};
+use crate::session::{DATA_PORT, TOLD, refused_transfer, serve, serve_announcing};
 
 /// Runs only the client of a transfer, with the server's address.
 pub(crate) const CLIENT: &str = "client";
@@ -43,9 +47,14 @@ fn far(program: impl AsRef<OsStr>) -> Command {
 
 /// What is told on the client's host of a transfer through rules like these, with `further` options.
 fn told(priority: i32, further: &[&str]) -> String {
-    let server = serve();
-    sh(&rules(server.port(), priority));
-    let port = server.port().to_string();
+    let port = serve().port();
+    sh(&rules(port, priority));
+    told_of(port, further)
+}
+
+/// What is told on the client's host of a transfer with the server at this port. The client's rules go.
+fn told_of(port: u16, further: &[&str]) -> String {
+    let port = port.to_string();
     let watch = Process::start(far(FTPWHY).args(["watch", "--control-port", &port]).args(further)).watching();
     let program = env::current_exe().expect("a running program has a path");
     let client = far(program).args([CLIENT, &format!("10.9.0.1:{port}")]).status();
@@ -72,6 +81,20 @@ pub(crate) fn a_packet_that_a_helper_expects_was_dropped_before() {
     let output = told(-300, &[]);
     let waits = format!("the helper still expects a connection to port {DATA_PORT}: no packet of it has reached it");
     assert!(output.contains(READS) && output.contains(&waits), "{output}");
+}
+
+/// The client drops what it sends to an address that the server announces, and that is not the server's.
+pub(crate) fn what_goes_to_another_address_was_dropped() {
+    sh(TWO_HOSTS);
+    let port = serve_announcing(Some(Ipv4Addr::new(10, 9, 0, 9))).port();
+    sh(
+        "ip netns exec far nft 'table inet t { chain output { type filter hook output priority 0; ip daddr 10.9.0.9 drop; }; }'",
+    );
+    let output = told_of(port, &["--trace", "--format", "jsonl"]);
+    let session: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}"));
+    let verdict = &session["transfers"][0]["diagnosis"];
+    let named = [&verdict["side"], &verdict["netfilter"]["from"], &verdict["netfilter"]["rule"]];
+    assert_eq!(named, ["client", "trace", "ip daddr 10.9.0.9 drop"], "{verdict}");
 }
 
 /// As in a container whose kernel does not follow connections for it, and hides the rest of `/proc/sys`.

@@ -25,7 +25,7 @@ const INSIDE: &str = "FTPWHY_LIVE_INSIDE";
 /// A folder of the check alone, that everybody may write to.
 const OPEN: &str = "/mnt";
 
-const CHECKS: [(&str, fn()); 20] = [
+const CHECKS: [(&str, fn()); 21] = [
     ("what-the-process-is-left-with", privileges::what_the_process_is_left_with),
     ("a-session-is-told-and-written", privileges::a_session_is_told_and_written),
     ("a-command-runs-as-ever", privileges::a_command_runs_as_ever),
@@ -36,6 +36,7 @@ const CHECKS: [(&str, fn()); 20] = [
     ("no-such-interface", absent::no_such_interface),
     ("a-packet-that-a-helper-expected-was-dropped", followed::a_packet_that_a_helper_expected_was_dropped),
     ("a-packet-that-a-helper-expects-was-dropped-before", followed::a_packet_that_a_helper_expects_was_dropped_before),
+    ("what-goes-to-another-address-was-dropped", followed::what_goes_to_another_address_was_dropped),
     ("nothing-is-followed", followed::nothing_is_followed),
     ("nobody-at-the-next-hop", unreached::nobody_at_the_next_hop),
     ("nobody-on-the-way-back", unreached::nobody_on_the_way_back),

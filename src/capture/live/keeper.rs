@@ -1,11 +1,12 @@
 //! The helper process that keeps the rights which the main process gives up.
 //!
-//! It is this program again. It asks the kernel for the trace, reads rulesets, and does nothing else; a request is one byte on
+//! It is this program again. It asks the kernel for the trace, reads rulesets, and does nothing else; a request is one line on
 //! its standard input, an answer a status, a length of four bytes and as much text on its standard output. When its input
 //! ends, at whatever end of the main process, `kill -9` included, it undoes what it did and ends. [`Keeper`] is the main
 //! process's side, [`keep`] the helper's.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::table::Traced;
 use crate::netfilter::{Family, Tool};
+use crate::packet::Endpoint;
 
 pub use kept::keep;
 pub(super) use kept::{hand_on_rights, listed, output};
@@ -27,6 +29,8 @@ mod kept;
 pub enum Request {
     /// That the kernel traces from now on. The answer is empty.
     Trace,
+    /// That what goes to this listener and comes from it is traced, too. The answer is empty.
+    Follow(Endpoint),
     /// That the TRACE lines of the older iptables go to `NFLOG` group 0. The answer is empty.
     Log,
     /// What `nft -a list ruleset` prints.
@@ -41,16 +45,36 @@ pub enum Request {
     Ip6tablesLegacy,
 }
 
-/// All requests with their bytes.
-const REQUESTS: [(Request, u8); 7] = [
-    (Request::Trace, b't'),
-    (Request::Log, b'g'),
-    (Request::Nft, b'n'),
-    (Request::IptablesNft, b'4'),
-    (Request::Ip6tablesNft, b'6'),
-    (Request::IptablesLegacy, b'l'),
-    (Request::Ip6tablesLegacy, b'L'),
+/// Requests that are one word, with it.
+const WORDS: [(Request, &str); 7] = [
+    (Request::Trace, "trace"),
+    (Request::Log, "log"),
+    (Request::Nft, "nft"),
+    (Request::IptablesNft, "iptables-nft"),
+    (Request::Ip6tablesNft, "ip6tables-nft"),
+    (Request::IptablesLegacy, "iptables-legacy"),
+    (Request::Ip6tablesLegacy, "ip6tables-legacy"),
 ];
+
+/// The word before the endpoint in [`Request::Follow`].
+const FOLLOW: &str = "follow";
+
+impl Request {
+    fn line(self) -> String {
+        match self {
+            Request::Follow(listener) => format!("{FOLLOW} {listener}\n"),
+            one => format!("{}\n", WORDS.iter().find(|row| row.0 == one).map_or("", |row| row.1)),
+        }
+    }
+
+    fn read(line: &str) -> Option<Request> {
+        let endpoint = |socket: SocketAddr| Endpoint { ip: socket.ip(), port: socket.port() };
+        match line.split_once(' ') {
+            Some((word, listener)) if word == FOLLOW => listener.parse().ok().map(endpoint).map(Request::Follow),
+            _ => WORDS.iter().find(|row| row.1 == line).map(|row| row.0),
+        }
+    }
+}
 
 /// The status of an answer that is what was asked for.
 const DONE: u8 = 0;
@@ -111,8 +135,7 @@ impl Keeper {
     /// # Errors
     /// The helper has ended.
     pub fn send(&mut self, request: Request) -> io::Result<()> {
-        let byte = REQUESTS.iter().find(|row| row.0 == request).map_or(0, |row| row.1);
-        self.requests.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(&[byte])
+        self.requests.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(request.line().as_bytes())
     }
 
     /// Waits for the next answer.

@@ -1,5 +1,6 @@
 //! What netfilter of this host tells while a capture runs: which packets it dropped, and by which rule.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -15,6 +16,7 @@ use crate::cite::Time;
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::table::Traced;
 use crate::netfilter::{Dropped, Family, Rule, Tool};
+use crate::packet::Endpoint;
 
 /// The trace of this host's netfilter, under way. Whatever was set up for it ends with it.
 pub struct Netfilter {
@@ -30,6 +32,8 @@ pub struct Netfilter {
     dropped: Vec<Dropped>,
     /// How many of `dropped` have the place and the text of their rule.
     resolved: usize,
+    /// Listeners that are followed by their own address.
+    followed: HashSet<Endpoint>,
 }
 
 /// Drops that are kept; of more, the oldest go. A failing transfer makes about ten.
@@ -60,8 +64,30 @@ impl Netfilter {
         keeper.ask(Request::Trace).map_err(|why| failed(&why))?;
         let (rules, missing) = keeper.ruleset().map_err(|why| failed(&why))?;
         absent.extend(missing);
-        let (older, asked, dropped) = (Ruleset::default(), Time::default(), Vec::new());
-        Ok((Netfilter { keeper, tracer, nflog, rules: Arc::new(rules), older, asked, dropped, resolved: 0 }, absent))
+        let netfilter = Netfilter {
+            keeper,
+            tracer,
+            nflog,
+            rules: Arc::new(rules),
+            older: Ruleset::default(),
+            asked: Time::default(),
+            dropped: Vec::new(),
+            resolved: 0,
+            followed: HashSet::new(),
+        };
+        Ok((netfilter, absent))
+    }
+
+    /// Has these listeners traced, too, whoever connects to them; those that are not among them any more end by themselves.
+    ///
+    /// # Errors
+    /// The helper has ended, or its trace.
+    pub fn follow(&mut self, listeners: HashSet<Endpoint>) -> Result<(), KeeperError> {
+        for &listener in listeners.difference(&self.followed) {
+            self.keeper.ask(Request::Follow(listener))?;
+        }
+        self.followed = listeners;
+        Ok(())
     }
 
     /// Takes what has come; `now` is its time.

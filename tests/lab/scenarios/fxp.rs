@@ -48,7 +48,6 @@ pub(crate) fn all() -> Vec<Scenario> {
             .rules(At::Server, Nft, only(Nft, "input", "21, 22", Fate::Drop, false))
             .loses(Lost::DataSyn, At::Server, Mechanism::SilentDrop)
             .by_other()
-            .unnamed(Some("the trace follows the addresses of the control connection, and the other server's is none"))
             .partly()
             .beside(At::Client)
             .check(Check::Client("PORT 192,168,20,10,"))

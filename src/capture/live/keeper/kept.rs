@@ -1,16 +1,18 @@
 //! The helper's side: programs that it runs, settings that it changes and changes back.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
 };
 
-use super::{DONE, REFUSED, REQUESTS, Request};
-use crate::netfilter::table::{Traced, trace_table};
+use super::{DONE, REFUSED, Request};
+use crate::netfilter::table::{Traced, follow, trace_table};
+use crate::packet::Endpoint;
 
 /// Where programs are taken from: with rights, never from where the user says.
 const FOLDERS: [&str; 5] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin"];
@@ -28,10 +30,10 @@ const NFLOG: &str = "nfnetlink_log";
 pub fn keep(traced: &Traced, requests: impl BufRead, mut answers: impl Write) -> io::Result<()> {
     hand_on_rights();
     let mut held = Held { traced, table: None, loggers: Vec::new() };
-    for byte in requests.bytes() {
-        let byte = byte?;
-        let request = REQUESTS.iter().find(|row| row.1 == byte).map(|row| row.0);
-        let answer = request.ok_or_else(|| format!("{byte} is no request")).and_then(|request| held.answer(request));
+    for line in requests.lines() {
+        let line = line?;
+        let request = Request::read(&line).ok_or_else(|| format!("{line:?} is no request"));
+        let answer = request.and_then(|request| held.answer(request));
         let (status, text) = match &answer {
             Ok(text) => (DONE, text),
             Err(why) => (REFUSED, why),
@@ -55,6 +57,7 @@ impl Held<'_> {
     fn answer(&mut self, request: Request) -> Result<String, String> {
         match request {
             Request::Trace => self.trace().map(|()| String::new()),
+            Request::Follow(listener) => self.follow(listener).map(|()| String::new()),
             Request::Log => self.log().map(|()| String::new()),
             list => listed(list),
         }
@@ -65,6 +68,10 @@ impl Held<'_> {
             self.table = Some(Table::load(self.traced)?);
         }
         Ok(())
+    }
+
+    fn follow(&mut self, listener: Endpoint) -> Result<(), String> {
+        self.table.as_mut().ok_or("nothing is traced")?.follow(listener)
     }
 
     fn log(&mut self) -> Result<(), String> {
@@ -91,7 +98,7 @@ pub(in crate::capture::live) fn listed(list: Request) -> Result<String, String> 
             output("ip6tables-legacy-save", "iptables", &["-c"], OLDER)
         }
         Request::IptablesLegacy | Request::Ip6tablesLegacy => Ok(String::new()),
-        Request::Trace | Request::Log => Err(format!("{list:?} is no list")),
+        Request::Trace | Request::Follow(_) | Request::Log => Err(format!("{list:?} is no list")),
     }
 }
 
@@ -146,30 +153,42 @@ pub(in crate::capture::live) fn output(
 /// nft(8) that holds the table of the trace: the table is its own, and ends with it.
 struct Table {
     nft: Child,
+    name: String,
 }
 
 impl Table {
+    const TOLD: &str = "which rule drops a packet";
+
     fn load(traced: &Traced) -> Result<Table, String> {
-        const TOLD: &str = "which rule drops a packet";
-        let fail = |error: io::Error| format!("nft fails: {error}; it would tell {TOLD}");
-        let name = format!("ftpwhy_{}", std::process::id());
-        let (printed, printer) = io::pipe().map_err(fail)?;
-        let twin = printer.try_clone().map_err(fail)?;
-        let mut command = program("nft", "nftables", TOLD)?;
+        let (printed, printer) = io::pipe().map_err(Table::failed)?;
+        let twin = printer.try_clone().map_err(Table::failed)?;
+        let mut command = program("nft", "nftables", Table::TOLD)?;
         let spawned = command.args(["-a", "-i"]).stdin(Stdio::piped()).stdout(printer).stderr(twin).spawn();
         drop(command); // it holds the writing end, which would keep `printed` open
-        let mut table = Table { nft: spawned.map_err(fail)? };
-        let input = format!("{}\nlist table inet {name}\n", trace_table(&name, traced));
-        table
-            .nft
-            .stdin
-            .as_mut()
-            .ok_or(io::ErrorKind::BrokenPipe.into())
-            .and_then(|stdin| stdin.write_all(input.as_bytes()))
-            .map_err(fail)?;
-        is_listed(printed)
-            .map_err(|why| format!("nft cannot load the rules that trace: {why}; they would tell {TOLD}"))?;
+        let nft = spawned.map_err(Table::failed)?;
+        let mut table = Table { nft, name: format!("ftpwhy_{}", std::process::id()) };
+        table.say(&trace_table(&table.name, traced))?;
+        table.say(&format!("list table inet {}", table.name))?;
+        let mut printed = BufReader::new(printed);
+        is_listed(&mut printed)
+            .map_err(|why| format!("nft cannot load the rules that trace: {why}; they would tell {}", Table::TOLD))?;
+        // it goes on printing, and must not wait for a reader
+        thread::spawn(move || io::copy(&mut printed, &mut io::sink()));
         Ok(table)
+    }
+
+    /// What nft finds wrong with it, as that there is no room left, does not matter: the rest is traced.
+    fn follow(&mut self, listener: Endpoint) -> Result<(), String> {
+        self.say(&follow(&self.name, listener))
+    }
+
+    fn say(&mut self, line: &str) -> Result<(), String> {
+        let stdin = self.nft.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe.into());
+        stdin.and_then(|stdin| writeln!(stdin, "{line}")).map_err(Table::failed)
+    }
+
+    fn failed(error: io::Error) -> String {
+        format!("nft fails: {error}; it would tell {}", Table::TOLD)
     }
 }
 
@@ -181,8 +200,8 @@ impl Drop for Table {
 }
 
 /// Waits until nft lists the table in full, or says what is wrong.
-fn is_listed(printed: PipeReader) -> Result<(), String> {
-    for line in BufReader::new(printed).lines() {
+fn is_listed(printed: impl BufRead) -> Result<(), String> {
+    for line in printed.lines() {
         let line = line.map_err(|error| error.to_string())?;
         if line == "}" {
             return Ok(());
@@ -230,7 +249,10 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused() {
-        assert_eq!(answers(b"z"), b"\x01\0\0\0\x11122 is no request");
+        assert_eq!(answers(b"z"), b"\x01\0\0\0\x11\"z\" is no request");
+        let injected = answers(b"follow 192.0.2.1:21 }; flush ruleset");
+        assert!(injected.ends_with(b" is no request"), "{injected:?}");
+        assert_eq!(answers(b"follow [2001:db8::1]:21"), b"\x01\0\0\0\x11nothing is traced");
         assert_eq!(answers(b""), b"");
     }
 
