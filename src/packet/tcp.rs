@@ -53,6 +53,32 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// Without the bytes of its options and text, to be kept.
+    #[inline]
+    pub fn bare(&self) -> Segment<'static> {
+        let Segment { at, interface, direction, source, destination, ttl, ip_id, seq, ack, .. } = *self;
+        let Segment { flags, window, urgent, text_len, .. } = *self;
+        let (options, text, checkable) = (&[], &[], None);
+        Segment {
+            at,
+            interface,
+            direction,
+            source,
+            destination,
+            ttl,
+            ip_id,
+            seq,
+            ack,
+            flags,
+            window,
+            urgent,
+            options,
+            text,
+            text_len,
+            checkable,
+        }
+    }
+
     /// Reads the segment that a whole datagram carries.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use foldhash::quality::RandomState;
 
 use crate::packet::{Addresses, Endpoint, Glance};
+use crate::tcp::connection::Role;
 
 /// Makes keys of addresses, with a random secret that a hostile sender would need to make keys collide.
 ///
@@ -64,6 +65,12 @@ impl EndKey {
     pub(super) fn on(self, near_opener: bool) -> EndKey {
         if near_opener { self } else { EndKey(self.0 ^ FAR) }
     }
+
+    /// Which of so many chains it belongs to.
+    #[inline]
+    pub(super) fn chain(self, chains: usize) -> usize {
+        self.0 as usize % chains
+    }
 }
 
 /// Sender and receiver of a packet.
@@ -74,6 +81,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// The end that listens, if `from` sends.
+    #[inline]
+    pub(super) fn listener(self, from: Role) -> EndKey {
+        if from == Role::Opener { self.to } else { self.from }
+    }
+
     /// The key of the connection, the same for both directions.
     #[inline]
     pub(super) fn key(self) -> FlowKey {
@@ -89,6 +102,12 @@ impl FlowKey {
     /// The same connection as one of the two legs of a forwarding host knows it.
     pub(super) fn on(self, near_opener: bool) -> FlowKey {
         if near_opener { self } else { FlowKey(self.0 ^ FAR) }
+    }
+
+    /// Which of so many chains it belongs to.
+    #[inline]
+    pub(super) fn chain(self, chains: usize) -> usize {
+        self.0 as usize % chains
     }
 }
 

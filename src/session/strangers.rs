@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use crate::cite::At;
 use crate::ftp::command::Verb;
 use crate::line::Side;
-use crate::packet::{Direction, Endpoint, IcmpError, LOOPBACK, Segment};
-use crate::session::flow::Ends;
+use crate::packet::{Direction, Endpoint, Flags, IcmpError, LOOPBACK, Segment};
+use crate::session::flow::{EndKey, Ends};
+use crate::session::orphans::Seen;
 use crate::session::tracker::{Leg, Owner, Tracker, Waiting, record};
 use crate::session::view::{Attempt, CONTROL, EventKind, KnownBy, MAX_TRANSFERS, Transfer, View};
 use crate::tcp::connection::{Connection, Noticed, Role};
@@ -16,9 +17,11 @@ impl Tracker {
     pub(super) fn stranger(&mut self, ends: Ends, segment: &Segment<'_>) {
         let (from, to) = (segment.source, segment.destination);
         if !segment.flags.syn()
-            && let Some((role, connection)) = self.orphan(ends, from, to, segment.direction)
+            && let Some((from, near)) = self.orphan(ends, from, to, segment.direction)
         {
-            connection.observe_from(role, segment);
+            if segment.flags.intersects(Flags::FIN | Flags::RST) {
+                self.keep_orphan(ends, from, near, Seen::Segment(segment.bare()));
+            }
             self.census.other_traffic = true;
             if !segment.text.starts_with(b"220") {
                 return;
@@ -45,7 +48,9 @@ impl Tracker {
         if self.is_control(listener.port) && segment.flags.ack() && segment.seq == 0 {
             return self.begin(ends, opener, listener, KnownBy::Port, segment);
         }
-        let Some(waiting) = self.waiting_for(listener, opener.ip).filter(|_| segment.flags.ack()) else { return };
+        let Some(waiting) = self.waiting_for(ends.from, listener.ip, opener.ip).filter(|_| segment.flags.ack()) else {
+            return;
+        };
         let live = self.slots[waiting.slot as usize].as_ref();
         if !self.passes(waiting, listener.ip, false, segment.direction) {
             return;
@@ -61,17 +66,17 @@ impl Tracker {
             return self.begin(ends, opener, listener, KnownBy::Port, segment);
         }
         self.census.other_traffic = true;
-        let owner = match self.waiting_for(listener, opener.ip) {
-            Some(waiting) if !self.passes(waiting, listener.ip, segment.source == opener, segment.direction) => return,
+        let from = if segment.flags.ack() { Role::Listener } else { Role::Opener };
+        let owner = match self.waiting_for(ends.listener(from), listener.ip, opener.ip) {
+            Some(waiting) if !self.passes(waiting, listener.ip, from == Role::Opener, segment.direction) => return,
             Some(waiting) => self.attempt(waiting, Connection::new(opener, listener)),
             None => self.infer(opener, listener, segment.at),
         };
         match owner {
             Some(owner) => self.hand_out(ends, owner, segment),
             None => {
-                let near = self.config.leg.is_near_opener(segment.source == opener, segment.direction);
-                let (key, end) = (ends.key().on(near), self.keys.end(listener).on(near));
-                self.orphans.add(key, end, [opener, listener], segment);
+                let near = self.config.leg.is_near_opener(from == Role::Opener, segment.direction);
+                self.keep_orphan(ends, from, near, Seen::Segment(segment.bare()));
             }
         }
     }
@@ -82,22 +87,18 @@ impl Tracker {
         self.config.leg.carries(if from_opener { listens } else { !listens }, direction)
     }
 
-    /// The connection without an owner that a packet belongs to, at the leg that it passed, and who sent it.
-    fn orphan(
-        &mut self,
-        ends: Ends,
-        from: Endpoint,
-        to: Endpoint,
-        direction: Option<Direction>,
-    ) -> Option<(Role, &mut Connection)> {
+    /// Who of a connection without an owner sent a packet, and whether it passed the leg towards the opener.
+    fn orphan(&self, ends: Ends, from: Endpoint, to: Endpoint, direction: Option<Direction>) -> Option<(Role, bool)> {
         let leg = self.config.leg;
         let legs: &[bool] = if leg == Leg::Both { &[true] } else { &[true, false] };
-        let near = legs.iter().copied().find(|&near| {
-            let role = self.orphans.get(ends.key().on(near)).and_then(|orphan| orphan.connection.sender(from, to));
-            role.is_some_and(|role| leg.is_near_opener(role == Role::Opener, direction) == near)
-        })?;
-        let connection = &mut self.orphans.get(ends.key().on(near))?.connection;
-        Some((connection.sender(from, to)?, connection))
+        legs.iter().find_map(|&near| {
+            let role = self.orphans.sender(ends.key().on(near), from, to)?;
+            (leg.is_near_opener(role == Role::Opener, direction) == near).then_some((role, near))
+        })
+    }
+
+    fn keep_orphan(&mut self, ends: Ends, from: Role, near: bool, seen: Seen) {
+        self.orphans.add(ends.key().on(near), ends.listener(from).on(near), from, seen);
     }
 
     /// A segment in the middle of a connection whose opening was not captured.
@@ -110,8 +111,8 @@ impl Tracker {
         if self.is_control(from.port) && text {
             return self.begin(ends, to, from, KnownBy::Port, segment);
         }
-        let met = [(from, to), (to, from)].into_iter().find_map(|(opener, listener)| {
-            Some((self.waiting_for(listener, opener.ip)?, Connection::new(opener, listener)))
+        let met = [(ends.to, from, to), (ends.from, to, from)].into_iter().find_map(|(key, opener, listener)| {
+            Some((self.waiting_for(key, listener.ip, opener.ip)?, Connection::new(opener, listener)))
         });
         if let Some((waiting, connection)) = met
             && self.passes(waiting, connection.listener.ip, from == connection.opener, segment.direction)
@@ -157,9 +158,9 @@ impl Tracker {
     }
 
     /// Who waits for a connection to `listener`: the latest whose peer opens it, else the latest.
-    fn waiting_for(&self, listener: Endpoint, opener: IpAddr) -> Option<Waiting> {
-        let all = self.expected.get(&self.keys.end(listener))?;
-        let fits = |waiting: &&Waiting| self.expected_opener(waiting, listener.ip) == Some(opener);
+    fn waiting_for(&self, key: EndKey, listener: IpAddr, opener: IpAddr) -> Option<Waiting> {
+        let all = self.expected.get(&key)?;
+        let fits = |waiting: &&Waiting| self.expected_opener(waiting, listener) == Some(opener);
         all.iter().rev().find(fits).or(all.last()).copied()
     }
 
@@ -294,8 +295,8 @@ impl Tracker {
     fn owner_by_icmp(&mut self, ends: Ends, error: &IcmpError) -> Option<Owner> {
         let (from, to) = (error.quoted.source, error.quoted.destination);
         // It goes the way of an answer to the packet that it quotes.
-        if let Some((_, connection)) = self.orphan(ends, from, to, error.direction.map(Direction::reversed)) {
-            connection.observe_icmp(error);
+        if let Some((from, near)) = self.orphan(ends, from, to, error.direction.map(Direction::reversed)) {
+            self.keep_orphan(ends, from, near, Seen::Error(Box::new(*error)));
             return None;
         }
         let answer = self.is_control(from.port) && error.is_to_itself();
@@ -309,7 +310,7 @@ impl Tracker {
             self.flows.insert(ends.key(), owner);
             return Some(owner);
         }
-        let waiting = self.waiting_for(to, from.ip)?;
+        let waiting = self.waiting_for(ends.to, to.ip, from.ip)?;
         let passes = self.passes(waiting, to.ip, false, error.direction);
         passes.then(|| self.attempt(waiting, Connection::new(from, to))).flatten()
     }

@@ -161,7 +161,7 @@ impl Tracker {
             secret: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            orphans: Orphans::default(),
+            orphans: Orphans::new(),
             timers: Timers::default(),
             over: VecDeque::new(),
             settled: VecDeque::new(),
