@@ -6,7 +6,7 @@
 
 mod catalogue;
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use catalogue::CATALOGUE;
 
@@ -146,23 +146,29 @@ impl Display for Spoken<'_> {
                 Piece::Name { name, clause } => {
                     let part = parts.iter().find(|(other, _)| same_name(name.as_bytes(), other.as_bytes()));
                     let Some((_, part)) = part else { continue };
-                    let words = match part {
-                        Part::Text(text) => text.to(language).to_string(),
-                        Part::Verbatim(words) => words.clone(),
-                    };
-                    let words = if clause { words.trim_end_matches(['.', '。']) } else { &words };
-                    match (words.chars().next(), name.starts_with(|first: char| first.is_ascii_uppercase())) {
-                        (Some(first), true) => {
-                            first.to_uppercase().try_for_each(|upper| write!(f, "{upper}"))?;
-                            f.write_str(&words[first.len_utf8()..])?;
+                    let capital = name.starts_with(|first: char| first.is_ascii_uppercase());
+                    match part {
+                        Part::Verbatim(words) => write_part(f, words, clause, capital)?,
+                        Part::Text(text) if clause || capital => {
+                            write_part(f, &text.to(language).to_string(), clause, capital)?;
                         }
-                        _ => f.write_str(words)?,
+                        Part::Text(text) => text.to(language).fmt(f)?,
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Words without their full stop, if they are a clause, and with a capital, if they are to have one.
+fn write_part(f: &mut Formatter<'_>, words: &str, clause: bool, capital: bool) -> fmt::Result {
+    let words = if clause { words.trim_end_matches(['.', '。']) } else { words };
+    let mut chars = words.chars();
+    if capital && let Some(first) = chars.next() {
+        first.to_uppercase().try_for_each(|upper| f.write_char(upper))?;
+    }
+    f.write_str(chars.as_str())
 }
 
 /// The pieces of a message in one language.

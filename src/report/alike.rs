@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use foldhash::quality::RandomState;
+
 use crate::language::{Text, counted, say};
 use crate::line::Side;
 use crate::packet::Endpoint;
@@ -91,7 +93,7 @@ struct Group {
 /// All failures so far, by kind.
 #[derive(Default)]
 pub(super) struct Alike {
-    places: HashMap<Kind, usize>,
+    places: HashMap<Kind, usize, RandomState>,
     groups: Vec<Group>,
 }
 

@@ -16,6 +16,11 @@ pub(super) fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text.as_bytes())
 }
 
+/// A text with its dangerous parts escaped.
+pub(super) fn harmless(text: String) -> String {
+    if is_plain(text.as_bytes()) { text } else { escaped(&text).to_string() }
+}
+
 /// Characters of a command or reply that people are shown; paths of more are rare, commands of thousands are attacks.
 pub(super) const SHOWN: usize = 200;
 /// Characters that people are shown of what a host's own rules say: three rules with a dozen ports each.
@@ -24,6 +29,9 @@ pub(super) const SHOWN_OF_RULES: usize = 1000;
 /// Bytes with their dangerous parts escaped, and cut short if they are more than this.
 pub(super) fn shortened(bytes: &[u8], shown: usize) -> String {
     let text = Escaped(bytes).to_string();
+    if text.len() <= shown {
+        return text;
+    }
     match text.char_indices().nth(shown) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], bytes.len()),
         None => text,

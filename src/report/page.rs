@@ -5,7 +5,7 @@ use crate::language::{Language, Text, counted, message, say};
 use crate::line::Side;
 use crate::report::Options;
 use crate::report::alike::{Alike, Telling};
-use crate::report::escape::{SHOWN, SHOWN_OF_RULES, escaped, shortened};
+use crate::report::escape::{SHOWN, SHOWN_OF_RULES, escaped, harmless, shortened};
 use crate::report::facts::{self, Fate};
 use crate::report::time::Clock;
 use crate::report::totals::control_failure;
@@ -221,7 +221,7 @@ impl<'a> Page<'a> {
 
     /// A text in the language of the page, made harmless.
     pub(super) fn say(self, text: impl Into<Text>) -> String {
-        escaped(&text.into().to(self.language).to_string()).to_string()
+        harmless(text.into().to(self.language).to_string())
     }
 
     /// The taps that saw nothing of the session, and what they should have seen.

@@ -1,12 +1,14 @@
 //! The form for people: the verdict first, in one sentence; what was seen and what was not, each with where to look; what
 //! to do; what would settle what is still open.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 
 use unicode_linebreak::linebreaks;
 use unicode_width::UnicodeWidthStr;
 
 use crate::language::{Language, Text, say};
+use crate::plain::is_plain;
 use crate::report::alike::Alike;
 use crate::report::escape::escaped;
 use crate::report::page::{Block, Page};
@@ -88,7 +90,7 @@ impl Sheet<'_> {
             (None, _) => writeln!(out),
             (Some(rule), None) => writeln!(out, "   {}", self.brush.paint(Style::Quiet, rule)),
             (Some(rule), Some(width)) => {
-                let room = width.saturating_sub(head.width() + 2);
+                let room = width.saturating_sub(columns(head) + 2);
                 let (line, room) = if room < rule.len() + 2 { ("\n", width) } else { ("", room) };
                 writeln!(out, "{line}{}", self.brush.paint(Style::Quiet, format!("{rule:>room$}")))
             }
@@ -114,7 +116,7 @@ impl Sheet<'_> {
     fn evidence(self, out: &mut Vec<u8>, evidence: &[Evidence]) -> io::Result<()> {
         let evidence = self.page.in_order(evidence);
         let rows: Vec<[String; 2]> = evidence.iter().map(|evidence| self.page.cite(evidence)).collect();
-        let wide = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+        let wide = |column: usize| rows.iter().map(|row| columns(&row[column])).max().unwrap_or(0);
         let (place, time) = (wide(0), wide(1));
         if !rows.is_empty() {
             writeln!(out)?;
@@ -123,7 +125,7 @@ impl Sheet<'_> {
             let cited = if time == 0 {
                 row[0].clone()
             } else {
-                format!("{}   {}", padded(&row[0], place), padded(&row[1], time))
+                format!("{}   {}", Padded(&row[0], place), Padded(&row[1], time))
             };
             let cited = self.brush.paint(Style::Quiet, cited);
             writeln!(out, "    {cited}   {}", self.page.told(evidence))?;
@@ -135,9 +137,9 @@ impl Sheet<'_> {
         for remedy in remedies {
             writeln!(out)?;
             self.paragraph(out, remedy.text.clone())?;
-            let tool = remedy.commands.iter().map(|(tool, _)| tool.width()).max().unwrap_or(0);
+            let tool = remedy.commands.iter().map(|(tool, _)| columns(tool)).max().unwrap_or(0);
             for (name, command) in &remedy.commands {
-                writeln!(out, "    {}  {}", padded(name, tool), escaped(command))?;
+                writeln!(out, "    {}  {}", Padded(name, tool), escaped(command))?;
             }
         }
         Ok(())
@@ -149,7 +151,7 @@ impl Sheet<'_> {
         let Some(width) = self.width else { return writeln!(out, "  {text}") };
         let mut line = String::new();
         for word in words_of(&text, self.page.language) {
-            if !line.is_empty() && line.width() + word.trim_end().width() + 2 > width {
+            if !line.is_empty() && columns(&line) + columns(word.trim_end()) + 2 > width {
                 writeln!(out, "  {}", line.trim_end())?;
                 line.clear();
             }
@@ -178,7 +180,18 @@ fn may_break(text: &str, at: usize) -> bool {
         && behind.starts_with(|char: char| char.is_ascii_graphic()))
 }
 
+/// Columns that a text takes on a terminal.
+fn columns(text: &str) -> usize {
+    if is_plain(text.as_bytes()) { text.len() } else { text.width() }
+}
+
 /// A text and blanks up to so many columns.
-fn padded(text: &str, columns: usize) -> String {
-    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+struct Padded<'a>(&'a str, usize);
+
+impl Display for Padded<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Padded(text, up_to) = *self;
+        let blanks = up_to.saturating_sub(columns(text));
+        write!(f, "{text}{:blanks$}", "")
+    }
 }
