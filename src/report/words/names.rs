@@ -34,7 +34,8 @@ impl<'a> Names<'a> {
     /// The file that a packet is in, if its tap has several, or is called by the file that an annotated one keeps it of.
     pub(in crate::report) fn rotated(self, sight: usize, at: At) -> Option<&'a str> {
         let TapFacts { name, files, .. } = self.facts(sight)?;
-        let tells = |file: &&String| files.len() > 1 || !Path::new(name).ends_with(file);
+        let is_name = |file: &String| file == name || Path::new(name).ends_with(file); // comparing paths takes long
+        let tells = |file: &&String| files.len() > 1 || !is_name(file);
         files.get(usize::from(at.file)).filter(tells).map(|file| &**file)
     }
 
