@@ -418,7 +418,7 @@ impl Watcher {
         let same = |view: &&View| same_connection(&known.control, &view.control);
         let seen = |tracker: &Tracker| {
             let mut view = Box::new(tracker.under_way().find(same)?.clone());
-            view.suppose_established();
+            view.suppose_established(true);
             Some(view)
         };
         self.is_ripe(leg, known, due)

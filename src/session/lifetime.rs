@@ -40,9 +40,7 @@ impl Live {
     pub(super) fn conclude(&mut self, why: Settled, sampled: bool, census: &mut Census) {
         self.dialogue.finish(&mut self.view, &mut Vec::new());
         self.view.settled = why;
-        if sampled {
-            self.view.suppose_established();
-        }
+        self.view.suppose_established(sampled);
         census.data_unseen += u64::from(self.view.lacks_data());
     }
 

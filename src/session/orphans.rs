@@ -44,7 +44,7 @@ struct Note {
     before: [u64; 2],
 }
 
-/// What became of a connection.
+/// What a note tells.
 pub(super) enum Seen {
     /// A segment, of which addresses, numbers and flags are kept.
     Segment(Segment<'static>),
@@ -121,6 +121,7 @@ impl Orphans {
                 Seen::Taken => {}
             }
         }
+        connection.early = connection.syn_ack.is_some();
         Some(connection)
     }
 

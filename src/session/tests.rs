@@ -220,6 +220,24 @@ fn a_syn_that_is_captured_before_its_227_is_matched_too() {
     assert_eq!(tap.only_view().attempts.len(), 1);
 }
 
+/// The acknowledgement stands in the capture before anybody knows that its connection is one of FTP's; an end that misses it
+/// repeats itself (RFC 9293 section 3.8.1).
+#[test]
+fn an_opening_that_is_captured_before_its_227_is_not_taken_for_half_an_opening() {
+    for (repeats, opening) in [(false, Opening::Established), (true, Opening::HalfOpen)] {
+        let mut tap = Tap::new();
+        let mut talk = Talk::begin(&mut tap, 21);
+        let (client, server) = (end(CLIENT, 40_001), end(SERVER, 50_000));
+        talk.login().client("PASV\r\n");
+        talk.tap.open(client, server);
+        talk.server("227 Entering Passive Mode (192,0,2,1,195,80).\r\n").client("STOR a\r\n");
+        if repeats {
+            talk.tap.wait(Duration::from_secs(1)).send(server, client, Flags::SYN | Flags::ACK, 999, 1000, "");
+        }
+        assert_eq!(tap.only_view().attempts[0].connection.opening(), opening);
+    }
+}
+
 #[test]
 fn a_client_that_ignores_a_foreign_address_is_matched_at_the_control_peer() {
     let mut tap = Tap::new();

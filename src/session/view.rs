@@ -369,12 +369,17 @@ impl View {
         self.attempts.push(attempt);
     }
 
-    /// Where the capture leaves out what passes on established data connections, the acknowledgement of a SYN-ACK is not seen.
-    /// An end that missed it would have repeated itself.
-    pub fn suppose_established(&mut self) {
+    /// Where the capture leaves out what passes on established data connections (`sampled`), or the connection was opened before
+    /// it was announced, the acknowledgement of a SYN-ACK is not seen. An end that missed it would have repeated itself.
+    pub fn suppose_established(&mut self, sampled: bool) {
         for Attempt { connection, .. } in &mut self.attempts {
             let once = |leg: Option<Leg>| leg.is_none_or(|leg| leg.count.get() == 1);
-            if connection.opening() == Opening::HalfOpen && once(connection.syn) && once(connection.syn_ack) {
+            let may_be_unseen = sampled || connection.early;
+            if may_be_unseen
+                && connection.opening() == Opening::HalfOpen
+                && once(connection.syn)
+                && once(connection.syn_ack)
+            {
                 connection.established = connection.syn_ack.map(|leg| leg.first);
             }
         }

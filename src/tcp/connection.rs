@@ -314,6 +314,8 @@ pub struct Connection {
     pub syn_ack: Option<Leg>,
     /// First segment of the opener after the SYN-ACK, or any later proof of an established connection.
     pub established: Option<At>,
+    /// Its SYN-ACK came before anybody waited for it: an acknowledgement that came then, too, was not looked at.
+    pub early: bool,
     /// First reset by either end.
     pub reset: Option<Reset>,
     /// First ICMP error that quotes this connection (path-MTU errors excepted, see `too_big`).
@@ -333,6 +335,7 @@ impl Connection {
             syn: None,
             syn_ack: None,
             established: None,
+            early: false,
             reset: None,
             icmp: None,
             too_big: None,
