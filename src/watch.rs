@@ -3,6 +3,7 @@
 //! The same trackers and rules as in [`mod@crate::replay`]; here the clock advances the time. A transfer that failed is told as
 //! soon as its last reply is a second old, its session when it is over.
 
+mod due;
 mod own_host;
 
 use std::collections::HashMap;
@@ -22,13 +23,14 @@ use crate::legs::{Legs, legs_of};
 use crate::netfilter::conntrack::{Pair, pair};
 use crate::netfilter::socket::Socket;
 use crate::netfilter::table::Traced;
-use crate::packet::{Endpoint, Frame};
+use crate::packet::Frame;
 use crate::replay::{Note, Summary};
 use crate::session::join::{Session, join, same_connection};
 use crate::session::place::Placing;
 use crate::session::tracker::{Config, Leg, Tracker};
-use crate::session::view::{Transfer, View};
+use crate::session::view::View;
 use crate::verdict::{Judgement, TapFacts, judge};
+use due::{GRACE, awaits_data, foreign_listeners, ripe};
 use own_host::OwnHost;
 
 /// What to watch, and for how long.
@@ -84,10 +86,6 @@ const HELD_BACK: Duration = LATEST.saturating_mul(2);
 
 /// Frames taken before the next look at what is due.
 const AT_ONCE: usize = 4096;
-
-/// Late packets of a transfer are waited for this long after its last reply: an ICMP error or a RST comes within a round
-/// trip.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// What signals ask for.
 #[derive(Debug, Default)]
@@ -479,27 +477,6 @@ impl Watcher {
     }
 }
 
-/// A data connection is agreed upon, for [`GRACE`] already, and was not seen.
-fn awaits_data(view: &View, now: Time) -> bool {
-    let Some((index, transfer)) = view.transfers.iter().enumerate().next_back() else { return false };
-    let agreed =
-        transfer.negotiation.as_ref().filter(|negotiation| negotiation.stands() && negotiation.offered.is_some());
-    let since = agreed.and_then(|negotiation| view.event(negotiation.command)).map(|event| event.at);
-    let is_due = since.is_some_and(|At { time, .. }| time.plus(GRACE) <= now);
-    is_due && transfer.code == 0 && !view.control.is_over() && view.attempts_of(index).next().is_none()
-}
-
-/// Listeners of the session's data connections that others than its two ends are to reach, or that are others: a second
-/// address of an end, or a server that another server is to send to.
-fn foreign_listeners(view: &View) -> impl Iterator<Item = Endpoint> {
-    let agreed = view.transfers.last().and_then(|transfer| transfer.negotiation.as_ref());
-    let offered = agreed.filter(|negotiation| negotiation.stands()).and_then(|negotiation| negotiation.offered);
-    let announced = offered.and_then(|offered| Some(Endpoint { ip: offered.address?, port: offered.port }));
-    let is_foreign = |listener: &Endpoint| ![view.client.ip, view.server.ip].contains(&listener.ip);
-    let unanswered = view.attempts.iter().filter(|attempt| attempt.foreign && attempt.connection.syn_ack.is_none());
-    announced.filter(is_foreign).into_iter().chain(unanswered.map(|attempt| attempt.connection.listener))
-}
-
 /// By what the taps know a session.
 fn keys(session: &Session) -> Vec<Key> {
     session.sights.iter().filter_map(|sight| Some((sight.tap, sight.view.as_ref()?.number))).collect()
@@ -507,13 +484,4 @@ fn keys(session: &Session) -> Vec<Key> {
 
 fn settled(tracker: &mut Tracker) -> Vec<Box<View>> {
     std::iter::from_fn(|| tracker.poll()).collect()
-}
-
-/// How many of the session's transfers can be told: up to the last one that was refused [`GRACE`] ago.
-fn ripe(view: &View, due: Time) -> usize {
-    let is_over = |transfer: &Transfer| {
-        let reply = transfer.reply.filter(|_| transfer.code >= 400).and_then(|reply| view.event(reply));
-        reply.is_some_and(|reply| { reply.at }.time.plus(GRACE) <= due)
-    };
-    view.transfers.iter().rposition(is_over).map_or(0, |last| last + 1)
 }
