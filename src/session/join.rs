@@ -5,6 +5,7 @@
 //! timeline.
 
 use std::collections::HashMap;
+use std::mem;
 
 use crate::cite::Time;
 use crate::few::Few;
@@ -117,15 +118,19 @@ pub fn join(views: Vec<Vec<Box<View>>>, placings: &[Placing]) -> Vec<Session> {
     let mut index = Index::default();
     for (tap, views) in views.into_iter().enumerate() {
         for view in views {
-            match index.find(&groups, tap, &view) {
-                Some(group) => groups[group].push((tap, view)),
-                None => {
-                    index.add(groups.len(), &view);
-                    groups.push(vec![(tap, view)]);
-                }
+            let found = index.find(&groups, tap, &view);
+            let group = found.first().copied().unwrap_or(groups.len());
+            if found.is_empty() {
+                groups.push(Vec::new());
+            }
+            let others: Vec<Found> = found.iter().skip(1).flat_map(|&other| mem::take(&mut groups[other])).collect();
+            for one in others.into_iter().chain([(tap, view)]) {
+                index.add(group, &one.1);
+                groups[group].push(one);
             }
         }
     }
+    groups.retain(|group| !group.is_empty());
     let mut sessions: Vec<Session> = groups.into_iter().map(|group| assemble(group, placings)).collect();
     sessions.sort_by_key(|session| session.main().began.time);
     for (number, session) in (1..).zip(&mut sessions) {
@@ -137,7 +142,7 @@ pub fn join(views: Vec<Vec<Box<View>>>, placings: &[Placing]) -> Vec<Session> {
 /// A sequence number that more sessions than this begin with identifies none of them: a scan sends them all alike.
 const ALIKE: usize = 64;
 
-/// Finds the group that a view belongs to.
+/// Finds the groups that a view belongs to.
 #[derive(Default)]
 struct Index {
     by_ends: HashMap<(Endpoint, Endpoint), Vec<usize>>,
@@ -146,23 +151,37 @@ struct Index {
 
 impl Index {
     fn add(&mut self, group: usize, view: &View) {
-        self.by_ends.entry((view.client, view.server)).or_default().push(group);
+        let by_ends = self.by_ends.entry((view.client, view.server)).or_default();
+        if by_ends.last() != Some(&group) {
+            by_ends.push(group);
+        }
         for key in start_keys(view) {
-            self.by_start.entry(key).or_default().push(group);
+            let by_start = self.by_start.entry(key).or_default();
+            if by_start.len() <= ALIKE && !by_start.contains(&group) {
+                by_start.push(group);
+            }
         }
     }
 
-    fn find(&self, groups: &[Vec<Found>], tap: usize, view: &View) -> Option<usize> {
+    /// More than one where the view shows that these are one: of a connection that is not up, one tap may have seen one end
+    /// only, and another one the other. No tap saw a session twice.
+    fn find(&self, groups: &[Vec<Found>], tap: usize, view: &View) -> Vec<usize> {
         let by_ends = self.by_ends.get(&(view.client, view.server)).into_iter().flatten();
         let alike = |groups: &&Vec<usize>| groups.len() <= ALIKE;
         let by_start = start_keys(view).into_iter().filter_map(|key| self.by_start.get(&key)).filter(alike).flatten();
-        by_ends.chain(by_start).copied().find(|&group| {
-            let others = &groups[group];
-            others.iter().all(|(other_tap, _)| *other_tap != tap)
-                && others
-                    .iter()
-                    .any(|(_, other)| same_connection(&other.control, &view.control) || same_words(other, view))
-        })
+        let is_same = |(_, other): &Found| same_connection(&other.control, &view.control) || same_words(other, view);
+        let mut found: Vec<usize> = Vec::new();
+        for &group in by_ends.chain(by_start) {
+            let known = || found.iter().flat_map(|&group| &groups[group]);
+            let fits = |(other, seen): &Found| {
+                *other != tap && known().all(|(tap, known)| other != tap && !contradict(&seen.control, &known.control))
+            };
+            let joins = || groups[group].iter().all(fits);
+            if !found.contains(&group) && groups[group].iter().any(is_same) && joins() {
+                found.push(group);
+            }
+        }
+        found
     }
 }
 
@@ -176,13 +195,18 @@ fn start_keys(view: &View) -> Vec<(u32, u16)> {
 
 /// One connection seen twice: both ends count alike, whatever their addresses.
 pub fn same_connection(one: &Connection, other: &Connection) -> bool {
-    let [openers, listeners] = [Role::Opener, Role::Listener].map(|role| same_half(one.half(role), other.half(role)));
     let same_ends = one.opener == other.opener && one.listener == other.listener;
-    match (openers, listeners) {
-        (Some(false), _) | (_, Some(false)) => false,
-        (Some(true), _) | (_, Some(true)) => true,
-        (None, None) => same_ends,
-    }
+    let counts = same_halves(one, other);
+    !counts.contains(&Some(false)) && (counts.contains(&Some(true)) || same_ends)
+}
+
+/// An end counts otherwise.
+fn contradict(one: &Connection, other: &Connection) -> bool {
+    same_halves(one, other).contains(&Some(false))
+}
+
+fn same_halves(one: &Connection, other: &Connection) -> [Option<bool>; 2] {
+    [Role::Opener, Role::Listener].map(|role| same_half(one.half(role), other.half(role)))
 }
 
 /// None if one of the two shows nothing.

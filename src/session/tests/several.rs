@@ -78,6 +78,44 @@ fn a_nat_changes_addresses_and_not_sequence_numbers() {
     assert!(offsets.contains(&0) && offsets.contains(&3_600_000_000_000), "{offsets:?}");
 }
 
+/// Client, NAT, server: a SYN at one tap, its answer at another, and both at a third.
+#[test]
+fn a_tap_that_sees_both_ends_joins_those_that_see_one() {
+    let (inside, outside, server) = (end(CLIENT, 40_000), end([198, 51, 100, 7], 61_000), end(SERVER, 21));
+    let seen = |client, syn: bool, syn_ack: bool| {
+        let mut tap = Tap::new();
+        if syn {
+            tap.send(client, server, Flags::SYN, 999, 0, "");
+        }
+        if syn_ack {
+            tap.send(server, client, Flags::SYN | Flags::ACK, 499, 1000, "");
+        }
+        tap.views()
+    };
+    let [syn, answer, both] = [seen(inside, true, false), seen(outside, false, true), seen(outside, true, true)];
+    for taps in [[&syn, &answer, &both], [&syn, &both, &answer], [&both, &syn, &answer]] {
+        let sessions = join(taps.map(Vec::clone).to_vec(), &[Placing::Open, Placing::Open, Placing::Open]);
+        assert_eq!((sessions.len(), sessions[0].sights.iter().flat_map(|sight| &sight.view).count()), (1, 3));
+    }
+}
+
+/// Of two connections with the same ports, one is seen whole and of each the half that it does not share with the other.
+#[test]
+fn half_a_view_does_not_join_two_connections_with_the_same_ports() {
+    let (client, server) = (end(CLIENT, 40_000), end(SERVER, 21));
+    let mut first = Tap::new();
+    first.open(client, server);
+    let mut answer = Tap::new();
+    answer.send(server, client, Flags::SYN | Flags::ACK, 4_000_000, 8_000_000, "");
+    let mut syn = Tap::new();
+    syn.send(client, server, Flags::SYN, 999, 0, "");
+    let views = vec![first.views(), answer.views(), syn.views()];
+    let sessions = join(views, &[Placing::Open, Placing::Open, Placing::Open]);
+    let seen: Vec<usize> =
+        sessions.iter().map(|session| session.sights.iter().flat_map(|sight| &sight.view).count()).collect();
+    assert_eq!(seen, [2, 1]);
+}
+
 #[test]
 fn sessions_of_one_pair_of_ports_and_other_sequence_numbers_are_not_joined() {
     let mut one = Tap::new();
