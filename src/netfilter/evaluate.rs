@@ -34,6 +34,8 @@ pub struct Fate {
     pub may_pass: bool,
     /// There was more to walk than is walked: other rules may drop it, too.
     pub cut: bool,
+    /// Sender and receiver at the end of its way.
+    pub ends: (End, End),
 }
 
 /// Chains that lead into each other: the kernel takes no more (`NFT_JUMP_STACK_SIZE`).
@@ -45,6 +47,8 @@ const STEPS: usize = 200_000;
 const DROPS: usize = 64;
 /// Where connection tracking stands in a hook (`NF_IP_PRI_CONNTRACK`): before, no packet has a state.
 const CONNTRACK: i32 = -200;
+/// Where receivers are translated (`NF_IP_PRI_NAT_DST`), and senders (`NF_IP_PRI_NAT_SRC`).
+const NAT: (i32, i32) = (-100, 100);
 
 /// What a rule does with what it matches.
 enum Does<'a> {
@@ -77,7 +81,7 @@ impl Ruleset {
             }
         };
         walk.fate.may_pass |= walk.fate.cut;
-        walk.fate
+        Fate { ends: (walk.packet.source, walk.packet.destination), ..walk.fate }
     }
 }
 
@@ -111,12 +115,11 @@ struct Place<'a> {
 type At<'a> = (&'a Chain, usize);
 
 impl<'a> Walk<'a> {
-    /// The rest of the way. Whom a rule before may have made another receiver can be on the other way.
+    /// The rest of the way. What has another receiver by now, and nobody knows which, can be on the other way.
     fn behind_routing(&mut self, way: Way, destination: End) -> bool {
-        let is_translated = self.packet.destination != destination;
-        let input = (is_translated || way == Way::Input) && self.hooks(&[Hook::Input]);
-        let forward =
-            (is_translated || way == Way::Forward) && self.hooks(&[Hook::Forward, Hook::Postrouting, Hook::Egress]);
+        let is_lost = self.packet.destination == End::default() && destination != End::default();
+        let input = (is_lost || way == Way::Input) && self.hooks(&[Hook::Input]);
+        let forward = (is_lost || way == Way::Forward) && self.hooks(&[Hook::Forward, Hook::Postrouting, Hook::Egress]);
         input || forward
     }
 
@@ -135,12 +138,25 @@ impl<'a> Walk<'a> {
     fn hook(&mut self, hook: Hook) -> bool {
         let mut chains = self.base_chains(hook);
         chains.sort_by_key(|(_, chain, _)| chain.priority);
-        chains.chunk_by(|one, other| one.1.priority == other.1.priority).all(|same| {
+        let passes = chains.chunk_by(|one, other| one.1.priority == other.1.priority).all(|same| {
+            self.translate(hook, same[0].1.priority.unwrap_or(i32::MIN));
             same.iter().fold(true, |passes, (table, base, meets)| {
                 let place = Place { table, base, depth: 0 };
                 (self.base_chain(place) || *meets == Truth::Unknown) && passes
             })
-        })
+        });
+        self.translate(hook, i32::MAX);
+        passes
+    }
+
+    /// What the connection's translation has made of the packet when it comes to a priority of a hook.
+    fn translate(&mut self, hook: Hook, priority: i32) {
+        let Some((source, destination)) = self.packet.translated else { return };
+        match hook {
+            Hook::Prerouting | Hook::Output if priority > NAT.0 => self.packet.destination = destination,
+            Hook::Input | Hook::Postrouting if priority > NAT.1 => self.packet.source = source,
+            _ => {}
+        }
     }
 
     /// The base chains of a hook that the packet meets, or may meet.

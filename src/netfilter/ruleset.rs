@@ -135,6 +135,11 @@ impl Ruleset {
         chains.flat_map(|chain| &chain.rules).any(|rule| words(&rule.text).any(&is_it))
     }
 
+    /// A base chain translates addresses.
+    pub fn translates(&self) -> bool {
+        self.tables.iter().flat_map(|table| &table.chains).any(|chain| chain.nat)
+    }
+
     /// The hooks of all base chains.
     pub fn hooks(&self) -> impl Iterator<Item = Hook> {
         self.tables.iter().flat_map(|table| &table.chains).filter_map(|chain| chain.hook)

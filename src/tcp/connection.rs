@@ -353,6 +353,15 @@ impl Connection {
         self.reset.filter(|reset| reset.from == role)
     }
 
+    /// A reset that comes over another number of routers than its address's other packets: a box on the path sent it. One that
+    /// does not was sent by that end, and has passed all that lies before it, whoever saw it.
+    pub fn forged_reset(&self) -> Option<Reset> {
+        self.reset.filter(|reset| {
+            let half = self.half(reset.from);
+            half.start.is_some() && half.ttl != reset.ttl
+        })
+    }
+
     /// The end that `endpoint` is.
     pub fn role_of(&self, endpoint: Endpoint) -> Role {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }

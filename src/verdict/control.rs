@@ -41,7 +41,10 @@ fn is_up(case: &Case<'_>) -> bool {
 /// C7, C8, C9: segments of the control connection were sent again and never acknowledged, or answered by a reset that is
 /// not the peer's.
 pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
-    let (toward, mut found) = lost_by_loss(case).or_else(|| lost_by_reset(case))?;
+    let (toward, mut found) = match lost(case)? {
+        (role, None) => lost_by_loss(case, role),
+        (_, Some((sight, reset))) => lost_by_reset(case, sight, reset)?,
+    };
     let silence = silence_while_data_ran(case.view());
     if let Some(drop) = case.views().flat_map(|(_, view)| &view.helper_drops).find(|drop| drop.toward == toward) {
         let reason = reason_words(drop.reason);
@@ -56,11 +59,13 @@ pub(super) fn segments_lost(case: &Case<'_>) -> Option<Finding> {
     Some(found)
 }
 
-fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
-    if !is_up(case) {
-        return None;
-    }
-    let role = stuck::role(case, None)?;
+/// Whose segments of the control connection are lost; the reset that answered them, where it is not the peer's, and the tap that
+/// saw it.
+pub(super) fn lost(case: &Case<'_>) -> Option<(Role, Option<(usize, Reset)>)> {
+    is_up(case).then(|| stuck::lost(case, None)).flatten()
+}
+
+fn lost_by_loss(case: &Case<'_>, role: Role) -> (Side, Finding) {
     let toward = stuck::toward(case, None, role);
     let passage = stuck::passage(case, None, role);
     let all = case.connections(None);
@@ -73,7 +78,7 @@ fn lost_by_loss(case: &Case<'_>) -> Option<(Side, Finding)> {
     });
     let evidence = evidence.collect();
     let stretch = passage.stretch();
-    Some((toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence)))
+    (toward, finding(stretch, Mechanism::Stalled, case.confidence(stretch), evidence))
 }
 
 /// What a tap saw of lost bytes, or of a lost FIN where all bytes that were seen have arrived.
@@ -113,11 +118,7 @@ fn last_line(view: &View, role: Role) -> Option<Cow<'_, str>> {
 }
 
 /// A reset on the control connection whose TTL is not its address's: a box on the way sent it.
-fn lost_by_reset(case: &Case<'_>) -> Option<(Side, Finding)> {
-    if !is_up(case) {
-        return None;
-    }
-    let (sight, reset) = forged_reset(case)?;
+fn lost_by_reset(case: &Case<'_>, sight: usize, reset: Reset) -> Option<(Side, Finding)> {
     let from = if reset.from == Role::Opener { Side::Client } else { Side::Server };
     let passed = bytes_unanswered(case, reset.from.other());
     let passage = case.connection_passage(None, from, |connection| {
@@ -148,15 +149,6 @@ fn bytes_unanswered(case: &Case<'_>, sender: Role) -> impl Fn(&Connection) -> Op
         let half = connection.half(sender);
         (unanswered && is_last(half)).then_some(half.last_new)
     }
-}
-
-/// A reset of the control connection that its address did not send, told by its TTL.
-pub(super) fn forged_reset(case: &Case<'_>) -> Option<(usize, Reset)> {
-    case.views().find_map(|(sight, view)| {
-        let reset = view.control.reset?;
-        let half = view.control.half(reset.from);
-        (half.start.is_some() && half.ttl != reset.ttl).then_some((sight, reset))
-    })
 }
 
 /// How long the control connection was silent before its last word, or before its end if no word follows, if data ran

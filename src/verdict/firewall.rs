@@ -18,9 +18,9 @@ use crate::netfilter::evaluate::{Device, Fate, Packet, Way};
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::{Hook, Rule, Witness};
+use crate::packet::Flags;
 use crate::verdict::case::Case;
 use crate::verdict::netfilter::{Named, host_of};
-use crate::verdict::state;
 use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
 use loss::Loss;
 
@@ -80,7 +80,7 @@ const TOLD: usize = 3;
 /// A finding with what the rules add to it.
 pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
     let Some((host, lost)) = loss::on_own_host(case, &finding) else { return (finding, None) };
-    if finding.lost.is_some_and(|lost_with| state::has_passed(case, lost.sight, lost_with)) {
+    if lost.has_passed && !lost.is_answerable {
         return (finding, None);
     }
     let own = host_of(case, lost.sight);
@@ -91,6 +91,7 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
     let finding = Finding { stretch: own, ..finding };
     let Some(inquiry) = inquiry else { return (with(finding, lost.hooks_told(case)), None) };
     match inquiry.culprit(&lost) {
+        None if lost.has_passed => (finding, None),
         Some((rule, from)) => {
             let lost_with = lost.lost_by(rule, finding.lost);
             let is_proven = inquiry.is_sure() && inquiry.is_enclosed;
@@ -156,7 +157,11 @@ fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
     }
     let let_it_pass = rules.is_empty() && may_pass && !cut;
     let suspects = rules.into_iter().filter(|rule| answers_so(rule, mechanism)).map(|rule| {
-        let counted = before.and_then(|before| after.counted(&rule)?.checked_sub(before.counted(&rule)?));
+        let counted = before.and_then(|before| match before.counted(&rule) {
+            Some(then) => after.counted(&rule)?.checked_sub(then),
+            // it is new, or made anew: what it counted came since then, and what it did not count tells nothing
+            None => after.counted(&rule).filter(|&counted| counted > 0),
+        });
         // the policy of a chain that nft(8) made counts nothing, and iptables-nft-save(8) prints zero
         let counted = counted.filter(|&counted| counted > 0 || rule.position.is_some());
         Suspect { rule, counted }
@@ -170,7 +175,7 @@ fn inquire(host: &Host, lost: &Loss, mechanism: Mechanism) -> Option<Inquiry> {
 fn answers_so(rule: &Rule, mechanism: Mechanism) -> bool {
     let resets = rule.text.contains("tcp reset") || rule.text.contains("tcp-reset");
     match mechanism {
-        Mechanism::TcpReset => rule.rejects() && resets,
+        Mechanism::TcpReset | Mechanism::Interrupted => rule.rejects() && resets,
         Mechanism::IcmpReject => rule.rejects() && !resets,
         _ => true,
     }
@@ -262,7 +267,7 @@ impl Inquiry {
 
     /// That what the rules let pass as related cannot be.
     fn unrelated(&self, lost: &Loss) -> Option<Evidence> {
-        let is_it = self.nothing_is_related && lost.is_data_syn && !self.suspects.is_empty();
+        let is_it = self.nothing_is_related && lost.is_data && lost.flags == Flags::SYN && !self.suspects.is_empty();
         is_it.then(|| {
             let text = say!("no rule of this host assigns the FTP helper, so no data connection is RELATED to it");
             self.line(lost, text)
@@ -284,6 +289,12 @@ impl Loss {
                 say!("{what} came in and was lost at the hook prerouting or input, or its answer at output", what)
             }
             Way::Input => say!("{what} came in and was lost at the hook prerouting or input", what),
+            Way::Forward if self.is_long => {
+                say!(
+                    "{what} came in and was lost at the hook prerouting, forward or postrouting, or is too long for the next link and the ICMP error that says so was lost at the hook output",
+                    what
+                )
+            }
             Way::Forward => {
                 say!("{what} came in and was lost at the hook prerouting, forward or postrouting", what)
             }
@@ -295,12 +306,14 @@ impl Loss {
     /// often than is known; an answer is sent for each SYN, and again by its own clock.
     fn could_count(&self, rule: &Rule, packets: u64) -> bool {
         const UNSEEN: u64 = 2;
-        let most = match self.cited {
-            _ if self.is_answer(rule) => self.times * 3,
-            Some((_, None)) => self.times,
-            _ => self.times + UNSEEN,
-        };
-        (self.times..=most).contains(&packets)
+        self.times.is_some_and(|times| {
+            let most = match self.cited {
+                _ if self.is_answer(rule) => times * 3,
+                Some((_, None)) => times,
+                _ => times + UNSEEN,
+            };
+            (times..=most).contains(&packets)
+        })
     }
 
     /// A rule on the way out drops no packet that came in, but the answer to it.
@@ -319,16 +332,21 @@ impl Loss {
 
     /// The same as evidence, where there is a packet or a socket to cite.
     fn hooks_told(&self, case: &Case<'_>) -> Option<Evidence> {
-        self.cited.map(|(at, source)| Evidence { source, ..case.seen(self.sight, at, self.hooks()) })
+        self.cited
+            .filter(|_| !self.has_passed)
+            .map(|(at, source)| Evidence { source, ..case.seen(self.sight, at, self.hooks()) })
     }
 
     /// What the rules may do with the packet, and with its answer if that is sent.
     fn fate(&self, ruleset: &Ruleset, host: &Host) -> Fate {
         let mut fate = ruleset.fate(&self.packet(ruleset, host), self.way);
+        if self.has_passed {
+            fate = Fate { may_pass: true, ends: fate.ends, ..Fate::default() };
+        }
         if !fate.may_pass {
             return fate;
         }
-        let answers: Vec<(Packet, Way)> = self.answers(ruleset, host);
+        let answers: Vec<(Packet, Way)> = self.answers(ruleset, host, fate.ends);
         let mut answered = answers.is_empty();
         for (packet, way) in answers {
             let answer = ruleset.fate(&packet, way);

@@ -324,7 +324,8 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
         Opening::HalfOpen | Opening::Unanswered => return unopened_control(case),
     }
     let reset = is_reset_by_server(view);
-    let broken = control_is_lost(case) || reset || super::control::forged_reset(case).is_some();
+    let is_forged = case.views().any(|(_, view)| view.control.forged_reset().is_some());
+    let broken = control_is_lost(case) || reset || is_forged;
     let mute =
         view.greeting.is_none() && view.control.syn_ack.is_some() && view.control.half(Role::Listener).reach == 0;
     if mute && view.control.half(Role::Opener).fin.is_some() {

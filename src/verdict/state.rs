@@ -8,7 +8,7 @@ use crate::cite::{At, Time};
 use crate::language::{Text, say};
 use crate::line::{Place, Side, Stretch};
 use crate::netfilter::Hook;
-use crate::netfilter::conntrack::{Change, Expected, Status, Tracked};
+use crate::netfilter::conntrack::{Change, Expected, Status, Tracked, Tuple};
 use crate::netfilter::snapshot::Snapshot;
 use crate::netfilter::socket::{Socket, State};
 use crate::packet::Endpoint;
@@ -259,6 +259,16 @@ fn control<'a>(case: &Case<'_>, sight: usize, states: &'a [Snapshot]) -> Option<
         [(original.source, original.destination), (reply.destination, reply.source)].contains(&ends)
     };
     states.iter().flat_map(|state| state.connections.iter().flatten()).find(is_it)
+}
+
+/// Sender and receiver of a packet behind the translation of its connection, if the kernel of this tap's host follows that.
+pub(super) fn translated(case: &Case<'_>, sight: usize, ends: (Endpoint, Endpoint)) -> Option<(Endpoint, Endpoint)> {
+    let tracked = case.facts(sight).states.iter().flat_map(|state| state.connections.iter().flatten());
+    let known = tracked.filter(|tracked| tracked.change != Change::Destroy);
+    let one_way = known.flat_map(|tracked| [(tracked.original, tracked.reply), (tracked.reply, tracked.original)]);
+    let is_it = |comes: &Tuple| (comes.source, comes.destination) == ends;
+    let mut behind = one_way.filter(|(comes, _)| is_it(comes)).map(|(_, back)| (back.destination, back.source));
+    behind.next()
 }
 
 /// The kernel had forgotten the control connection while its ends had not closed it.

@@ -8,7 +8,7 @@ use crate::language::say;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::Settled;
-use crate::tcp::connection::{Connection, Half, Role};
+use crate::tcp::connection::{Connection, Half, Reset, Role};
 use crate::verdict::Evidence;
 use crate::verdict::case::Case;
 use crate::verdict::outcome::STILL;
@@ -30,6 +30,15 @@ pub(super) fn role<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Opt
         .find(|&role| bytes_lost(case, &connections, role))
         .or(roles().find(|&role| fin_lost(&connections, role)))
         .or(roles().find(|&role| unseen_lost(&connections, role)))
+}
+
+/// Whose segments of a connection that was up are lost; the reset that answered them, where it is not the peer's, and the tap
+/// that saw it.
+pub(super) fn lost<'a>(case: &Case<'a>, which: Option<&'a JoinedAttempt>) -> Option<(Role, Option<(usize, Reset)>)> {
+    let forged = |(sight, connection): (usize, &Connection)| Some((sight, connection.forged_reset()?));
+    let answered = || case.each_connection(which).find_map(forged);
+    let unacknowledged = role(case, which).map(|role| (role, None));
+    unacknowledged.or_else(|| answered().map(|(sight, reset)| (reset.from.other(), Some((sight, reset)))))
 }
 
 /// Something of it may be lost. Almost every connection of a healthy network ends the question here.

@@ -5,7 +5,7 @@ use crate::ftp::command::DataDirection;
 use crate::language::{Message, Text, message, say};
 use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::tcp::connection::{Connection, Half, Opening, Role};
+use crate::tcp::connection::{Connection, Half, Opening, Reset, Role};
 use crate::verdict::case::{Case, end, role_at, seconds};
 use crate::verdict::outcome::{STILL, left_by_server};
 use crate::verdict::passage::{Passage, Transit};
@@ -39,6 +39,12 @@ pub(super) fn is_stuck(case: &Case<'_>) -> bool {
     established(case).is_some_and(|joined| stuck::role(case, Some(joined)).is_some())
 }
 
+/// Whose segments of the data connection are lost; the reset that answered them, where it is not the peer's, and the tap that
+/// saw it.
+pub(super) fn lost(case: &Case<'_>) -> Option<(Role, Option<(usize, Reset)>)> {
+    established(case).and_then(|joined| stuck::lost(case, Some(joined)))
+}
+
 /// A reset ended the data connection before its sender's FIN was acknowledged.
 pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let listens = case.listens(Some(joined));
@@ -54,17 +60,9 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
         && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
 }
 
-/// A reset of the data connection whose TTL is not that of its address's other packets.
+/// A box on the path reset the data connection.
 pub(super) fn is_forged(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
-    let by = |connection: &Connection| [Role::Opener, Role::Listener].iter().any(|&role| forged(connection, role));
-    case.connections(Some(joined)).iter().any(|(_, connection)| by(connection))
-}
-
-/// A reset in this end's name comes over another number of routers than its other packets. One that does not was sent by
-/// that end, and has passed all that lies before it, whoever saw it.
-fn forged(connection: &Connection, role: Role) -> bool {
-    let half = connection.half(role);
-    connection.reset_from(role).is_some_and(|reset| half.start.is_some() && half.ttl != reset.ttl)
+    case.each_connection(Some(joined)).any(|(_, connection)| connection.forged_reset().is_some())
 }
 
 fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
@@ -97,7 +95,8 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
         if connections.iter().any(|(_, connection)| seen(connection).is_some()) {
             let mut passage = case.connection_passage(Some(joined), from, seen);
-            if !connections.iter().any(|(_, connection)| forged(connection, role)) {
+            let is_forged = |connection: &Connection| connection.forged_reset().is_some_and(|reset| reset.from == role);
+            if !connections.iter().any(|(_, connection)| is_forged(connection)) {
                 passage.next = None;
             }
             stretch = stretch.meet(passage.stretch());

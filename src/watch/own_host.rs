@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::now;
 use crate::capture::live::conntrack::{self, Conntrack};
 use crate::capture::live::sockets::Sockets;
-use crate::capture::live::{self, Interface, Netfilter, Rules};
+use crate::capture::live::{self, Interface, Netfilter};
 use crate::cite::Time;
 use crate::language::counted;
 use crate::netfilter::conntrack::{Expected, Journal, Pair, Tracked, pair};
@@ -37,8 +37,6 @@ type Ends = (Endpoint, Endpoint);
 /// The sources that are open.
 pub(super) struct OwnHost {
     netfilter: Option<Netfilter>,
-    /// Its rules, where they are not traced.
-    rules: Option<Rules>,
     control_ports: Vec<u16>,
     sockets: Option<Sockets>,
     /// Sockets that try to open control connections: when they were seen first, and how often they had tried again by then.
@@ -65,29 +63,18 @@ impl OwnHost {
         let mut absent = Vec::new();
         let connections = Connections::open(&traced.control_ports);
         absent.extend(connections.as_ref().err().cloned());
-        let mut own = OwnHost {
-            netfilter: None,
-            rules: None,
+        let (netfilter, missing) = Netfilter::open(traced, trace, now, interfaces);
+        absent.extend(missing);
+        let host = netfilter.as_ref().map_or_else(|| live::host(interfaces).into(), Netfilter::host);
+        tell(taps, &host);
+        let own = OwnHost {
+            netfilter,
             control_ports: traced.control_ports.clone(),
             sockets: Sockets::open().ok(),
             opening: HashMap::new(),
             connections: connections.ok(),
             interfaces: interfaces.iter().map(|own| (own.name.clone(), own.addresses.clone())).collect(),
         };
-        match trace.then(|| Netfilter::trace(traced)) {
-            Some(Ok((netfilter, missing))) => {
-                own.netfilter = Some(netfilter);
-                absent.extend(missing);
-                return (own, absent);
-            }
-            Some(Err(why)) => absent.push(why),
-            None => {}
-        }
-        let rules = Rules::open(now, interfaces);
-        let host = rules.as_ref().map_or_else(|_| live::host(interfaces).into(), Rules::host);
-        tell(taps, &host);
-        absent.extend(rules.as_ref().err().cloned());
-        own.rules = rules.ok();
         (own, absent)
     }
 
@@ -97,7 +84,7 @@ impl OwnHost {
     /// It tells no more, in a line.
     pub(super) fn hear(&mut self, now: Time) -> Result<(), String> {
         let read = self.netfilter.as_mut().map_or(Ok(()), |netfilter| netfilter.read(now));
-        read.map_err(|error| self.lose_trace(&error))?;
+        read.map_err(|error| self.lose_netfilter(&error))?;
         let read = self.connections.as_mut().map_or(Ok(()), |connections| connections.read(now));
         read.map_err(|error| {
             self.connections = None;
@@ -120,13 +107,11 @@ impl OwnHost {
 
     /// This host as it is now, with what is known of some connections.
     fn snapshot(&self, (tracked, expected): (Vec<Tracked>, Vec<Expected>)) -> Snapshot {
-        let traced = self.netfilter.as_ref().map(Netfilter::rules);
-        let listed = self.rules.as_ref().and_then(|rules| Some(Arc::clone(&rules.host().lists.last()?.rules)));
-        let rules = traced.or(listed);
+        let netfilter = self.netfilter.as_ref();
         Snapshot {
             time: now(),
-            all_rules: rules.is_some(),
-            rules: rules.unwrap_or_default(),
+            all_rules: netfilter.is_some_and(|netfilter| !netfilter.host().lists.is_empty()),
+            rules: netfilter.map(Netfilter::rules).unwrap_or_default(),
             connections: Some(tracked),
             expected,
             interfaces: self.interfaces.clone(),
@@ -135,20 +120,21 @@ impl OwnHost {
     }
 
     fn ask_netfilter(&mut self, needed: Time, taps: &mut [TapFacts]) -> Result<bool, String> {
-        if let Some(rules) = &mut self.rules {
-            let refreshed = rules.refresh(needed, now);
-            if let Ok(true) = refreshed {
-                tell(taps, &rules.host());
-            }
-            return refreshed.map_err(|why| self.lose_rules(&why, taps));
-        }
-        match self.netfilter.as_mut().map(Netfilter::news) {
-            Some(Ok(Some(dropped))) => {
-                taps.iter_mut().for_each(|tap| tap.dropped = dropped.to_vec());
+        let Some(netfilter) = &mut self.netfilter else {
+            forget_rules(taps);
+            return Ok(false);
+        };
+        match netfilter.refresh(needed, now) {
+            Ok(false) => Ok(false),
+            Ok(true) => {
+                tell(taps, &netfilter.host());
+                taps.iter_mut().for_each(|tap| tap.dropped = netfilter.dropped().to_vec());
                 Ok(true)
             }
-            Some(Err(error)) => Err(self.lose_trace(&error)),
-            Some(Ok(None)) | None => Ok(false),
+            Err(why) => {
+                forget_rules(taps);
+                Err(self.lose_netfilter(&why))
+            }
         }
     }
 
@@ -158,20 +144,12 @@ impl OwnHost {
     /// Netfilter tells no more, in a line.
     pub(super) fn follow(&mut self, listeners: impl Iterator<Item = Endpoint>) -> Result<(), String> {
         let Some(netfilter) = &mut self.netfilter else { return Ok(()) };
-        netfilter.follow(listeners.collect()).map_err(|error| self.lose_trace(&error))
+        netfilter.follow(listeners.collect()).map_err(|error| self.lose_netfilter(&error))
     }
 
-    fn lose_trace(&mut self, error: &dyn Display) -> String {
+    fn lose_netfilter(&mut self, error: &dyn Display) -> String {
         self.netfilter = None;
         format!("netfilter tells no more, and no rule is named from here on: {error}")
-    }
-
-    /// Those that were read count no longer.
-    fn lose_rules(&mut self, why: &str, taps: &mut [TapFacts]) -> String {
-        self.rules = None;
-        let bare = |host: &Arc<Host>| Arc::new(Host { lists: Vec::new(), ..Host::clone(host) });
-        taps.iter_mut().for_each(|tap| tap.host = tap.host.as_ref().map(bare));
-        format!("the rules of this host cannot be read any more, and no rule is named from here on: {why}")
     }
 
     /// Sockets of this host that have gone on trying to open a control connection, and of which conntrack knows nothing: it
@@ -272,4 +250,11 @@ impl Connections {
 
 fn tell(taps: &mut [TapFacts], host: &Arc<Host>) {
     taps.iter_mut().for_each(|tap| tap.host = Some(Arc::clone(host)));
+}
+
+/// What was listed counts no longer.
+fn forget_rules(taps: &mut [TapFacts]) {
+    for host in taps.iter_mut().filter_map(|tap| tap.host.as_mut()).filter(|host| !host.lists.is_empty()) {
+        Arc::make_mut(host).lists.clear();
+    }
 }

@@ -19,9 +19,9 @@ use crate::vantage;
 /// The rule of a session that a socket tells of and no packet shows: a capture that was kept holds nothing of it.
 const BY_SOCKET: &str = "C16";
 
-/// Failure modes in which no rule need be named: a live capture keeps a few segments of established data connections only, so
-/// it may miss that one was lost. Wrong is wrong here, too.
-pub(crate) const UNSEEN: [&str; 5] = ["T01", "T02", "T03", "T04", "T14"];
+/// Failure modes in which the trace may miss the packet, so that the hook is enough: of bulk data it takes a few segments, and
+/// of ICMP errors none.
+pub(crate) const UNTRACED: [&str; 2] = ["T03", "T04"];
 
 /// How much netfilter said of a drop on its own host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,11 +39,11 @@ pub(crate) struct Heard {
     pub(crate) at: At,
     pub(crate) manner: Manner,
     pub(crate) grade: Grade,
-    /// Where a rule of this host dropped the packet, and that can be told.
+    /// Where a rule of this host dropped the packet.
     pub(crate) naming: Option<Naming>,
     /// What must not be, in words.
     pub(crate) faults: Vec<String>,
-    /// What is not told.
+    /// That the rule to blame is not named.
     pub(crate) lacks: Option<String>,
 }
 
@@ -80,8 +80,7 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
             Manner::Read => (Vec::new(), told.stretches(&replayed, &stretches, case.taps.len(), own)),
         };
         let judged = told.judge(scenario, case, whole, &stretches, manner);
-        let unnamed = || (manner == Manner::Traced && is_unnamed(&judged)).then(|| "the rule is not named".to_owned());
-        faults.extend(judged.wrong.clone().or_else(unnamed));
+        faults.extend(judged.wrong.clone().or_else(|| judged.lacks(scenario, manner)));
         let label = |text: &String| format!("{} {manner:?} on {at}: {text}: {told:?}", scenario.name);
         let lacks = judged.naming.filter(|naming| *naming != Naming::Rule);
         let lacks = lacks.map(|it| format!("{} {manner:?} on {at}: {it:?} named", scenario.name));
@@ -89,11 +88,6 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
         Heard { at, manner, grade: judged.grade, naming: judged.naming, faults, lacks }
     };
     Ok(vec![told(Manner::Traced, &traced), told(Manner::Read, &untraced)])
-}
-
-/// A rule of this host is to blame, and is not named.
-fn is_unnamed(judged: &Held) -> bool {
-    judged.naming.is_some_and(|naming| naming != Naming::Rule || judged.grade != Grade::Right)
 }
 
 /// A verdict.
@@ -168,6 +162,20 @@ struct Held {
     wrong: Option<String>,
 }
 
+impl Held {
+    /// What is to be told where a rule of this host is to blame: with the trace that rule, for certain; else the hook at least.
+    fn lacks(&self, scenario: &Scenario, manner: Manner) -> Option<String> {
+        let naming = self.naming?;
+        let is_rule = naming == Naming::Rule && self.grade == Grade::Right;
+        match manner {
+            Manner::Traced if !UNTRACED.contains(&scenario.row) => {
+                (!is_rule).then(|| "the rule is not named".to_owned())
+            }
+            _ => (naming == Naming::Nothing).then(|| "not even the hook is told".to_owned()),
+        }
+    }
+}
+
 impl Told {
     /// Reads sessions in the form `jsonl`, in the order of their beginnings.
     fn read(lines: &str) -> Fallible<Told> {
@@ -203,7 +211,8 @@ impl Told {
                     && stretch.is_some_and(|wide| wide.0 <= own.0 && own.1 <= wide.1)
                     && (**stretch != Some(own) || live.side == replay.side)
             }
-            false => live == replay,
+            // the hook is netfilter's evidence
+            false => *live == &Verdict { tells_hook: live.tells_hook, ..Verdict::clone(replay) },
         };
         let both = self.verdicts.iter().zip(&replayed.verdicts).zip(stretches);
         both.filter(|it| !same(it))
@@ -270,7 +279,7 @@ impl Told {
         let wrong = case
             .misjudged(&named, failed && !lacks_packets)
             .or_else(|| other.map(|verdict| format!("names another rule: {verdict:?}")));
-        let naming = (is_blamed && !UNSEEN.contains(&scenario.row)).then(|| self.naming());
+        let naming = is_blamed.then(|| self.naming());
         let own = named.iter().filter(|(.., beside)| !beside);
         let stretches: Vec<Interval> = own.map(|(_, stretch, _)| *stretch).collect();
         let twins = scenario.places(&scenario.twins(&whole.taps));

@@ -209,7 +209,7 @@ struct Results {
     live: LiveTable,
     passed: usize,
     faults: Vec<String>,
-    /// What cannot be told live, and why.
+    /// Where the rule to blame is not named.
     lacks: Vec<String>,
 }
 
@@ -244,7 +244,7 @@ impl Results {
     fn tell(&self, total: usize, census: &str, seconds: u64) {
         self.faults.iter().for_each(|fault| println!("\n{fault}"));
         println!("\n{}\n{}", self.table, self.live);
-        self.lacks.iter().for_each(|lack| println!("not told live: {lack}"));
+        self.lacks.iter().for_each(|lack| println!("no rule is named: {lack}"));
         println!("{census}, in {seconds} s; wrong: {}", self.table.total(Grade::Wrong));
         println!("lab: {} passed, {} failed", self.passed, total - self.passed);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism, Outcome};
@@ -121,6 +122,9 @@ impl Taps {
     }
 }
 
+/// A capture vouches for an absence if it goes on for longer than a second, so the last greeting comes after it.
+const REST: Duration = Duration::from_millis(1200);
+
 /// A scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -138,6 +142,8 @@ pub(crate) struct Scenario {
     pub(crate) rules: Vec<(At, Tool, String)>,
     pub(crate) events: Vec<Event>,
     pub(crate) truth: Truth,
+    /// What is on its way when the client ends is given this long.
+    pub(crate) rest: Duration,
     /// Other packets of the lost one's kind pass.
     pub(crate) partly: bool,
     /// The way of the lost packet through the rules of the host to blame is traced, and the trace must end there.
@@ -170,6 +176,7 @@ impl Scenario {
                 count: 1,
             },
             other: None,
+            rest: REST,
             partly: false,
             traced: false,
             rules: Vec::new(),
@@ -252,6 +259,11 @@ impl Scenario {
 
     pub(crate) fn script(mut self, script: impl Into<String>) -> Self {
         self.client.script = script.into();
+        self
+    }
+
+    pub(crate) fn rest(mut self, rest: Duration) -> Self {
+        self.rest = rest;
         self
     }
 

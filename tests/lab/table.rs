@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::degrade::View;
-use crate::heard::{Heard, Naming, UNSEEN};
+use crate::heard::{Heard, Naming, UNTRACED};
 use crate::judge::{Grade, Judged};
 use crate::line::At;
 use crate::live::Manner;
@@ -94,6 +94,6 @@ impl fmt::Display for LiveTable {
                 writeln!(f, "{host:9}{:23}    {}", grades, namings.join("/"))?;
             }
         }
-        write!(f, "no rule is asked for in {}, since a live capture keeps few segments of data", UNSEEN.join(" "))
+        write!(f, "in {} the trace may miss the packet, and the hook is enough", UNTRACED.join(" "))
     }
 }

@@ -42,10 +42,6 @@ pub(crate) const CHATTER: u16 = 80;
 /// Where servers log: what they print, and files that some write.
 const LOGS: &str = "/run/lab/log /run/lab/*.log";
 
-/// What is on its way when the client ends is given this long. A capture vouches for an absence if it goes on for longer
-/// than a second, so the last greeting comes after it.
-const REST: Duration = Duration::from_millis(1200);
-
 /// The last greeting is captured within this time.
 const LAST: Duration = Duration::from_millis(200);
 
@@ -80,7 +76,7 @@ pub(crate) fn run(scenario: &Scenario, folder: &Path, accounts: &Path) -> Fallib
         }
         run_clients(scenario, client)
     })?;
-    thread::sleep(REST);
+    thread::sleep(scenario.rest);
     let dump = |(at, tool, _): &(At, crate::firewall::Tool, String)| Ok((*at, tool.dump(network.at(*at), line.v6)?));
     let trace = trace.map(Trace::stop).transpose()?;
     live.iter().try_for_each(Live::interrupt)?;

@@ -168,6 +168,7 @@ fn packet(case: &Case, states: States) -> Packet {
         inbound: Device::Outside,
         outbound: Device::Outside,
         states,
+        translated: None,
     }
 }
 

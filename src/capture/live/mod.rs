@@ -24,7 +24,7 @@ use thiserror::Error;
 
 pub use interfaces::{Interface, address_toward, interfaces};
 pub use netfilter::Netfilter;
-pub use rules::{Rules, host};
+pub use rules::host;
 pub use sampler::{MAX_PORTS, Sampler};
 pub use snapshot::snapshot;
 pub(crate) use sniffer::LATEST;

@@ -1,4 +1,4 @@
-//! What netfilter of this host tells while a capture runs: which packets it dropped, and by which rule.
+//! What netfilter of this host tells while a capture runs: its rules, and by which of them packets are dropped.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,24 +9,30 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::Interface;
 use super::keeper::{Keeper, KeeperError, Request};
 use super::nflog::Nflog;
+use super::rules::{Rules, is_list};
 use super::tracer::Tracer;
 use crate::cite::Time;
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::table::Traced;
 use crate::netfilter::{Dropped, Family, Rule, Tool};
 use crate::packet::Endpoint;
+use crate::verdict::Host;
 
-/// The trace of this host's netfilter, under way. Whatever was set up for it ends with it.
+/// Netfilter of this host: its rules as they are listed, and the trace if it is under way. Whatever was set up ends with it.
 pub struct Netfilter {
-    keeper: Keeper,
+    rules: Rules,
+    trace: Option<Trace>,
+}
+
+/// A trace that is under way.
+struct Trace {
     tracer: Tracer,
     /// The older iptables, where the kernel has tables of it.
     nflog: Option<Nflog>,
-    /// The rules as they were when they were last asked for.
-    rules: Arc<Ruleset>,
-    /// Those of the older iptables, as they were at `asked`.
+    /// Its rules, as they were at `asked`.
     older: Ruleset,
     asked: Time,
     dropped: Vec<Dropped>,
@@ -43,39 +49,38 @@ const MAX_DROPPED: usize = 4096;
 /// the rules that they are read by are not older than this.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// What the rules are for, where they cannot be had.
+const WITHOUT_RULES: &str = "without its rules, only the hook is told at which this host drops a packet";
 /// What the trace is for, where it cannot be had.
-const WITHOUT: &str = "without the trace, the rule that drops a packet on this host is not named";
+const WITHOUT_TRACE: &str = "without the trace, the rule that drops a packet on this host is not named";
 
 impl Netfilter {
-    /// Starts the trace. Beside it, a line for everything that cannot be had.
-    ///
-    /// # Errors
-    /// Why there is no trace at all, in words.
-    pub fn trace(traced: &Traced) -> Result<(Netfilter, Vec<String>), String> {
-        let failed = |why: &dyn ToString| format!("{}; {WITHOUT}", why.to_string());
-        let tracer = Tracer::open().map_err(|why| failed(&why))?;
-        let program = std::env::current_exe().map_err(|why| failed(&why))?;
-        let mut keeper = Keeper::start(&program, traced).map_err(|why| failed(&why))?;
+    /// Begins to list the rules, and to trace if that is wanted; none if neither can be had. Beside it, a line for everything
+    /// that cannot be had.
+    pub fn open(
+        traced: &Traced,
+        is_traced: bool,
+        now: impl Fn() -> Time,
+        interfaces: &[Interface],
+    ) -> (Option<Netfilter>, Vec<String>) {
         let mut absent = Vec::new();
-        let nflog = older_tables().then(|| log(&mut keeper)).transpose().unwrap_or_else(|why| {
-            absent.push(why);
-            None
-        });
-        keeper.ask(Request::Trace).map_err(|why| failed(&why))?;
-        let (rules, missing) = keeper.ruleset().map_err(|why| failed(&why))?;
-        absent.extend(missing);
-        let netfilter = Netfilter {
-            keeper,
-            tracer,
-            nflog,
-            rules: Arc::new(rules),
-            older: Ruleset::default(),
-            asked: Time::default(),
-            dropped: Vec::new(),
-            resolved: 0,
-            followed: HashSet::new(),
+        let start = || -> Result<Netfilter, String> {
+            let mut rules = Rules::start(traced, interfaces).map_err(|why| why.to_string())?;
+            let trace = is_traced.then(|| Trace::start(&mut rules.keeper, &mut absent));
+            let trace = trace.transpose().unwrap_or_else(|why| {
+                absent.push(format!("{why}; {WITHOUT_TRACE}"));
+                None
+            });
+            let missing = rules.list(now).map_err(|why| why.to_string())?;
+            match trace {
+                Some(_) => absent.extend(missing),
+                None => missing.into_iter().find(|why| is_list(why)).map_or(Ok(()), Err)?,
+            }
+            Ok(Netfilter { rules, trace })
         };
-        Ok((netfilter, absent))
+        let started = start();
+        let netfilter = started.map_err(|why| absent.push(format!("{why}; {WITHOUT_RULES}"))).ok();
+        (netfilter, absent)
     }
 
     /// Has these listeners traced, too, whoever connects to them; those that are not among them any more end by themselves.
@@ -83,22 +88,83 @@ impl Netfilter {
     /// # Errors
     /// The helper has ended, or its trace.
     pub fn follow(&mut self, listeners: HashSet<Endpoint>) -> Result<(), KeeperError> {
-        for &listener in listeners.difference(&self.followed) {
-            self.keeper.ask(Request::Follow(listener))?;
+        let Some(trace) = &mut self.trace else { return Ok(()) };
+        for &listener in listeners.difference(&trace.followed) {
+            self.rules.keeper.ask(Request::Follow(listener))?;
         }
-        self.followed = listeners;
+        trace.followed = listeners;
         Ok(())
     }
 
-    /// Takes what has come; `now` is its time.
+    /// Takes what the trace has told; `now` is its time.
     ///
     /// # Errors
     /// A socket fails, or the helper has ended.
     pub fn read(&mut self, now: Time) -> io::Result<()> {
+        self.trace.as_mut().map_or(Ok(()), |trace| trace.read(now, &mut self.rules.keeper))
+    }
+
+    /// Lists the rules again if the trace has told of a drop, or if they were not listed since `needed`; true if so.
+    ///
+    /// # Errors
+    /// They cannot be had any more, in a line.
+    pub fn refresh(&mut self, needed: Time, now: impl Fn() -> Time) -> Result<bool, String> {
+        let Some(trace) = self.trace.as_mut().filter(|trace| trace.resolved < trace.dropped.len()) else {
+            return self.rules.refresh(needed, now);
+        };
+        let before = self.rules.latest();
+        self.rules.list(now).map_err(|why| why.to_string())?;
+        trace.resolve(&before, &self.rules.latest());
+        Ok(true)
+    }
+
+    /// What was dropped according to the trace, with the places and the texts of the rules as they were last listed.
+    pub fn dropped(&self) -> &[Dropped] {
+        self.trace.as_ref().map_or(&[], |trace| &trace.dropped)
+    }
+
+    /// The rules as they were when they were last asked for.
+    pub fn rules(&self) -> Arc<Ruleset> {
+        self.rules.latest()
+    }
+
+    /// This host, with the rules that were listed so far.
+    pub fn host(&self) -> Arc<Host> {
+        self.rules.host()
+    }
+
+    /// Messages of the kernel that were lost.
+    pub fn overruns(&self) -> u64 {
+        let of = |trace: &Trace| trace.tracer.overruns() + trace.nflog.as_ref().map_or(0, Nflog::overruns);
+        self.trace.as_ref().map_or(0, of)
+    }
+}
+
+impl Trace {
+    /// Starts it. Adds a line if it tells nothing of the older iptables.
+    fn start(keeper: &mut Keeper, absent: &mut Vec<String>) -> Result<Trace, String> {
+        let tracer = Tracer::open().map_err(|why| why.to_string())?;
+        let nflog = older_tables().then(|| log(keeper)).transpose().unwrap_or_else(|why| {
+            absent.push(why);
+            None
+        });
+        keeper.ask(Request::Trace).map_err(|why| why.to_string())?;
+        Ok(Trace {
+            tracer,
+            nflog,
+            older: Ruleset::default(),
+            asked: Time::default(),
+            dropped: Vec::new(),
+            resolved: 0,
+            followed: HashSet::new(),
+        })
+    }
+
+    fn read(&mut self, now: Time, keeper: &mut Keeper) -> io::Result<()> {
         self.tracer.read(now, &mut self.dropped)?;
         if let Some(nflog) = &mut self.nflog {
             if self.asked.until(now) >= FRESH && is_readable(nflog)? {
-                (self.older, self.asked) = (older_rules(&mut self.keeper)?, now);
+                (self.older, self.asked) = (older_rules(keeper)?, now);
             }
             nflog.read(now, &self.older, &mut self.dropped)?;
         }
@@ -108,36 +174,17 @@ impl Netfilter {
         Ok(())
     }
 
-    /// All drops with the place and the text of their rules, if there are new ones. Handles and positions start anew when a
-    /// table is loaded again: one that is another rule after the drop than before is left without both.
-    ///
-    /// # Errors
-    /// The helper has ended.
-    pub fn news(&mut self) -> io::Result<Option<&[Dropped]>> {
-        if self.resolved == self.dropped.len() {
-            return Ok(None);
-        }
-        let (rules, _) = self.keeper.ruleset()?;
+    /// Gives the new drops the place and the text of their rules. Handles and positions start anew when a table is loaded
+    /// again: one that is another rule after the drop than before is left without both.
+    fn resolve(&mut self, before: &Ruleset, after: &Ruleset) {
         for dropped in &mut self.dropped[self.resolved..] {
-            let (before, after) = (self.rules.resolve(&dropped.rule), rules.resolve(&dropped.rule));
-            let is_same = |rule: &Rule| before.as_ref().is_none_or(|before| before == rule);
-            if let Some(rule) = after.filter(is_same) {
+            let then = before.resolve(&dropped.rule);
+            let is_same = |rule: &Rule| then.as_ref().is_none_or(|then| then == rule);
+            if let Some(rule) = after.resolve(&dropped.rule).filter(is_same) {
                 dropped.rule = rule;
             }
         }
-        self.rules = Arc::new(rules);
         self.resolved = self.dropped.len();
-        Ok(Some(&self.dropped))
-    }
-
-    /// The rules as they were when they were last asked for.
-    pub fn rules(&self) -> Arc<Ruleset> {
-        Arc::clone(&self.rules)
-    }
-
-    /// Messages of the kernel that were lost.
-    pub fn overruns(&self) -> u64 {
-        self.tracer.overruns() + self.nflog.as_ref().map_or(0, Nflog::overruns)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rules of this host while a capture runs, without the trace: listed at its start and when a transfer has failed.
+//! The rules of this host while a capture runs: listed at its start and when a transfer has failed.
 //!
 //! What was counted in between, and what the rules may do with a packet, is [`crate::verdict`]'s business.
 
@@ -11,12 +11,15 @@ use super::Interface;
 use super::keeper::Keeper;
 use crate::cite::Time;
 use crate::netfilter::evaluate::Device;
+use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::table::Traced;
 use crate::verdict::{Host, Listing};
 
 /// The rules of this host, and the helper process that may read them.
-pub struct Rules {
-    keeper: Keeper,
+pub(super) struct Rules {
+    pub(super) keeper: Keeper,
+    /// As they were when they were last asked for.
+    latest: Arc<Ruleset>,
     host: Arc<Host>,
 }
 
@@ -26,63 +29,61 @@ const LISTS: usize = 4;
 const SPACING: Duration = Duration::from_millis(250);
 /// The kernel's switch that has helpers assigned by port (up to Linux 5).
 const HELPERS: &str = "/proc/sys/net/netfilter/nf_conntrack_helper";
-/// What the rules are for, where they cannot be had.
-const WITHOUT: &str = "without its rules, only the hook is told at which this host drops a packet";
 /// What is missing if only the words of iptables are: rules of nft say the same.
 const WORDS_ONLY: &str = "in the words of iptables";
 
 impl Rules {
-    /// Lists the rules for the first time, at `now`.
+    /// Starts the helper process; nothing is listed yet.
     ///
     /// # Errors
-    /// Why they cannot be had, in a line.
-    pub fn open(now: impl Fn() -> Time, interfaces: &[Interface]) -> Result<Rules, String> {
-        let failed = |why: &dyn ToString| format!("{}; {WITHOUT}", why.to_string());
-        let program = std::env::current_exe().map_err(|why| failed(&why))?;
-        // it is never asked for the trace
-        let traced = Traced { control_ports: vec![21], passive_range: None };
-        let keeper = Keeper::start(&program, &traced).map_err(|why| failed(&why))?;
-        let mut rules = Rules { keeper, host: Arc::new(host(interfaces)) };
-        match rules.list(now) {
-            Ok(None) => Ok(rules),
-            Ok(Some(why)) => Err(failed(&why)),
-            Err(why) => Err(failed(&why)),
-        }
+    /// It cannot be started.
+    pub(super) fn start(traced: &Traced, interfaces: &[Interface]) -> io::Result<Rules> {
+        let keeper = Keeper::start(&std::env::current_exe()?, traced)?;
+        Ok(Rules { keeper, latest: Arc::default(), host: Arc::new(host(interfaces)) })
+    }
+
+    /// The rules as they were when they were last asked for.
+    pub(super) fn latest(&self) -> Arc<Ruleset> {
+        Arc::clone(&self.latest)
     }
 
     /// This host, with what was listed so far.
-    pub fn host(&self) -> Arc<Host> {
+    pub(super) fn host(&self) -> Arc<Host> {
         Arc::clone(&self.host)
     }
 
-    /// Lists them again if that was not done since `needed`; true if so.
+    /// Lists them again if they could be listed, and were not since `needed`; true if so.
     ///
     /// # Errors
     /// They cannot be had any more, in a line.
-    pub fn refresh(&mut self, needed: Time, now: impl Fn() -> Time) -> Result<bool, String> {
-        let is_fresh = |list: &Listing| needed < list.since || list.until.until(now()) < SPACING;
-        if self.host.lists.last().is_some_and(is_fresh) {
+    pub(super) fn refresh(&mut self, needed: Time, now: impl Fn() -> Time) -> Result<bool, String> {
+        let is_due = |list: &Listing| list.since <= needed && list.until.until(now()) >= SPACING;
+        if !self.host.lists.last().is_some_and(is_due) {
             return Ok(false);
         }
-        match self.list(now) {
-            Ok(None) => Ok(true),
-            Ok(Some(why)) => Err(why),
-            Err(why) => Err(why.to_string()),
-        }
+        let absent = self.list(now).map_err(|why| why.to_string())?;
+        absent.into_iter().find(|why| is_list(why)).map_or(Ok(true), Err)
     }
 
-    /// Lists them; what of them cannot be had, if there is such.
-    fn list(&mut self, now: impl Fn() -> Time) -> io::Result<Option<String>> {
+    /// Lists them; a line for each list that cannot be had. Only all of them together are kept for the host.
+    pub(super) fn list(&mut self, now: impl Fn() -> Time) -> io::Result<Vec<String>> {
         let since = now();
         let (rules, absent) = self.keeper.ruleset()?;
-        let list = Listing { since, until: now(), rules: Arc::new(rules) };
-        let host = Arc::make_mut(&mut self.host);
-        if host.lists.len() == LISTS {
-            host.lists.remove(1);
+        self.latest = Arc::new(rules);
+        if !absent.iter().any(|why| is_list(why)) {
+            let lists = &mut Arc::make_mut(&mut self.host).lists;
+            if lists.len() == LISTS {
+                lists.remove(1);
+            }
+            lists.push(Listing { since, until: now(), rules: Arc::clone(&self.latest) });
         }
-        host.lists.push(list);
-        Ok(absent.into_iter().find(|why| !why.contains(WORDS_ONLY)))
+        Ok(absent)
     }
+}
+
+/// What cannot be had is a list of rules, and not merely their words.
+pub(super) fn is_list(absent: &str) -> bool {
+    !absent.contains(WORDS_ONLY)
 }
 
 /// This host without its rules.

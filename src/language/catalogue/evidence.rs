@@ -127,6 +127,7 @@ super::rows! {
     "{rules} or {count} more" => "{rules}、ほか {count} 件"
     "{what} came in and was lost at the hook prerouting or input, or its answer at output" => "{what}は届いたが、フック prerouting または input で失われたか、その応答が output で失われた"
     "{what} came in and was lost at the hook prerouting or input" => "{what}は届いたが、フック prerouting または input で失われた"
+    "{what} came in and was lost at the hook prerouting, forward or postrouting, or is too long for the next link and the ICMP error that says so was lost at the hook output" => "{what}は届いたが、フック prerouting、forward、postrouting のいずれかで失われたか、次のリンクには長すぎ、それを知らせる ICMP エラーがフック output で失われた"
     "{what} came in and was lost at the hook prerouting, forward or postrouting" => "{what}は届いたが、フック prerouting、forward、postrouting のいずれかで失われた"
     "{what} was lost at the hook output or postrouting" => "{what}がフック output または postrouting で失われた"
     "its rules let this packet pass, so look elsewhere on that host: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`, programs of XDP and tc, the network namespace of a container" => "ルールはこのパケットを通すので、そのホストの別の箇所を調べてください: `nstat -az | grep -E 'IPReversePathFilter|ListenOverflows'`、XDP や tc のプログラム、コンテナのネットワーク名前空間"

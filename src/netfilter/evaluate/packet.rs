@@ -22,6 +22,9 @@ pub struct Packet {
     pub outbound: Device,
     /// The states that connection tracking may give it.
     pub states: States,
+    /// Sender and receiver behind the translation that its connection has already; none where it has none, and of a packet
+    /// that rules may translate.
+    pub translated: Option<(End, End)>,
 }
 
 /// An end of a connection as far as it is known.

@@ -17,6 +17,7 @@ fn syn() -> Packet {
         inbound: Device::Outside,
         outbound: Device::Unknown,
         states: States::NEW,
+        translated: None,
     }
 }
 
@@ -141,6 +142,32 @@ fn a_chain_that_leads_to_itself_ends() {
     ruleset.tables[0].chains[0].rules[0].text = "jump ftp".to_owned();
     let fate = ruleset.fate(&syn(), Way::Input);
     assert!(fate.cut && fate.may_pass, "{fate:?}");
+}
+
+/// The answer to a client that a NAT hides comes to the NAT's address, and goes on to the client's.
+#[test]
+fn an_answer_goes_back_through_the_translation_of_its_connection() {
+    let end = |ip: &str, port| End::from(Endpoint { ip: ip.parse().unwrap(), port });
+    let rule = "ip daddr 10.1.0.2 tcp sport 21 counter drop";
+    let mut ruleset = Ruleset::default();
+    ruleset.add_nft(&format!(
+        "table ip nat {{\n\tchain post {{\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\t\tmasquerade\n\t}}\n}}\n\
+         table inet filter {{\n\tchain forward {{\n\t\ttype filter hook forward priority filter; policy accept;\n\t\t{rule}\n\t}}\n}}\n"
+    ));
+    assert!(ruleset.translates());
+    let (server, public, client) = (end("10.2.0.1", 21), end("192.0.2.1", 40000), end("10.1.0.2", 40000));
+    let fate = |translated| {
+        let flags = Flags::SYN | Flags::ACK;
+        let states = States::ESTABLISHED;
+        let answer = Packet { source: server, destination: public, flags, states, translated, ..syn() };
+        let fate = ruleset.fate(&answer, Way::Forward);
+        (fate.drops.into_iter().map(|rule| rule.text).collect::<Vec<_>>(), fate.may_pass, fate.ends)
+    };
+    let known = Some((server, client));
+    assert_eq!(fate(known), (vec![rule.to_owned()], false, (server, client)));
+    let unknown = (End::default(), End::default());
+    assert_eq!(fate(Some(unknown)), (vec![rule.to_owned()], true, unknown), "it may be this one's, or another's");
+    assert_eq!(fate(None), (vec![], true, (server, public)));
 }
 
 /// Saved by iptables-save, with these rules in INPUT.

@@ -10,10 +10,12 @@ use crate::netfilter::evaluate::{Device, End, Packet, States, Way};
 use crate::netfilter::ruleset::Ruleset;
 use crate::netfilter::socket::Socket;
 use crate::packet::Flags;
-use crate::tcp::connection::Connection;
+use crate::tcp::connection::{Connection, Role};
 use crate::verdict::case::Case;
+use crate::verdict::control;
 use crate::verdict::netfilter::host_of;
 use crate::verdict::sockets::socket_of;
+use crate::verdict::transfer;
 use crate::verdict::{Finding, Lost, Mechanism, Source, state};
 
 /// A packet that was lost on a host whose netfilter can be asked.
@@ -27,33 +29,47 @@ pub(super) struct Loss {
     pub(super) what: Text,
     /// When it was first under way.
     pub(super) began: Time,
-    /// How often it was sent, as far as that is known.
-    pub(super) times: u64,
+    /// How often it was sent, where that is known.
+    pub(super) times: Option<u64>,
     /// It is known to have been sent at all.
     pub(super) was_sent: bool,
     /// What became of it was silence: its answer may be what was lost.
     pub(super) is_answerable: bool,
-    /// It was to open a data connection.
-    pub(super) is_data_syn: bool,
+    /// It has passed the rules, as the connections that the kernel follows tell: if it is this host, it is the answer.
+    pub(super) has_passed: bool,
+    /// It is of a data connection, of whose segments a live capture keeps a few.
+    pub(super) is_data: bool,
+    /// It may be too long for the next link, and only the ICMP error that says so be lost.
+    pub(super) is_long: bool,
     /// What shows it: a packet or a socket.
     pub(super) cited: Option<(At, Option<Source>)>,
     pub(super) v6: bool,
     /// Its ends as it comes to this host.
     pub(super) source: End,
     pub(super) destination: End,
-    pub(super) is_syn_ack: bool,
+    /// Its control bits.
+    pub(super) flags: Flags,
+    /// Its ends behind the translation of its connection, where the kernel tells them.
+    pub(super) translated: Option<(End, End)>,
 }
+
+const SYN_ACK: Flags = Flags(Flags::SYN.0 | Flags::ACK.0);
 
 /// The packet that a finding misses on the host of a tap, if it is lost on that host alone, or was to begin there and nothing
 /// shows that it left, and that host's netfilter is known.
 pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a Host, Loss)> {
     let (stretch, lost) = (finding.stretch?, finding.lost?);
-    let is_syn_ack = match lost {
-        Lost::ControlSyn | Lost::DataSyn => false,
-        Lost::ControlSynAck | Lost::DataSynAck => true,
-        Lost::ControlSegments | Lost::DataSegments => return None,
+    let is_long = finding.mechanism == Mechanism::PathMtu;
+    if is_long && finding.device.is_some() {
+        return None; // it was too long, and that was said
+    }
+    let (flags, of) = match lost {
+        Lost::ControlSyn | Lost::DataSyn => (Flags::SYN, None),
+        Lost::ControlSynAck | Lost::DataSynAck => (SYN_ACK, None),
+        Lost::ControlSegments => (Flags::ACK, Some(control::lost(case)?)),
+        Lost::DataSegments => (Flags::ACK, Some(transfer::lost(case)?)),
     };
-    let is_data = matches!(lost, Lost::DataSyn | Lost::DataSynAck);
+    let is_data = matches!(lost, Lost::DataSyn | Lost::DataSynAck | Lost::DataSegments);
     let begins_here =
         |sight| finding.mechanism == Mechanism::NeverSent && case.place(sight) == Place::Client && !is_data;
     let is_here = |sight: &usize| host_of(case, *sight) == Some(stretch) || begins_here(*sight);
@@ -67,7 +83,8 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
         (None, true) => case.negotiation()?.mode.listener(),
         (which, _) => case.listens(which),
     };
-    let toward = if is_syn_ack { !listens } else { listens };
+    let comes_back = flags == SYN_ACK || of.is_some_and(|(role, _)| role == Role::Listener);
+    let toward = if comes_back { !listens } else { listens };
     let way = match (case.place(sight), toward) {
         (Place::Between, _) => Way::Forward,
         (Place::Client, Side::Client) | (Place::Server, Side::Server) => Way::Input,
@@ -83,49 +100,97 @@ pub(super) fn on_own_host<'a>(case: &Case<'a>, finding: &Finding) -> Option<(&'a
         way,
         what: Text::verbatim(""),
         began: case.view().began.time,
-        times: 1,
+        times: Some(1),
         was_sent: false,
-        is_answerable: finding.mechanism == Mechanism::SilentDrop && way == Way::Input,
-        is_data_syn: lost == Lost::DataSyn,
+        is_answerable: is_silent(finding.mechanism) && way == Way::Input,
+        has_passed: flags == Flags::SYN && state::has_passed(case, sight, lost),
+        is_data,
+        is_long,
         cited: None,
         v6: case.address(sight, toward)?.is_ipv6(),
         source: End::default(),
         destination: End::default(),
-        is_syn_ack,
+        flags,
+        translated: None,
     };
     let connections = case.connections(which);
     let seen = connections.iter().find(|(tap, _)| *tap == enters).or(connections.first());
-    let loss = match (which, is_data, seen) {
-        (None, true, _) => base.never_seen(case, listens)?,
-        (_, _, Some((_, connection))) if connection.began().is_some() => base.seen(connection),
-        (_, _, Some((_, connection))) => {
-            let ends = (connection.opener, connection.listener);
-            base.seen(connection).tried(case, |socket| (socket.local, socket.remote) == ends)
+    let loss = match (which, is_data, seen, of) {
+        (None, true, _, _) => base.never_seen(case, listens)?,
+        (_, _, Some((_, connection)), Some((role, reset))) => {
+            let is_here = |(tap, _): &&(usize, &Connection)| case.facts(*tap).capture == case.facts(sight).capture;
+            let resets = connections.iter().filter(is_here).filter_map(|(_, connection)| connection.forged_reset());
+            let answered = reset.map(|_| resets.map(|reset| u64::from(reset.count)).sum());
+            base.said_in_vain(case, connection, role, answered)
         }
-        (_, _, None) => return None,
+        (_, _, Some((_, connection)), None) if connection.began().is_some() => base.seen(case, connection),
+        (_, _, Some((_, connection)), None) => {
+            let ends = (connection.opener, connection.listener);
+            base.seen(case, connection).tried(case, |socket| (socket.local, socket.remote) == ends)
+        }
+        (_, _, None, _) => return None,
     };
-    Some((host, loss))
+    (!loss.stays_here(case)).then_some((host, loss))
+}
+
+/// What is lost so may be the answer as well.
+fn is_silent(mechanism: Mechanism) -> bool {
+    matches!(mechanism, Mechanism::SilentDrop | Mechanism::Stalled | Mechanism::IdleExpiry)
 }
 
 impl Loss {
     /// Of a connection that was seen, or whose refusal was.
-    fn seen(self, connection: &Connection) -> Loss {
-        let leg = if self.is_syn_ack { connection.syn_ack } else { connection.syn };
+    fn seen(self, case: &Case<'_>, connection: &Connection) -> Loss {
+        let (kind, role, leg) = match self.flags {
+            SYN_ACK => (say!("SYN-ACK"), Role::Listener, connection.syn_ack),
+            _ => (say!("SYN"), Role::Opener, connection.syn),
+        };
         let refused = connection.icmp.as_ref().map(|error| error.at).or(connection.reset.map(|reset| reset.at));
         let at = leg.map(|leg| leg.first).or(refused);
-        let (source, destination) = match self.is_syn_ack {
-            true => (connection.listener, connection.opener),
-            false => (connection.opener, connection.listener),
+        let times = Some(leg.map_or(1, |leg| leg.count.get().into()));
+        Loss { was_sent: at.is_some(), ..self.sent(case, connection, role, kind, at, times) }
+    }
+
+    /// Of a connection that was up: what an end said last, and nobody acknowledged, or so many resets answered that are not the
+    /// peer's; before it said anything, what acknowledges the SYN-ACK, again and again.
+    fn said_in_vain(self, case: &Case<'_>, connection: &Connection, role: Role, resets: Option<u64>) -> Loss {
+        let half = connection.half(role);
+        let fin = half.fin.filter(|_| resets.is_none() && !half.unacked());
+        let said = Some(half.last_new).filter(|at| *at != At::default());
+        let (at, times) = match fin {
+            Some(fin) => (Some(fin.first), fin.count.get().into()),
+            None if said.is_some() => (said, u64::from(half.resent()) + 1),
+            None => (connection.established, connection.syn_ack.map_or(1, |leg| leg.count.get().into())),
         };
-        let kind = if self.is_syn_ack { "SYN-ACK" } else { "SYN" };
+        let all_are_captured = !self.is_data;
+        let times = resets.or(all_are_captured.then_some(times));
+        let flags = if fin.is_some() { Flags::FIN | Flags::ACK } else { Flags::ACK };
+        Loss { flags, was_sent: true, ..self.sent(case, connection, role, say!("segment"), at, times) }
+    }
+
+    /// Of a packet of this kind that an end of a connection sent so many times.
+    fn sent(
+        self,
+        case: &Case<'_>,
+        connection: &Connection,
+        role: Role,
+        kind: Text,
+        at: Option<At>,
+        times: Option<u64>,
+    ) -> Loss {
+        let (source, destination) = match role {
+            Role::Opener => (connection.opener, connection.listener),
+            Role::Listener => (connection.listener, connection.opener),
+        };
+        let behind = state::translated(case, self.sight, (source, destination));
         Loss {
             what: say!("the {kind} {source} > {destination}", kind, source, destination),
             began: at.map_or(self.began, |at| at.time),
-            times: leg.map_or(1, |leg| leg.count.get().into()),
-            was_sent: at.is_some(),
+            times,
             cited: at.map(|at| (at, None)),
             source: source.into(),
             destination: destination.into(),
+            translated: behind.map(|(source, destination)| (source.into(), destination.into())),
             ..self
         }
     }
@@ -162,7 +227,7 @@ impl Loss {
                     source = socket.local,
                     destination = socket.remote
                 ),
-                times: u64::from(socket.retransmits) + 1,
+                times: Some(u64::from(socket.retransmits) + 1),
                 was_sent: true,
                 cited: Some((At { time: *time, ..At::default() }, Some(Source::Sockets))),
                 source: socket.local.into(),
@@ -175,35 +240,58 @@ impl Loss {
     /// The packet.
     pub(super) fn packet(&self, ruleset: &Ruleset, host: &Host) -> Packet {
         let device = || host.device.clone();
-        let flags = if self.is_syn_ack { Flags::SYN | Flags::ACK } else { Flags::SYN };
+        let unknown = || ruleset.translates().then(Default::default);
         Packet {
             v6: self.v6,
             source: self.source,
             destination: self.destination,
-            flags,
+            flags: self.flags,
             inbound: if self.way == Way::Output { Device::Unknown } else { device() },
             outbound: if self.way == Way::Input { Device::Unknown } else { device() },
-            states: if self.is_syn_ack { answered(ruleset) } else { fresh(ruleset, host) },
+            states: if self.flags == Flags::SYN { fresh(ruleset, host) } else { self.later(ruleset) },
+            translated: if self.flags == Flags::SYN { None } else { self.translated.or_else(unknown) },
         }
     }
 
-    /// What this host would have answered, if silence was what became of the packet.
-    pub(super) fn answers(&self, ruleset: &Ruleset, host: &Host) -> Vec<(Packet, Way)> {
-        let kinds: &[Flags] = match (self.is_answerable, self.is_syn_ack) {
+    /// What this host would have answered to a packet with these ends, if silence was what became of it.
+    pub(super) fn answers(
+        &self,
+        ruleset: &Ruleset,
+        host: &Host,
+        (source, destination): (End, End),
+    ) -> Vec<(Packet, Way)> {
+        let kinds: &[Flags] = match (self.is_answerable, self.flags) {
             (false, _) => &[],
-            (true, false) => &[Flags(Flags::SYN.0 | Flags::ACK.0), Flags(Flags::RST.0 | Flags::ACK.0)],
-            (true, true) => &[Flags::ACK],
+            (true, Flags::SYN) => &[SYN_ACK, Flags(Flags::RST.0 | Flags::ACK.0)],
+            (true, SYN_ACK) => &[Flags::ACK],
+            (true, _) => &[Flags::ACK, Flags::RST],
         };
         let answer = |flags: &Flags| Packet {
-            source: self.destination,
-            destination: self.source,
+            source: destination,
+            destination: source,
             flags: *flags,
             inbound: Device::Unknown,
             outbound: host.device.clone(),
-            states: answered(ruleset),
+            states: self.later(ruleset),
+            translated: Some((self.destination, self.source)),
             ..self.packet(ruleset, host)
         };
         kinds.iter().map(|flags| (answer(flags), Way::Output)).collect()
+    }
+
+    /// It is addressed to this very host, which would pass it on if it still knew the connection.
+    fn stays_here(&self, case: &Case<'_>) -> bool {
+        let has = |ip: IpAddr| case.facts(self.sight).states.iter().any(|state| state.has(ip));
+        let is_followed = self.flags == Flags::SYN || self.translated.is_some();
+        self.way == Way::Forward && !is_followed && self.destination.ip.is_some_and(has)
+    }
+
+    /// States of what follows a SYN, which this host may not have seen. A connection that was up it may have forgotten, where
+    /// it is not known to follow it: what comes then begins anew (`nf_conntrack_tcp_loose`).
+    fn later(&self, ruleset: &Ruleset) -> States {
+        let may_be_forgotten = !self.flags.syn() && self.translated.is_none();
+        let anew = if may_be_forgotten { States::NEW } else { States::NONE };
+        States::ESTABLISHED | States::INVALID | anew | excepted(ruleset)
     }
 }
 
@@ -212,11 +300,6 @@ impl Loss {
 fn fresh(ruleset: &Ruleset, host: &Host) -> States {
     let related = if has_helper(ruleset, host) { States::RELATED } else { States::NEW };
     States::NEW | related | excepted(ruleset)
-}
-
-/// States of what answers a SYN, which this host may not have seen.
-fn answered(ruleset: &Ruleset) -> States {
-    States::ESTABLISHED | States::INVALID | excepted(ruleset)
 }
 
 /// Rules may except packets from being tracked.

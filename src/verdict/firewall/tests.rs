@@ -13,15 +13,18 @@ fn loss() -> Loss {
         way: Way::Input,
         what: say!("the SYN to port {port}", port = 50000),
         began: Time(100),
-        times: 2,
+        times: Some(2),
         was_sent: true,
         is_answerable: true,
-        is_data_syn: true,
+        has_passed: false,
+        is_data: true,
+        is_long: false,
         cited: Some((At::default(), None)),
         v6: false,
         source: end([10, 1, 0, 2], 40000),
         destination: end([10, 1, 0, 1], 50021),
-        is_syn_ack: false,
+        flags: Flags::SYN,
+        translated: None,
     }
 }
 
@@ -92,6 +95,51 @@ fn the_answer_may_be_what_is_dropped() {
             .english()
             .contains("drops the answer to the SYN to port 50000: its counter rose by 4")
     );
+}
+
+#[test]
+fn of_a_packet_that_has_passed_only_the_answer_can_be_dropped() {
+    let rules =
+        |input, output| [("INPUT -m set --match-set bad src -j DROP", input), ("OUTPUT -p tcp -j DROP", output)];
+    let lists = vec![listing((1, 50), "ACCEPT", &rules(0, 0)), listing((200, 250), "ACCEPT", &rules(2, 3))];
+    let host = Host { lists, ..Host::default() };
+    let passed = Loss { has_passed: true, ..loss() };
+    let culprit = |lost: &Loss| {
+        let inquiry = inquire(&host, lost, Mechanism::SilentDrop).expect("there are lists");
+        inquiry.culprit(lost).map(|(rule, _)| rule.text.clone())
+    };
+    assert_eq!(culprit(&loss()), None, "it is one of two");
+    assert_eq!(culprit(&passed).as_deref(), Some("-A OUTPUT -p tcp -j DROP"));
+}
+
+/// As a ban does that comes in mid-session.
+#[test]
+fn a_rule_that_was_added_meanwhile_is_named_if_it_counted_just_what_was_lost() {
+    let of = |packets| asked("ACCEPT", NONE, &[("INPUT -s 10.1.0.2/32 -j DROP", packets)], Mechanism::Stalled);
+    assert_eq!(culprit(&of(2)), Some(("-A INPUT -s 10.1.0.2/32 -j DROP", Witness::Counter)));
+    for others in [0, 3] {
+        let inquiry = of(others);
+        assert_eq!((culprit(&inquiry), inquiry.suspects.len(), inquiry.is_sure()), (None, 1, false), "{others}");
+    }
+}
+
+#[test]
+fn a_segment_that_a_reset_answered_was_not_dropped_in_silence() {
+    let segment = Loss { flags: Flags::ACK, is_answerable: false, ..loss() };
+    let rules = |silent, reset| {
+        [
+            ("INPUT -p tcp -m string --algo bm --string \"PORT \" -j DROP", silent),
+            ("INPUT -p tcp -m string --algo bm --string \"AUTH \" -j REJECT --reject-with tcp-reset", reset),
+        ]
+    };
+    let lists = vec![listing((1, 50), "ACCEPT", &rules(0, 0)), listing((200, 250), "ACCEPT", &rules(2, 2))];
+    let host = Host { lists, ..Host::default() };
+    let of = |mechanism| inquire(&host, &segment, mechanism).expect("there are lists");
+    let (reset, silent) = (of(Mechanism::Interrupted), of(Mechanism::Stalled));
+    let rejects = reset.culprit(&segment).map(|(rule, from)| (rule.rejects(), from));
+    assert_eq!((rejects, silent.culprit(&segment)), (Some((true, Witness::Counter)), None));
+    let of_data = Loss { times: None, ..segment };
+    assert_eq!(reset.culprit(&of_data), None, "nobody knows how often it was sent");
 }
 
 #[test]

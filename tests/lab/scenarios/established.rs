@@ -1,5 +1,7 @@
 //! Connections that were up: data or control segments vanish, are reset, or are too long for the path.
 
+use std::time::Duration;
+
 use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism};
 
@@ -44,6 +46,9 @@ fn toward(does: Does) -> Side {
     if matches!(does, Put(_)) { Side::Server } else { Side::Client }
 }
 
+/// A live capture keeps a few segments of data: of some stalls, only the receiver's FIN that comes again and again tells.
+const FAREWELL: Duration = Duration::from_millis(2400);
+
 fn stalls() -> Vec<Scenario> {
     let (get, put) = (Get(BIG), Put(BIG));
     let rows = [
@@ -61,6 +66,7 @@ fn stalls() -> Vec<Scenario> {
             .programs(server, client)
             .transfer(mode, does)
             .patience(9)
+            .rest(FAREWELL)
             .rules(at, tool, after_bytes(tool, hook, "", "drop", "DROP"))
             .loses(Lost::DataSegments, at, Mechanism::Stalled)
             .toward(toward(does))

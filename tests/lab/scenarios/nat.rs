@@ -1,5 +1,6 @@
 //! Address translation on either side, with and without the helper.
 
+use ftpwhy::line::Side;
 use ftpwhy::verdict::{Lost, Mechanism};
 
 use crate::client::{Does, Mode, Program::*};
@@ -74,7 +75,7 @@ pub(crate) fn helper(tool: Tool, hooks: &[&str], port: u16) -> String {
 const CLOSED: &str = "-A INPUT -p tcp -m conntrack --ctstate NEW -m comment --comment blamed -j DROP";
 
 pub(crate) fn all() -> Vec<Scenario> {
-    [active(), passive(), v6(), hairpin(), two_addresses()].concat()
+    [active(), answers(), passive(), v6(), hairpin(), two_addresses()].concat()
 }
 
 fn active() -> Vec<Scenario> {
@@ -130,6 +131,38 @@ fn active() -> Vec<Scenario> {
             )
             // The first SYN is dropped; those that repeat it are not expected any more, and the router resets them.
             .loses(Lost::DataSyn, At::Router(0), Mechanism::TcpReset),
+    ]
+}
+
+/// The NAT drops what the server says, by the address that its client has behind the NAT.
+fn answers() -> Vec<Scenario> {
+    let rule = "tcp sport 21 ip daddr 192.168.1.50 counter drop comment \"blamed\"";
+    let chain = "chain forward { type filter hook forward priority 0; }";
+    let new = |name: &str, row, story: &str| {
+        Scenario::new(format!("nat-answers-{name}"), row, story)
+            .line(CLIENT_NAT)
+            .transfer(Mode::Pasv, Does::List)
+            .rules(At::Router(0), IptablesNft, masquerade(IptablesNft))
+    };
+    vec![
+        new("syn-ack", "T11", "a NAT drops the SYN-ACK by the client's own address")
+            .programs(Vsftpd, Ftplib)
+            .rules(At::Router(0), Nft, chain.replace("; }", &format!("; {rule}; }}")))
+            .loses(Lost::ControlSynAck, At::Router(0), Mechanism::SilentDrop)
+            .toward(Side::Client),
+        new("later", "T12", "a NAT begins to drop the server's replies by the client's own address")
+            .programs(Proftpd, Ftplib)
+            .script("f.cwd('pub')\nf.retrlines('LIST')\ntime.sleep(2)\nf.retrlines('LIST')")
+            .patience(5)
+            .unjudged_content()
+            .rules(At::Router(0), Nft, chain)
+            .event(
+                When::After(1000),
+                At::Router(0),
+                format!("nft add rule inet filter forward {}", rule.replace('"', "")),
+            )
+            .loses(Lost::ControlSegments, At::Router(0), Mechanism::Stalled)
+            .toward(Side::Client),
     ]
 }
 
