@@ -1,4 +1,4 @@
-//! From the log messages of the older iptables to the segments that were dropped, and by which rule.
+//! From the log messages of the older iptables to the packets that were dropped, and by which rule.
 //!
 //! Read first: iptables-extensions(8), "TRACE" and "NFLOG"; `linux/netfilter/nfnetlink_log.h`. The older iptables writes a line
 //! for each rule that a traced packet matches and for each policy that it meets, before it does what they say: so a
@@ -23,7 +23,7 @@ const IFINDEX_OUTDEV: u16 = 5;
 const PAYLOAD: u16 = 9;
 const PREFIX: u16 = 10;
 
-/// The segments that a datagram of a log group tells to be dropped, read at `now`.
+/// The packets that a datagram of a log group tells to be dropped, read at `now`.
 pub fn dropped(now: Time, datagram: &[u8], ruleset: &Ruleset) -> Vec<Dropped> {
     messages(datagram).flatten().filter_map(|message| read(now, &message, ruleset)).collect()
 }
@@ -39,11 +39,11 @@ fn read(time: Time, message: &Message<'_>, ruleset: &Ruleset) -> Option<Dropped>
     };
     let value = |wanted| attribute(message.attributes, wanted);
     let rule = ruleset.of_trace_line(family, string(value(PREFIX)?)?)?;
-    let Headers { ends: (source, destination), flags, seq } = Headers::read(value(PAYLOAD)?)?;
+    let Headers { ends: (source, destination), kind } = Headers::read(value(PAYLOAD)?)?;
     let (inbound, outbound) = (value(IFINDEX_INDEV).and_then(number), value(IFINDEX_OUTDEV).and_then(number));
     let rule = through(rule, inbound.is_some(), outbound.is_some());
     let from = Witness::Trace;
-    Some(Dropped { time, source, destination, translated: None, flags, seq, inbound, outbound, rule, from })
+    Some(Dropped { time, source, destination, translated: None, kind, inbound, outbound, rule, from })
 }
 
 /// The rule with the base chain that a packet with these interfaces came through to it. Tables that see a packet more than
@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::netfilter::Tool;
+    use crate::netfilter::{Kind, Tool};
     use crate::packet::Flags;
 
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
@@ -139,7 +139,8 @@ mod tests {
     fn a_line_of_a_rule_that_drops_is_a_drop() {
         let dropped = dropped(Time(7), &logged("TRACE: filter:FTP:rule:1 "), &ruleset());
         let [dropped] = &dropped[..] else { panic!("one segment is dropped") };
-        assert_eq!((dropped.source.to_string(), dropped.flags, dropped.seq), ("10.0.0.1:20".into(), Flags::SYN, 5));
+        assert_eq!(dropped.source.to_string(), "10.0.0.1:20");
+        assert_eq!(dropped.kind, Kind::Segment { flags: Flags::SYN, seq: 5 });
         assert_eq!((dropped.inbound, dropped.outbound), (Some(3), None));
         let rule = &dropped.rule;
         assert_eq!((&*rule.text, rule.position), ("-A FTP -p tcp -j DROP", Some(1)));

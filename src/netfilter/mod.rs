@@ -200,7 +200,21 @@ pub enum Witness {
     Ruleset,
 }
 
-/// A TCP segment that this host's netfilter dropped. A rule that rejects drops, too, whatever it answers.
+/// What a packet is of which netfilter tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A TCP segment.
+    Segment {
+        /// Control bits.
+        flags: Flags,
+        /// Sequence number.
+        seq: u32,
+    },
+    /// An ICMP error that tells the path MTU: a segment was too big (RFC 1191, RFC 8201). Its ends have no port: 0.
+    TooBig,
+}
+
+/// A packet that this host's netfilter dropped. A rule that rejects drops, too, whatever it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
     /// When it was known here.
@@ -211,10 +225,8 @@ pub struct Dropped {
     pub destination: Endpoint,
     /// Sender and receiver as they were when it was dropped, if an address or a port was translated on the way.
     pub translated: Option<(Endpoint, Endpoint)>,
-    /// Control bits.
-    pub flags: Flags,
-    /// Sequence number.
-    pub seq: u32,
+    /// What it is.
+    pub kind: Kind,
     /// Index of the interface through which it came in.
     pub inbound: Option<u32>,
     /// Index of the interface through which it was to leave.

@@ -32,6 +32,8 @@ const OPENINGS: u32 = 1000;
 /// Segments of control connections that are traced per second, each way: a command or reply that a rule takes away must not
 /// be missed, and a session of people has some dozens.
 const CONTROL: u32 = 200;
+/// ICMP errors that tell the path MTU, and are traced per second: there is one for each segment that is too big.
+const ERRORS: u32 = 20;
 /// Other segments that are traced per second: bulk data is not wanted, but a transfer that stalls is slow.
 const OTHERS: u32 = 20;
 /// Before and after all other chains that anybody can have.
@@ -69,11 +71,17 @@ pub fn trace_table(name: &str, traced: &Traced) -> String {
          limit rate {OTHERS}/second burst {OTHERS} packets meta nftrace set 1; }}; \
          chain learn {{ {learn}}}; chain watch {{ jump learn; {follow}{range}}}; "
     );
-    let hooks = [("prerouting", FIRST, "watch"), ("output", FIRST, "watch"), ("postrouting", LAST, "learn")];
-    for (hook, priority, chain) in hooks {
+    let errors = ["icmp type destination-unreachable icmp code frag-needed", "icmpv6 type packet-too-big"];
+    let errors = errors.map(|error| format!("{error} limit rate {ERRORS}/second meta nftrace set 1; ")).concat();
+    let hooks = [
+        ("prerouting", FIRST, "watch", &*errors),
+        ("output", FIRST, "watch", &*errors),
+        ("postrouting", LAST, "learn", ""),
+    ];
+    for (hook, priority, chain, others) in hooks {
         let _ = write!(
             table,
-            "chain {hook} {{ type filter hook {hook} priority {priority}; policy accept; meta l4proto tcp jump {chain}; }}; "
+            "chain {hook} {{ type filter hook {hook} priority {priority}; policy accept; meta l4proto tcp jump {chain}; {others}}}; "
         );
     }
     table + "}"

@@ -1,4 +1,4 @@
-//! From the kernel's trace messages to the segments that were dropped, and by which rule.
+//! From the kernel's trace messages to the packets that were dropped, and by which rule.
 //!
 //! Read first: nft(8), "MONITOR"; `enum nft_trace_attributes` in `linux/netfilter/nf_tables.h`; `net/netfilter/nf_tables_trace.c`
 //! of Linux. A traced packet yields a record for each rule that it matches and for each policy that it meets. The first
@@ -84,9 +84,9 @@ impl<'a> Record<'a> {
         id.filter(|_| is_named).map(|id| Record { id, ..record })
     }
 
-    /// The segment whose headers it carries. The kernel gives no more than 40 bytes of the IP header: not all of an IPv4
+    /// The packet whose headers it carries. The kernel gives no more than 40 bytes of the IP header: not all of an IPv4
     /// header with many options.
-    fn segment(&self) -> Option<Headers> {
+    fn packet(&self) -> Option<Headers> {
         let first = *self.network_header.first()?;
         let is_cut = first >> 4 == 4 && usize::from(first & 15) * 4 != self.network_header.len();
         if is_cut { None } else { Headers::read(&[self.network_header, self.transport_header].concat()) }
@@ -137,7 +137,7 @@ impl Trace {
         Trace::default()
     }
 
-    /// Takes a datagram of the group `NFNLGRP_NFTRACE`, read at `now`; the segment that was dropped, if it says so.
+    /// Takes a datagram of the group `NFNLGRP_NFTRACE`, read at `now`; the packet that was dropped, if it says so.
     ///
     /// The rule is known by table, chain and handle only; [`super::ruleset::Ruleset::resolve`] tells the rest.
     pub fn observe(&mut self, now: Time, datagram: &[u8]) -> Vec<Dropped> {
@@ -149,7 +149,7 @@ impl Trace {
         self.unreadable
     }
 
-    /// How many drops are not told: those of packets that are no TCP segments, and those whose headers were not seen.
+    /// How many drops are not told: those of packets of another kind, and those whose headers were not seen.
     pub fn unknown(&self) -> u64 {
         self.unknown
     }
@@ -177,9 +177,9 @@ impl Trace {
             return;
         }
         let known = self.young.remove(&record.id).or_else(|| self.old.remove(&record.id));
-        let Some(headers) = record.segment() else { return };
-        // Ids are used again: another segment begins anew.
-        let is_same = |packet: &Traversal| (packet.now.seq, packet.now.flags) == (headers.seq, headers.flags);
+        let Some(headers) = record.packet() else { return };
+        // Ids are used again: another packet begins anew.
+        let is_same = |packet: &Traversal| packet.now.kind == headers.kind;
         let known = known.filter(is_same);
         let first = known.as_ref().map_or(headers, |packet| packet.first);
         let inbound = record.inbound.or(known.as_ref().and_then(|packet| packet.inbound));
@@ -191,7 +191,7 @@ impl Trace {
         self.young.insert(record.id, Traversal { first, now: headers, base_chain, inbound, outbound, by_jump: None });
     }
 
-    /// The segment, if this record is its end.
+    /// The packet, if this record is its end.
     fn follow(&mut self, time: Time, family: Family, record: &Record<'_>) -> Option<Dropped> {
         if record.is_drop() {
             let packet = self.young.remove(&record.id).or_else(|| self.old.remove(&record.id));
@@ -234,8 +234,7 @@ fn dropped(time: Time, family: Family, record: &Record<'_>, packet: Traversal) -
         source: packet.first.ends.0,
         destination: packet.first.ends.1,
         translated: (packet.now.ends != packet.first.ends).then_some(packet.now.ends),
-        flags: packet.now.flags,
-        seq: packet.first.seq,
+        kind: packet.now.kind,
         inbound: packet.inbound,
         outbound: packet.outbound,
         rule,

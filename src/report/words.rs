@@ -11,8 +11,7 @@ mod terms;
 use crate::few::Few;
 use crate::language::{Text, say};
 use crate::line::{Point, Side, Stretch};
-use crate::netfilter::Rule;
-use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Source, Verdict, end};
+use crate::verdict::{Case, Confidence, Finding, Lost, Mechanism, Named, Source, Verdict, end};
 pub(super) use names::Names;
 use region::{Own, Region};
 pub(super) use standing::{place, standing, why};
@@ -35,7 +34,7 @@ pub(super) fn summary(case: &Case<'_>, verdict: &Verdict) -> Text {
         (_, None) => say!("{says} Nobody on the path is to blame.", says),
         (_, Some(stretch)) => {
             let blame = Blame::of(case, verdict, stretch);
-            verdict.netfilter.as_ref().map_or_else(|| sentence(&blame), |named| by_rule(&blame, &named.rule))
+            verdict.netfilter.as_ref().map_or_else(|| sentence(&blame), |named| by_rule(&blame, named))
         }
     }
 }
@@ -177,10 +176,11 @@ fn sentence(blame: &Blame<'_>) -> Text {
 }
 
 /// The host's netfilter names the rule.
-fn by_rule(blame: &Blame<'_>, rule: &Rule) -> Text {
+fn by_rule(blame: &Blame<'_>, named: &Named) -> Text {
     let actor = blame.region.actor(blame.names, Own::Firewall);
-    let (what, place) = (blame.what(), rule.place());
-    match rule.rejects() {
+    let errors = || say!("the ICMP errors that tell the path MTU of the data connection");
+    let (what, place) = (if named.drops_errors { errors() } else { blame.what() }, named.rule.place());
+    match named.rule.rejects() {
         true => say!("{Actor} rejected {what}: {place}.", actor, what, place),
         false => say!("{Actor} dropped {what}: {place}.", actor, what, place),
     }

@@ -96,7 +96,7 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
             let lost_with = lost.lost_by(rule, finding.lost);
             let is_proven = inquiry.is_sure() && inquiry.is_enclosed;
             let confidence = if is_proven { finding.confidence } else { finding.confidence.min(Confidence::Likely) };
-            let named = Named { on: case.place(lost.sight), rule: rule.clone(), from };
+            let named = Named { on: case.place(lost.sight), rule: rule.clone(), from, drops_errors: false };
             let told = [Some(inquiry.line(&lost, inquiry.accusation(&lost, rule, from))), inquiry.unrelated(&lost)];
             (with(Finding { confidence, lost: lost_with, ..finding }, told.into_iter().flatten()), Some(named))
         }

@@ -7,12 +7,13 @@
 use crate::cite::At;
 use crate::language::{Text, say};
 use crate::line::{Place, Point, Stretch};
-use crate::netfilter::{Dropped, Rule, Witness};
-use crate::packet::Endpoint;
+use crate::netfilter::{Dropped, Kind, Rule, Witness};
+use crate::packet::{Endpoint, Flags};
 use crate::session::join::JoinedAttempt;
+use crate::tcp::connection::Role;
 use crate::verdict::case::Case;
-use crate::verdict::firewall;
-use crate::verdict::{Confidence, Evidence, Finding, Lost, Source};
+use crate::verdict::{Confidence, Evidence, Finding, Lost, Mechanism, Source};
+use crate::verdict::{firewall, transfer};
 
 /// The rule that dropped the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,16 @@ pub struct Named {
     pub rule: Rule,
     /// How that is known.
     pub from: Witness,
+    /// It drops the ICMP errors that tell the path MTU, and no segment.
+    pub drops_errors: bool,
 }
 
 /// A finding with what netfilter adds to it.
 pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
     let Some(told) = told(case, &finding) else { return firewall::ask(case, finding) };
     let Told { sight, own, lost, dropped } = told;
-    let named = Named { on: case.place(sight), rule: dropped.rule.clone(), from: dropped.from };
+    let drops_errors = dropped.kind == Kind::TooBig;
+    let named = Named { on: case.place(sight), rule: dropped.rule.clone(), from: dropped.from, drops_errors };
     let mut evidence = finding.evidence;
     let source = if dropped.from == Witness::Trace { Source::Trace } else { Source::Rules };
     let at = Some(At { time: dropped.time, ..At::default() });
@@ -56,12 +60,25 @@ fn told<'a>(case: &Case<'a>, finding: &Finding) -> Option<Told<'a>> {
         let explains = |own: &Stretch| *own == stretch || (is_opening && stretch.hull(*own) == stretch);
         let own = host_of(case, sight).filter(explains)?;
         let drops = case.facts(sight).dropped.iter().rev();
-        drops.filter_map(|dropped| Some((dropped, lost_by(case, lost, dropped)?))).next().map(|(dropped, lost)| Told {
-            sight,
-            own,
-            lost,
-            dropped,
-        })
+        let lost_by = |dropped: &Dropped| match dropped.kind {
+            Kind::Segment { flags, .. } => lost_by(case, lost, dropped, flags),
+            Kind::TooBig => tells_path_mtu(case, finding, sight, dropped).then_some(lost),
+        };
+        let mut drops = drops.filter_map(|dropped| Some((dropped, lost_by(dropped)?)));
+        drops.next().map(|(dropped, lost)| Told { sight, own, lost, dropped })
+    })
+}
+
+/// An ICMP error to the sender of the segments that a finding misses, since the connection began, which would have made it
+/// send smaller ones.
+fn tells_path_mtu(case: &Case<'_>, finding: &Finding, sight: usize, dropped: &Dropped) -> bool {
+    let is_missed = finding.mechanism == Mechanism::PathMtu;
+    let Some((role, _)) = transfer::lost(case).filter(|_| is_missed) else { return false };
+    case.each_connection(case.attempts().last().copied()).any(|(tap, connection)| {
+        let sender = if role == Role::Opener { connection.opener } else { connection.listener };
+        let is_here = case.facts(tap).capture == case.facts(sight).capture;
+        let is_later = connection.began().is_some_and(|began| { began.time } <= dropped.time);
+        is_here && is_later && sender.ip == dropped.destination.ip
     })
 }
 
@@ -82,8 +99,8 @@ pub(super) fn host_of(case: &Case<'_>, sight: usize) -> Option<Stretch> {
 
 /// What was lost with this segment, if it is one of those that the finding misses: of an opening that nothing answered, the
 /// answer may be what was dropped.
-fn lost_by(case: &Case<'_>, lost: Lost, dropped: &Dropped) -> Option<Lost> {
-    let (syn, ack) = (dropped.flags.syn(), dropped.flags.ack());
+fn lost_by(case: &Case<'_>, lost: Lost, dropped: &Dropped, flags: Flags) -> Option<Lost> {
+    let (syn, ack) = (flags.syn(), flags.ack());
     let is_control = matches!(lost, Lost::ControlSyn | Lost::ControlSynAck | Lost::ControlSegments);
     let lost = match (lost, syn, ack) {
         (Lost::ControlSyn | Lost::DataSyn, true, false) => lost,
@@ -122,10 +139,14 @@ fn agreed(case: &Case<'_>, (opener, listener): (Endpoint, Endpoint)) -> bool {
 
 fn words(dropped: &Dropped) -> Text {
     let (rule, source, destination) = (dropped.rule.words(), dropped.source, dropped.destination);
-    let kind = match (dropped.flags.syn(), dropped.flags.ack()) {
-        (true, false) => say!("SYN"),
-        (true, true) => say!("SYN-ACK"),
-        (false, _) => say!("segment"),
+    let kind = match dropped.kind {
+        Kind::Segment { flags, .. } if flags.syn() && flags.ack() => say!("SYN-ACK"),
+        Kind::Segment { flags, .. } if flags.syn() => say!("SYN"),
+        Kind::Segment { .. } => say!("segment"),
+        Kind::TooBig => {
+            let to = destination.ip;
+            return say!("{rule} drops the ICMP error that tells {to} the path MTU", rule, to);
+        }
     };
     say!("{rule} drops the {kind} {source} > {destination}", rule, kind, source, destination)
 }

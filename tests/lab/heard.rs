@@ -19,9 +19,9 @@ use crate::vantage;
 /// The rule of a session that a socket tells of and no packet shows: a capture that was kept holds nothing of it.
 const BY_SOCKET: &str = "C16";
 
-/// Failure modes in which the trace may miss the packet, so that the hook is enough: of bulk data it takes a few segments, and
-/// of ICMP errors none.
-pub(crate) const UNTRACED: [&str; 2] = ["T03", "T04"];
+/// Failure modes in which the trace may miss the packet, so that the hook is enough: of data in full flow it takes a few
+/// segments.
+pub(crate) const UNTRACED: [&str; 1] = ["T03"];
 
 /// How much netfilter said of a drop on its own host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

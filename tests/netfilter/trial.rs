@@ -14,7 +14,7 @@ use ftpwhy::cite::Time;
 use ftpwhy::netfilter::evaluate::{Device, Packet, States, Way};
 use ftpwhy::netfilter::ruleset::Ruleset;
 use ftpwhy::netfilter::table::Traced;
-use ftpwhy::netfilter::{Dropped, Family, Hook, Rule, Tool, Witness};
+use ftpwhy::netfilter::{Dropped, Family, Hook, Kind, Rule, Tool, Witness};
 use ftpwhy::packet::Flags;
 
 use crate::cases::{By, Case, DATA};
@@ -146,7 +146,7 @@ fn foreseen(case: &Case, ruleset: &Ruleset, dropped: &Dropped, rule: &Rule) -> F
 fn passes(case: &Case, ruleset: &Ruleset, dropped: &Dropped, all: &[Dropped]) -> Fallible<()> {
     const CONTROL: u16 = 21;
     let Some(control) = case.control else { return Ok(()) };
-    let is_dropped = all.iter().any(|it| it.destination.port == CONTROL && it.flags == Flags::SYN);
+    let is_dropped = all.iter().any(|it| it.destination.port == CONTROL && flags(it) == Some(Flags::SYN));
     let [source, destination] =
         [control.0, control.1].map(|end| if end == case.data.0 { dropped.source } else { dropped.destination });
     let same_ends = [control.0, control.1].iter().all(|end| [case.data.0, case.data.1].contains(end));
@@ -172,6 +172,13 @@ fn packet(case: &Case, states: States) -> Packet {
     }
 }
 
+fn flags(dropped: &Dropped) -> Option<Flags> {
+    match dropped.kind {
+        Kind::Segment { flags, .. } => Some(flags),
+        Kind::TooBig => None,
+    }
+}
+
 fn way((from, to): (End, End)) -> Way {
     match (from, to) {
         (Here, _) => Way::Output,
@@ -189,7 +196,7 @@ fn listen(case: &Case, mut read: impl FnMut(&mut Vec<Dropped>) -> io::Result<()>
         let is_it = |dropped: &&Dropped| {
             let port =
                 if case.flags == Flags::SYN | Flags::ACK { dropped.source.port } else { dropped.destination.port };
-            (port, dropped.flags) == (DATA, case.flags) && dropped.source.ip.is_ipv6() == case.v6
+            (port, flags(dropped)) == (DATA, Some(case.flags)) && dropped.source.ip.is_ipv6() == case.v6
         };
         if let Some(found) = dropped.iter().find(is_it).cloned() {
             return Ok((found, dropped));

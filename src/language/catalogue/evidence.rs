@@ -113,6 +113,7 @@ super::rows! {
     "SYN" => "SYN"
     "segment" => "セグメント"
     "{rule} drops the {kind} {source} > {destination}" => "{rule}が {kind} {source} > {destination} を破棄"
+    "{rule} drops the ICMP error that tells {to} the path MTU" => "{rule}が {to} に経路 MTU を知らせる ICMP エラーを破棄"
     "the {kind} {source} > {destination}" => "{kind} {source} > {destination} "
     "the SYN to port {port}" => "ポート {port} への SYN "
     "the answer to {what}" => "{what}への応答"

@@ -35,6 +35,7 @@ super::rows! {
     "segments of the control connection" => "コントロールコネクションのセグメント"
     "the {opener}'s data connection" => "{opener}からのデータコネクション"
     "the {listener}'s answer to the data connection" => "データコネクションに対する{listener}の応答"
+    "the ICMP errors that tell the path MTU of the data connection" => "データコネクションの経路 MTU を知らせる ICMP エラー"
     "segments of the established data connection" => "確立済みのデータコネクションのセグメント"
     "the connection" => "コネクション"
     "control connection" => "コントロールコネクション"

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::netfilter::Kind;
 use crate::packet::Flags;
 
 /// Records of Linux 6.18 about one SYN to `127.0.0.1:21` with the rules `tcp dport 21 jump ftp` (handle 3) in chain input
@@ -60,6 +61,14 @@ fn headers(source: u8, seq: u32) -> Vec<u8> {
     [attribute(NETWORK_HEADER, &network), attribute(TRANSPORT_HEADER, &transport)].concat()
 }
 
+/// Headers of an ICMP error from `10.0.0.1` to `10.0.0.9` with this type and code, as many of them as the kernel hands out.
+fn error(kind: u8, code: u8) -> Vec<u8> {
+    let network = [0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 9];
+    let quoted = [0x45, 0, 5, 220, 0, 0, 0, 0, 64, 6, 0, 0];
+    let transport = [&[kind, code, 0, 0, 0, 0, 5, 120][..], &quoted].concat();
+    [attribute(NETWORK_HEADER, &network), attribute(TRANSPORT_HEADER, &transport)].concat()
+}
+
 const JUMP: i32 = -3;
 const CONTINUE: i32 = -1;
 const NF_DROP: i32 = 0;
@@ -67,6 +76,19 @@ const NF_ACCEPT: i32 = 1;
 
 fn observe(trace: &mut Trace, datagrams: &[Vec<u8>]) -> Vec<Dropped> {
     datagrams.iter().flat_map(|datagram| trace.observe(Time(7), datagram)).collect()
+}
+
+#[test]
+fn an_error_that_tells_the_path_mtu_is_told_and_no_other_one() {
+    let of = |kind, code| {
+        let mut trace = Trace::new();
+        let dropped = observe(&mut trace, &[record(1, "output", &[error(kind, code), rule(3, NF_DROP, None)])]);
+        (dropped.first().map(|it| (it.kind, it.source.to_string(), it.destination.to_string())), trace.unknown())
+    };
+    let ends = |from: &str, to: &str| (Kind::TooBig, from.to_owned(), to.to_owned());
+    assert_eq!(of(3, 4), (Some(ends("10.0.0.1:0", "10.0.0.9:0")), 0));
+    assert_eq!(of(3, 3), (None, 1));
+    assert_eq!(of(0, 4), (None, 1));
 }
 
 #[cfg(target_endian = "little")]
@@ -77,7 +99,7 @@ fn the_rule_of_a_chain_that_was_jumped_to_is_named() {
     let [dropped] = &dropped[..] else { panic!("one segment is dropped") };
     assert_eq!(dropped.source.to_string(), "127.0.0.1:36306");
     assert_eq!(dropped.destination.to_string(), "127.0.0.1:21");
-    assert_eq!((dropped.flags, dropped.seq, dropped.time), (Flags::SYN, 0x0b1f_c20c, Time(7)));
+    assert_eq!((dropped.kind, dropped.time), (Kind::Segment { flags: Flags::SYN, seq: 0x0b1f_c20c }, Time(7)));
     assert_eq!((dropped.inbound, dropped.outbound, dropped.translated), (Some(1), None, None));
     let rule = &dropped.rule;
     assert_eq!((rule.family, &*rule.table, &*rule.chain, &*rule.base_chain), (Family::Ip, "filter", "ftp", "input"));
@@ -110,7 +132,10 @@ fn packets_that_mix_are_kept_apart() {
         record(2, "INPUT", &[rule(4, NF_DROP, None)]),
     ];
     let dropped = observe(&mut Trace::new(), &mixed);
-    assert!(dropped.iter().map(|dropped| (dropped.seq, dropped.rule.handle)).eq([(5, Some(3)), (6, Some(4))]));
+    let syn = |seq| Kind::Segment { flags: Flags::SYN, seq };
+    assert!(
+        dropped.iter().map(|dropped| (dropped.kind, dropped.rule.handle)).eq([(syn(5), Some(3)), (syn(6), Some(4))])
+    );
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn path_mtu() -> Vec<Scenario> {
         "chain forward { type filter hook forward priority 0; meta length > 1400 counter drop comment \"blamed\"; }";
     vec![
         new("get", false, 1, Nft, Get(BIG)).programs(Vsftpd, Curl),
-        new("put", false, 0, IptablesNft, Put(BIG)).programs(Proftpd, Lftp),
+        new("put", false, 0, IptablesLegacy, Put(BIG)).programs(Proftpd, Lftp),
         new("get-v6", true, 1, Nft, Get(BIG)).programs(PureFtpd, Ftplib),
         Scenario::new("path-mtu-one-way", "T14", "a rule drops long packets to the client: an upload passes, a download does not")
             .programs(Vsftpd, Ftplib)
