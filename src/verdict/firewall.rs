@@ -80,18 +80,18 @@ const TOLD: usize = 3;
 /// A finding with what the rules add to it.
 pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>) {
     let Some((host, lost)) = loss::on_own_host(case, &finding) else { return (finding, None) };
-    if lost.has_passed && !lost.is_answerable {
-        return (finding, None);
-    }
     let own = host_of(case, lost.sight);
     let inquiry = inquire(host, &lost, finding.mechanism);
+    let is_told = || inquiry.as_ref().is_some_and(|inquiry| inquiry.culprit(&lost).is_some());
+    if lost.has_passed && !(lost.is_answerable && is_told()) {
+        return (finding, None);
+    }
     if finding.stretch != own && !inquiry.as_ref().is_some_and(|inquiry| inquiry.explains(&lost)) {
         return (finding, None);
     }
     let finding = Finding { stretch: own, ..finding };
     let Some(inquiry) = inquiry else { return (with(finding, lost.hooks_told(case)), None) };
     match inquiry.culprit(&lost) {
-        None if lost.has_passed => (finding, None),
         Some((rule, from)) => {
             let lost_with = lost.lost_by(rule, finding.lost);
             let is_proven = inquiry.is_sure() && inquiry.is_enclosed;

@@ -39,8 +39,9 @@ pub(super) fn ask(case: &Case<'_>, finding: Finding) -> (Finding, Option<Named>)
     let at = Some(At { time: dropped.time, ..At::default() });
     evidence.push(Evidence { sight, at, until: None, source: Some(source), text: words(dropped) });
     let confidence = match dropped.from {
-        Witness::Trace => Confidence::Certain,
-        Witness::Counter | Witness::Ruleset => finding.confidence,
+        Witness::Trace if !drops_errors => Confidence::Certain,
+        // an error has no ports here: it may be about another connection of the same sender
+        Witness::Trace | Witness::Counter | Witness::Ruleset => finding.confidence,
     };
     (Finding { stretch: Some(own), lost: Some(lost), confidence, evidence, ..finding }, Some(named))
 }

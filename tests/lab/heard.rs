@@ -23,6 +23,9 @@ const BY_SOCKET: &str = "C16";
 /// segments.
 pub(crate) const UNTRACED: [&str; 1] = ["T03"];
 
+/// Failure modes in which the rule need not be certain: its counter tells, or an ICMP error of which the trace has no ports.
+const UNPROVEN: [&str; 2] = ["T03", "T04"];
+
 /// How much netfilter said of a drop on its own host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Naming {
@@ -283,9 +286,10 @@ impl Told {
         let own = named.iter().filter(|(.., beside)| !beside);
         let stretches: Vec<Interval> = own.map(|(_, stretch, _)| *stretch).collect();
         let twins = scenario.places(&scenario.twins(&whole.taps));
+        let is_provable = manner == Manner::Traced && !UNPROVEN.contains(&scenario.row);
         let grade = match (&wrong, grade(case, &twins, &stretches, &whole.taps)) {
             (Some(_), _) => Grade::Wrong,
-            (None, Grade::Right) if is_blamed && manner == Manner::Traced && !self.is_certain() => Grade::Wide,
+            (None, Grade::Right) if is_blamed && is_provable && !self.is_certain() => Grade::Wide,
             (None, grade) => grade,
         };
         Held { grade, naming, wrong }
