@@ -51,17 +51,19 @@ fn is_disproved(case: &Case<'_>) -> bool {
     cut_off || transfer::is_stuck(case) || reply_is_lost(case) || lacks_end(case, joined)
 }
 
-/// The sender of the data never closed, long after the server said that all was sent.
+/// The sender of the data did not close, long after the server said that all was sent; a reset that comes later still answers
+/// what the client sent to a connection that was gone.
 fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let view = case.view();
     let reply = case.transfer().and_then(|transfer| transfer.reply).and_then(|reply| view.event(reply));
     let Some(reply) = reply.filter(|_| sender(case) == Some(Side::Server)) else { return false };
     let role = role_at(Side::Server, case.listens(Some(joined)));
-    let open = case.connections(Some(joined)).iter().all(|(_, connection)| {
+    case.connections(Some(joined)).iter().all(|&(sight, connection)| {
         let half = connection.half(role);
-        half.from_syn && half.fin.is_none() && half.acked <= half.reach && connection.reset_from(role).is_none()
-    });
-    open && reply.at.time.until(view.last_at.time) > STILL
+        let reset = connection.reset_from(role).map(|reset| case.session.on_main_clock(sight, reset.at.time));
+        let ended = reset.unwrap_or(view.last_at.time);
+        half.from_syn && half.fin.is_none() && half.acked <= half.reach && reply.at.time.until(ended) > STILL
+    })
 }
 
 /// The client ended the data connection while the server still sent and everything arrived, or asked to abort.

@@ -9,7 +9,7 @@ use crate::client::Does::{self, *};
 use crate::client::{Mode::*, Program::*};
 use crate::files::BIG;
 use crate::firewall::Tool::{self, *};
-use crate::line::{At, Line};
+use crate::line::{At, Line, Wire};
 use crate::scenario::{Check, Scenario, Taps, When};
 use crate::scenarios::nat;
 use crate::server::Program::*;
@@ -74,6 +74,7 @@ fn stalls() -> Vec<Scenario> {
     rows.into_iter().map(scenario).collect()
 }
 
+/// The last one's server has all data in its socket's buffer, and has said so, when the reset comes.
 fn resets() -> Vec<Scenario> {
     let (nft, iptables) = ("reject with tcp reset", "REJECT --reject-with tcp-reset");
     let (get, put) = (Get(BIG), Put(BIG));
@@ -95,7 +96,11 @@ fn resets() -> Vec<Scenario> {
             .loses(Lost::DataSegments, At::Router(router), Mechanism::Interrupted)
             .toward(toward(does))
     };
-    rows.into_iter().map(scenario).collect()
+    let said_done = scenario(("get-said-done", (2, false), 1, IptablesNft, "-i right", (PureFtpd, Tnftp), (Port, get)))
+        .line(Line { wire: Some(Wire { delay: 40, rewrites: None }), ..Line::plain(2, false) })
+        .event(When::Early, At::Server, "sysctl -qw net.ipv4.tcp_wmem='4096 1000000 4000000'")
+        .check(Check::Server("226 "));
+    rows.into_iter().map(scenario).chain([said_done]).collect()
 }
 
 fn path_mtu() -> Vec<Scenario> {
