@@ -3,6 +3,7 @@
 //! Read first: netlink(7). What they say is [`crate::netfilter::conntrack`]'s business. In a network namespace where no rule
 //! asks for the state of connections, the kernel follows none.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -24,16 +25,23 @@ const AT_ONCE: usize = 4096;
 /// Longest datagram of a list (`netlink_dump` of Linux).
 const DATAGRAM: usize = 32 << 10;
 
+/// How many connections of this network namespace the kernel follows.
+const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
+
 /// The kernel can follow connections. To ask one that does not would load its module.
 pub fn is_there() -> bool {
-    Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists()
+    Path::new(COUNT).exists()
 }
 
-/// All TCP connections that the kernel follows now, and all that it expects.
+/// All TCP connections that the kernel follows now, and all that it expects. Where it follows none it is not asked: for a list
+/// it looks through a table that all network namespaces share.
 ///
 /// # Errors
 /// The kernel does not list them, or the process lacks `CAP_NET_ADMIN`.
 pub fn list(now: Time, mut take: impl FnMut(Event)) -> io::Result<()> {
+    if fs::read_to_string(COUNT).is_ok_and(|count| count.trim() == "0") {
+        return Ok(());
+    }
     let socket = netlink_socket(0)?;
     let mut buffer = vec![0; DATAGRAM];
     for request in requests() {

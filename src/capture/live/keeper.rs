@@ -156,28 +156,40 @@ impl Keeper {
         if status == DONE { Ok(text) } else { Err(KeeperError::Refused(text)) }
     }
 
-    /// All rules as they are now, and a line for each list that cannot be had.
+    /// All rules as they are now, and a line for each list that cannot be had. The words of iptables-nft are asked for only
+    /// where nft lists a table that may be its.
     ///
     /// # Errors
     /// The helper has ended.
     pub fn ruleset(&mut self) -> io::Result<(Ruleset, Vec<String>)> {
         let (mut ruleset, mut absent) = (Ruleset::default(), Vec::new());
-        let lists = [
-            (Request::Nft, None),
-            (Request::IptablesNft, Some((Family::Ip, Tool::IptablesNft))),
-            (Request::Ip6tablesNft, Some((Family::Ip6, Tool::IptablesNft))),
-            (Request::IptablesLegacy, Some((Family::Ip, Tool::IptablesLegacy))),
-            (Request::Ip6tablesLegacy, Some((Family::Ip6, Tool::IptablesLegacy))),
+        let nft = self.list(Request::Nft, &mut absent)?;
+        nft.iter().for_each(|text| ruleset.add_nft(text));
+        let may_have = |family| nft.is_none() || ruleset.tables.iter().any(|table| table.family == family);
+        let [ip, ip6] = [Family::Ip, Family::Ip6].map(may_have);
+        let saved = [
+            (ip, Request::IptablesNft, Family::Ip, Tool::IptablesNft),
+            (ip6, Request::Ip6tablesNft, Family::Ip6, Tool::IptablesNft),
+            (true, Request::IptablesLegacy, Family::Ip, Tool::IptablesLegacy),
+            (true, Request::Ip6tablesLegacy, Family::Ip6, Tool::IptablesLegacy),
         ];
-        for (request, saved) in lists {
-            match (self.ask(request), saved) {
-                (Ok(text), None) => ruleset.add_nft(&text),
-                (Ok(text), Some((family, tool))) => ruleset.add_iptables_save(&text, family, tool),
-                (Err(KeeperError::Refused(why)), _) => absent.push(why),
-                (Err(KeeperError::Gone(error)), _) => return Err(error),
-            }
+        for (_, request, family, tool) in saved.into_iter().filter(|row| row.0) {
+            let text = self.list(request, &mut absent)?;
+            text.iter().for_each(|text| ruleset.add_iptables_save(text, family, tool));
         }
         Ok((ruleset, absent))
+    }
+
+    /// A list; why it cannot be had is added to `absent`.
+    fn list(&mut self, request: Request, absent: &mut Vec<String>) -> io::Result<Option<String>> {
+        match self.ask(request) {
+            Ok(text) => Ok(Some(text)),
+            Err(KeeperError::Refused(why)) => {
+                absent.push(why);
+                Ok(None)
+            }
+            Err(KeeperError::Gone(error)) => Err(error),
+        }
     }
 }
 
