@@ -108,8 +108,18 @@ fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
         let answers = connection.half(role.other()).start.is_some();
-        half.from_syn && answers && half.stood > reach && heard.until(half.last) > STILL
+        let silent = heard.until(half.last) > STILL || closed_on_nothing(connection, role);
+        half.from_syn && answers && half.stood > reach && silent
     })
+}
+
+/// The other end, long after the opening, closes without having got anything; the acknowledgement that completed the opening
+/// may not be captured.
+fn closed_on_nothing(connection: &Connection, role: Role) -> bool {
+    let half = connection.half(role);
+    let closed = connection.half(role.other()).fin.map(|fin| fin.first.time);
+    let waited = connection.syn_ack.zip(closed).is_some_and(|(opened, closed)| opened.first.time.until(closed) > STILL);
+    known(half) == 0 && waited
 }
 
 /// Where the bytes that were seen or acknowledged end; a FIN counts as one.

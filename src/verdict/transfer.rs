@@ -173,7 +173,8 @@ fn segments_lost<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, mec
     for (sight, connection) in case.on_the_way(Some(joined), toward) {
         evidence.extend(match stuck::acknowledgement_lost(&connections) {
             true => stuck::answered_again(case, sight, connection),
-            false => stuck_evidence(case, sight, connection.half(role), toward),
+            false => stuck_evidence(case, sight, connection.half(role), toward)
+                .or_else(|| unseen_evidence(case, sight, connection, role, toward)),
         });
     }
     let mut found = finding(Some(stretch), mechanism, case.confidence(stretch).min(Confidence::Likely), evidence);
@@ -212,6 +213,21 @@ fn stuck_evidence(case: &Case<'_>, sight: usize, half: &Half, toward: Side) -> O
         }
     };
     Some(case.seen(sight, at, text))
+}
+
+/// None of the bytes was seen: their sender stands behind them, and the other end closed without having got any.
+fn unseen_evidence(
+    case: &Case<'_>,
+    sight: usize,
+    connection: &Connection,
+    role: Role,
+    toward: Side,
+) -> Option<Evidence> {
+    let closed = connection.half(role.other()).fin?.first;
+    let half = connection.half(role);
+    let (from, to, bytes) = (end(!toward), end(toward), half.stood);
+    let text = say!("FIN from the {to}, which has none of the {bytes} bytes that the {from} had sent", to, bytes, from);
+    (bytes > 0 && half.acked == 0).then(|| case.seen(sight, closed, text))
 }
 
 /// T4: the data stopped coming, and nothing at this tap says why.

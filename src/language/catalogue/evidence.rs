@@ -80,6 +80,7 @@ super::rows! {
     "{bytes} bytes towards the {to} seen, {acked} acknowledged" => "{to}方向へ {bytes} バイトを観測、うち {acked} バイトに確認応答あり"
     "{seen}; segments of {size} bytes sent again {count} times" => "{seen}。{size} バイトのセグメントを {count} 回再送"
     "FIN towards the {to} sent {count} times, never answered" => "{to}方向への FIN が {count} 回送信され、応答がない"
+    "FIN from the {to}, which has none of the {bytes} bytes that the {from} had sent" => "{to}からの FIN。{from}が送信した {bytes} バイトを 1 バイトも受信していない"
     "{bytes} bytes towards the {to} seen, all acknowledged, nothing more comes" => "{to}方向へ {bytes} バイトを観測、すべて確認応答あり、その後は何も届いていない"
     "{bytes} bytes came, then nothing for {silence}" => "{bytes} バイト届いた後、{silence}間何もない"
     "a box on the path accepted the data connection in the listener's place, as transparent proxies do" => "経路上の機器が、透過プロキシのように、待ち受け側に代わってデータコネクションを受け付けています"
