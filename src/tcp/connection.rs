@@ -74,6 +74,8 @@ pub struct Reset {
     pub interface: u32,
     /// Number of resets from that address.
     pub count: u16,
+    /// It acknowledges nothing: it answers a segment of a connection that its sender does not know (RFC 9293 section 3.10.7.1).
+    pub bare: bool,
 }
 
 /// Segments that carried nothing new and were sent after a pause.
@@ -362,6 +364,14 @@ impl Connection {
         })
     }
 
+    /// The end `role` answers the other end's FIN by a reset, since it does not know the connection any more, and has not closed
+    /// it as far as was seen here.
+    pub fn is_forgotten_by(&self, role: Role) -> bool {
+        let closed = self.half(role.other()).fin.filter(|_| self.half(role).fin.is_none());
+        let reset = self.reset_from(role).filter(|reset| reset.bare);
+        closed.zip(reset).is_some_and(|(fin, reset)| fin.first < reset.at)
+    }
+
     /// The end that `endpoint` is.
     pub fn role_of(&self, endpoint: Endpoint) -> Role {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }
@@ -455,8 +465,8 @@ impl Connection {
         }
         match &mut self.reset {
             None => {
-                self.reset =
-                    Some(Reset { at: segment.at, from, ttl: segment.ttl, interface: segment.interface, count: 1 });
+                let (ttl, interface, bare) = (segment.ttl, segment.interface, !segment.flags.ack());
+                self.reset = Some(Reset { at: segment.at, from, ttl, interface, count: 1, bare });
                 Noticed::Reset
             }
             Some(reset) => {

@@ -177,3 +177,20 @@ fn a_reset_behind_text_that_was_not_captured_proves_that_the_connection_was_up()
     assert_eq!(opened(1001, 5000), Opening::Established);
     assert_eq!(opened(999, 4000), Opening::Reset);
 }
+
+#[test]
+fn a_host_that_answers_a_fin_by_a_reset_without_acknowledgement_has_forgotten_the_connection() {
+    let closed = |server_closes: bool, reset: Flags| {
+        let mut wire = Wire::new();
+        wire.open(1000);
+        if server_closes {
+            wire.send(Role::Listener, Flags::FIN | Flags::ACK, 1500, 1000, 0);
+        }
+        wire.send(Role::Opener, Flags::FIN | Flags::ACK, 1000, 1500, 0);
+        wire.at(20).send(Role::Listener, reset, 1500, 1001, 0);
+        [Role::Opener, Role::Listener].map(|role| wire.connection.is_forgotten_by(role))
+    };
+    assert_eq!(closed(false, Flags::RST), [false, true]);
+    assert_eq!(closed(false, Flags::RST | Flags::ACK), [false, false], "an abort of its own");
+    assert_eq!(closed(true, Flags::RST), [false, false], "it has closed before");
+}

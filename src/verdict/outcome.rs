@@ -62,7 +62,8 @@ fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
         let half = connection.half(role);
         let reset = connection.reset_from(role).map(|reset| case.session.on_main_clock(sight, reset.at.time));
         let ended = reset.unwrap_or(view.last_at.time);
-        half.from_syn && half.fin.is_none() && half.acked <= half.reach && reply.at.time.until(ended) > STILL
+        let end_unseen = half.acked > half.reach && !connection.is_forgotten_by(role);
+        half.from_syn && half.fin.is_none() && !end_unseen && reply.at.time.until(ended) > STILL
     })
 }
 
@@ -83,7 +84,8 @@ fn left_by_client(case: &Case<'_>, joined: &JoinedAttempt, connection: &Connecti
     let downloading = sender(case) == Some(Side::Server);
     let uncaptured = servers.reach == 0 && servers.bytes() > 0;
     let moving = ended.is_some_and(|at| uncaptured || servers.last_new.time.until(at.time) < STILL);
-    downloading && first && moving && !transfer::is_stuck(case) && !transfer::is_forged(case, joined)
+    let going_on = moving && !connection.is_forgotten_by(client.other());
+    downloading && first && going_on && !transfer::is_stuck(case) && !transfer::is_forged(case, joined)
 }
 
 /// The data connection was up, and no final reply was seen.

@@ -65,6 +65,12 @@ pub(super) fn is_forged(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     case.each_connection(Some(joined)).any(|(_, connection)| connection.forged_reset().is_some())
 }
 
+/// A host reset the data connection since it knew nothing of it any more.
+pub(super) fn is_forgotten(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
+    let roles = [Role::Opener, Role::Listener];
+    case.each_connection(Some(joined)).any(|(_, connection)| roles.iter().any(|&role| connection.is_forgotten_by(role)))
+}
+
 fn finding(stretch: Option<Stretch>, mechanism: Mechanism, confidence: Confidence, evidence: Vec<Evidence>) -> Finding {
     Finding {
         stretch,
@@ -116,9 +122,13 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let confidence = case.confidence(stretch).min(Confidence::Likely);
     let mut found = finding(Some(stretch), Mechanism::Interrupted, confidence, evidence);
     found.notes.extend(said_done(case));
-    if !is_forged(case, joined) {
-        found.notes.push(say!("the reset looks genuine: the program or the host at that end gave up"));
-    }
+    found.notes.extend(match (is_forged(case, joined), is_forgotten(case, joined)) {
+        (true, _) => None,
+        (false, true) => Some(say!(
+            "the reset answers a FIN: its host knows nothing of the connection any more, though no end of it came from there"
+        )),
+        (false, false) => Some(say!("the reset looks genuine: the program or the host at that end gave up")),
+    });
     Some(found)
 }
 

@@ -73,6 +73,7 @@ super::rows! {
     "the server closes the control connection" => "サーバーがコントロールコネクションを閉じている"
     "the server closes the data connection" => "サーバーがデータコネクションを閉じている"
     "the server closes the control connection and has not said how the transfer went" => "サーバーが転送の結果を告げないままコントロールコネクションを閉じている"
+    "the reset answers a FIN: its host knows nothing of the connection any more, though no end of it came from there" => "この RST は FIN への応答です。そのホストはもうこのコネクションを知りませんが、そこから終了のパケットは来ていません"
     "the reset looks genuine: the program or the host at that end gave up" => "この RST は本物と見られます。そちら側のプログラムまたはホストが諦めています"
     "no ICMP \"fragmentation needed\" arrived: it is filtered, or was never sent" => "ICMP の \"fragmentation needed\" が届いていません。フィルタリングされているか、送信されていません"
     "the handshake passed and no full-size segment did; a rule that drops all data looks the same" => "ハンドシェイクは通り、最大長のセグメントは 1 つも通っていません。データをすべて破棄するルールがあっても同じに見えます"

@@ -9,7 +9,7 @@ use crate::language::say;
 use crate::line::Side;
 use crate::session::view::HelperDrop;
 use crate::verdict::Mechanism;
-use crate::verdict::transfer::{is_forged, sender};
+use crate::verdict::transfer::{is_forged, is_forgotten, sender};
 
 /// Segments of an open connection were dropped.
 pub(super) fn segments(scene: &Scene<'_>) -> Vec<Remedy> {
@@ -152,7 +152,14 @@ fn without_helper(scene: &Scene<'_>, drop: &HelperDrop) -> Vec<Remedy> {
 pub(super) fn interrupted(scene: &Scene<'_>) -> Vec<Remedy> {
     match scene.attempt() {
         Some(joined) if is_forged(scene.case, joined) => vec![inspection()],
-        _ => scene.suspects(None).into_iter().filter_map(program::own_log).collect(),
+        attempt => {
+            let is_forgotten = attempt.is_some_and(|joined| is_forgotten(scene.case, joined));
+            let remedy = |on| match on {
+                On::Router => is_forgotten.then(inspection),
+                On::Host(_) => program::own_log(on),
+            };
+            scene.suspects(None).into_iter().filter_map(remedy).collect()
+        }
     }
 }
 
