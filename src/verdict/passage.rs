@@ -95,12 +95,24 @@ impl<'a> Case<'a> {
         toward: Side,
         moment: impl Fn(&Connection) -> Option<At>,
     ) -> Passage {
+        self.connection_passage_told(which, toward, moment, |_, _| true)
+    }
+
+    /// The same where only a tap could have seen it if `tells` approves of how it saw the connection.
+    pub fn connection_passage_told(
+        &self,
+        which: Option<&'a JoinedAttempt>,
+        toward: Side,
+        moment: impl Fn(&Connection) -> Option<At>,
+        tells: impl Fn(usize, &Connection) -> bool,
+    ) -> Passage {
         let seen: Vec<(usize, At)> =
             self.each_connection(which).filter_map(|(sight, connection)| Some((sight, moment(connection)?))).collect();
         let first = seen.iter().map(|(sight, at)| self.session.on_main_clock(*sight, at.time)).min();
         let since = first.unwrap_or(self.view().began.time);
         let transit = Transit { toward, since, data: which.is_some() };
-        self.passage(transit, |sight| seen.iter().any(|(other, _)| *other == sight))
+        let tells = |sight| self.each_connection(which).all(|(other, seen)| other != sight || tells(sight, seen));
+        self.passage_told(transit, |sight| seen.iter().any(|(other, _)| *other == sight), tells)
     }
 
     /// A connection at every tap that saw it, in the order in which a packet passes them on its way.
@@ -126,9 +138,11 @@ impl<'a> Case<'a> {
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
         let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
-        let latest = self.views().map(|(other, view)| self.session.on_main_clock(other, view.last_at.time)).max();
-        let as_long = latest.is_none_or(|latest| last.plus(GOES_ON) >= latest);
-        let as_long = as_long && last_event(view) == last_event(self.view());
+        let is_no_longer = |(other, its): (usize, &View)| {
+            let lasted = self.session.on_main_clock(other, its.last_at.time);
+            last.plus(GOES_ON) >= lasted && (lasted < last || heard(its) == heard(view))
+        };
+        let as_long = self.views().all(is_no_longer) && last_event(view) == last_event(self.view());
         let ended = view.settled == Settled::Closed || (!facts.cut && last >= transit.since && as_long);
         (both || one_way_by_loss) && view.gaps == 0 && began && (goes_on || ended)
     }
@@ -221,6 +235,14 @@ impl<'a> Case<'a> {
 
 fn shows_other_ports(tap: &TapFacts) -> bool {
     tap.census.other_traffic || tap.filter.as_deref().is_some_and(lets_every_port_pass)
+}
+
+/// Up to which sequence numbers both ends of the control connection were heard, and whether they closed it.
+fn heard(view: &View) -> [(Option<u32>, bool); 2] {
+    [Role::Opener, Role::Listener].map(|role| {
+        let half = view.control.half(role);
+        (half.start.map(|start| start.wrapping_add(half.reach as u32)), half.fin.is_some())
+    })
 }
 
 /// What was said or done last on the control connection.

@@ -92,21 +92,11 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     if case.view().gaps > 0 && !is_forged(case, joined) {
         return None;
     }
-    let connections = case.connections(Some(joined));
-    let listens = case.listens(Some(joined));
     let mut stretch = Stretch::WHOLE;
     let mut evidence = case.transfer_evidence();
     for role in [Role::Opener, Role::Listener] {
-        let from = if role == Role::Listener { listens } else { !listens };
-        let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
-        if connections.iter().any(|(_, connection)| seen(connection).is_some()) {
-            let mut passage = case.connection_passage(Some(joined), from, seen);
-            let is_forged = |connection: &Connection| connection.forged_reset().is_some_and(|reset| reset.from == role);
-            if !connections.iter().any(|(_, connection)| is_forged(connection)) {
-                passage.next = None;
-            }
-            stretch = stretch.meet(passage.stretch());
-        }
+        let from = !stuck::toward(case, Some(joined), role);
+        stretch = stretch.meet(reset_stretch(case, joined, role));
         for (sight, connection) in case.on_the_way(Some(joined), !from) {
             let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
@@ -130,6 +120,28 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
         (false, false) => Some(say!("the reset looks genuine: the program or the host at that end gave up")),
     });
     Some(found)
+}
+
+/// Where the resets in the name of `role` came from. Those of a host that a reset from a box had come to before tell nothing.
+fn reset_stretch<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role) -> Stretch {
+    let connections = case.connections(Some(joined));
+    let is_forged = |connection: &Connection, role| connection.forged_reset().is_some_and(|reset| reset.from == role);
+    let is_forged_by = |role| connections.iter().any(|(_, connection)| is_forged(connection, role));
+    let seen = |connection: &Connection| connection.reset_from(role).map(|reset| reset.at);
+    let clock = |sight, at: At| case.session.on_main_clock(sight, at.time);
+    let first = connections.iter().filter_map(|(sight, connection)| Some(clock(*sight, seen(connection)?))).min();
+    let Some(first) = first.filter(|_| is_forged_by(role) || !is_forged_by(role.other())) else {
+        return Stretch::WHOLE;
+    };
+    // a tap where the other end says at once that it knows of no connection may have missed the reset that came to it
+    let tells = |sight: usize, connection: &Connection| {
+        let answer =
+            connection.reset_from(role.other()).filter(|reset| reset.bare && connection.forged_reset().is_none());
+        answer.is_none_or(|answer| first.until(clock(sight, answer.at)) > STILL)
+    };
+    let from = !stuck::toward(case, Some(joined), role);
+    let passage = case.connection_passage_told(Some(joined), from, seen, tells);
+    Passage { next: passage.next.filter(|_| is_forged_by(role)), ..passage }.stretch()
 }
 
 /// T2: only full-size segments vanish.
