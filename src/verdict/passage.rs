@@ -136,7 +136,10 @@ impl<'a> Case<'a> {
         let one_way_by_loss = view.control.syn.is_some() && self.view().control.established.is_none();
         let on_main_clock = |time| self.session.on_main_clock(sight, time);
         let began = view.control.syn.is_some() || on_main_clock(view.began.time) <= transit.since;
-        let goes_on = on_main_clock(view.last_at.time.max(facts.census.ended)) > transit.since.plus(GOES_ON);
+        // of several files, those that go on may be captures of another interface, where no data connection was to be seen
+        let only_view = transit.data && facts.files.len() > 1;
+        let ended = if only_view { view.last_at.time } else { view.last_at.time.max(facts.census.ended) };
+        let goes_on = on_main_clock(ended) > transit.since.plus(GOES_ON);
         let last = on_main_clock(view.last_at.time);
         let is_no_longer = |(other, its): (usize, &View)| {
             let lasted = self.session.on_main_clock(other, its.last_at.time);
