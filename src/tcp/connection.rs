@@ -372,6 +372,13 @@ impl Connection {
         closed.zip(reset).is_some_and(|(fin, reset)| fin.first < reset.at)
     }
 
+    /// The end `role` has closed, and its host resets what comes then: nobody is there any more to hear it.
+    pub fn has_left(&self, role: Role) -> bool {
+        let half = self.half(role);
+        let closed = half.fin.zip(self.reset_from(role));
+        closed.is_some_and(|(fin, reset)| fin.first < reset.at && reset.ttl == half.ttl)
+    }
+
     /// The end that `endpoint` is.
     pub fn role_of(&self, endpoint: Endpoint) -> Role {
         if endpoint == self.opener { Role::Opener } else { Role::Listener }

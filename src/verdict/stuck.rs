@@ -99,8 +99,8 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 }
 
 /// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
-/// were lost. Without the silence, or where acknowledgements of the other end are not captured, it is the capture that may
-/// have missed them.
+/// were lost. Without the silence, or where acknowledgements of the other end are not captured or it has left, it is the
+/// capture that may have missed them.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
     let reach = halves().map(known).max().unwrap_or(0);
@@ -109,7 +109,7 @@ fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
         let answers = connection.half(role.other()).start.is_some();
         let silent = heard.until(half.last) > STILL || closed_on_nothing(connection, role);
-        half.from_syn && answers && half.stood > reach && silent
+        half.from_syn && answers && half.stood > reach && silent && !connection.has_left(role.other())
     })
 }
 

@@ -353,11 +353,16 @@ pub(super) fn tls_refused(case: &Case<'_>) -> Option<Finding> {
     (matches!(case.code(), 425 | 522 | 534) && says_so).then(|| refused(case))
 }
 
-/// Bytes of data that any tap saw on the transfer's latest data connection.
+/// Bytes of data that any tap saw on the transfer's latest data connection. Where no FIN was seen, the last byte that is
+/// acknowledged may be one.
 fn moved(case: &Case<'_>) -> u64 {
     let attempts = case.attempts();
     let connections = attempts.last().map(|joined| case.connections(Some(joined))).unwrap_or_default();
-    connections.iter().map(|(_, c)| c.half(Role::Opener).bytes().max(c.half(Role::Listener).bytes())).max().unwrap_or(0)
+    let sent = |half: &Half| match half.fin {
+        Some(_) => half.bytes(),
+        None => half.reach.max(half.acked.saturating_sub(1)),
+    };
+    connections.iter().map(|(_, c)| sent(c.half(Role::Opener)).max(sent(c.half(Role::Listener)))).max().unwrap_or(0)
 }
 
 /// T6: the server answered the transfer command with a refusal of its own.
