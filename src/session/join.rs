@@ -13,7 +13,8 @@ use crate::line::Side;
 use crate::packet::Endpoint;
 use crate::session::place::{self, Placing, Standing};
 use crate::session::view::{Attempt, Event, EventKind, Transfer, View};
-use crate::tcp::connection::{Connection, Half, Role};
+use crate::tcp::connection::{Connection, Role};
+use crate::tcp::half::Half;
 
 /// One session as all taps of the line saw it.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use crate::ftp::helper::{Reason, Ruling};
 use crate::ftp::host_port::HostPort;
 use crate::line::Side;
 use crate::packet::Endpoint;
-use crate::tcp::connection::{Connection, Leg, Opening};
+use crate::tcp::connection::{Connection, Opening};
+use crate::tcp::half::Leg;
 
 /// One session at one tap.
 #[derive(Clone, Debug)]

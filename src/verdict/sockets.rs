@@ -6,7 +6,7 @@ use crate::line::{Owner, Place, Point, Stretch};
 use crate::netfilter::socket::Socket;
 use crate::packet::Endpoint;
 use crate::session::view::KnownBy;
-use crate::tcp::connection::Leg;
+use crate::tcp::half::Leg;
 use crate::verdict::case::Case;
 use crate::verdict::opening::{finding, syn_evidence};
 use crate::verdict::passage::GOES_ON;

@@ -5,7 +5,8 @@ use crate::ftp::command::DataDirection;
 use crate::language::{Message, Text, message, say};
 use crate::line::{Owner, Side, Stretch};
 use crate::session::join::JoinedAttempt;
-use crate::tcp::connection::{Connection, Half, Opening, Reset, Role};
+use crate::tcp::connection::{Connection, Opening, Reset, Role};
+use crate::tcp::half::Half;
 use crate::verdict::case::{Case, end, role_at, seconds};
 use crate::verdict::outcome::{STILL, left_by_server};
 use crate::verdict::passage::{Passage, Transit};
@@ -54,7 +55,7 @@ pub(super) fn is_interrupted(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     };
     let connections = case.connections(Some(joined));
     let reset = connections.iter().any(|(_, connection)| connection.reset.is_some());
-    let under_way = case.transfer().is_some_and(|transfer| transfer.preliminary.is_some()) || moved(case) > 0;
+    let under_way = case.transfer().is_some_and(|transfer| transfer.preliminary.is_some()) || has_moved(case);
     reset
         && under_way
         && connections.iter().all(|(_, connection)| senders.iter().all(|&role| !connection.half(role).fin_acked()))
@@ -96,7 +97,7 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     let mut evidence = case.transfer_evidence();
     for role in [Role::Opener, Role::Listener] {
         let from = !stuck::toward(case, Some(joined), role);
-        stretch = stretch.meet(reset_stretch(case, joined, role));
+        stretch = stretch.meet(reset_stretch(case, joined, role, from));
         for (sight, connection) in case.on_the_way(Some(joined), !from) {
             let Some(reset) = connection.reset_from(role) else { continue };
             let ttl = connection.half(role).ttl;
@@ -122,8 +123,8 @@ pub(super) fn data_reset(case: &Case<'_>) -> Option<Finding> {
     Some(found)
 }
 
-/// Where the resets in the name of `role` came from. Those of a host that a reset from a box had come to before tell nothing.
-fn reset_stretch<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role) -> Stretch {
+/// Where the resets in the name of `role`, the end at `from`, came from. Those of a host that a reset from a box had come to before tell nothing.
+fn reset_stretch<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role, from: Side) -> Stretch {
     let connections = case.connections(Some(joined));
     let is_forged = |connection: &Connection, role| connection.forged_reset().is_some_and(|reset| reset.from == role);
     let is_forged_by = |role| connections.iter().any(|(_, connection)| is_forged(connection, role));
@@ -139,7 +140,6 @@ fn reset_stretch<'a>(case: &Case<'a>, joined: &'a JoinedAttempt, role: Role) -> 
             connection.reset_from(role.other()).filter(|reset| reset.bare && connection.forged_reset().is_none());
         answer.is_none_or(|answer| first.until(clock(sight, answer.at)) > STILL)
     };
-    let from = !stuck::toward(case, Some(joined), role);
     let passage = case.connection_passage_told(Some(joined), from, seen, tells);
     Passage { next: passage.next.filter(|_| is_forged_by(role)), ..passage }.stretch()
 }
@@ -335,7 +335,7 @@ pub(super) fn wrong_source(case: &Case<'_>) -> Option<Finding> {
     let foreign = case.attempts().iter().any(|joined| {
         case.views().any(|(sight, _)| case.session.attempt(sight, joined).is_some_and(|attempt| attempt.foreign))
     });
-    let closed = case.code() == 0 && foreign && moved(case) == 0;
+    let closed = case.code() == 0 && foreign && !has_moved(case);
     if !(case.code() == 425 && (says_so || foreign) || closed) {
         return None;
     }
@@ -353,16 +353,13 @@ pub(super) fn tls_refused(case: &Case<'_>) -> Option<Finding> {
     (matches!(case.code(), 425 | 522 | 534) && says_so).then(|| refused(case))
 }
 
-/// Bytes of data that any tap saw on the transfer's latest data connection. Where no FIN was seen, the last byte that is
-/// acknowledged may be one.
-fn moved(case: &Case<'_>) -> u64 {
-    let attempts = case.attempts();
-    let connections = attempts.last().map(|joined| case.connections(Some(joined))).unwrap_or_default();
-    let sent = |half: &Half| match half.fin {
-        Some(_) => half.bytes(),
-        None => half.reach.max(half.acked.saturating_sub(1)),
-    };
-    connections.iter().map(|(_, c)| sent(c.half(Role::Opener)).max(sent(c.half(Role::Listener)))).max().unwrap_or(0)
+/// A tap saw that data passed on the transfer's latest data connection.
+fn has_moved(case: &Case<'_>) -> bool {
+    let sent =
+        |connection: &Connection| [Role::Opener, Role::Listener].iter().any(|&role| connection.half(role).has_sent());
+    case.attempts()
+        .last()
+        .is_some_and(|joined| case.each_connection(Some(*joined)).any(|(_, connection)| sent(connection)))
 }
 
 /// T6: the server answered the transfer command with a refusal of its own.
