@@ -165,6 +165,36 @@ fn missing_packets_mislead_nobody() {
     });
 }
 
+/// Every packet of every case is missing once, from one capture, which is alone or together with all others.
+#[test]
+fn no_single_missing_packet_misleads_anybody() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("single");
+    fs::create_dir_all(&folder).expect("the folder for tests is writable");
+    let (mut played, mut wrong) = (0, Vec::new());
+    for case in all().iter().filter(|case| case.name != "V9-two-servers") {
+        let files: Vec<PathBuf> = case.taps.iter().map(|(_, file)| file.clone()).collect();
+        for (tap, file) in files.iter().enumerate() {
+            let records = Records::of(&fs::read(file).expect("a capture is readable"));
+            let lacking = folder.join(format!("{tap}.pcap"));
+            let together: Vec<usize> = (0..files.len()).collect();
+            for missing in 0..records.records.len() {
+                let mut left = records.clone();
+                left.records.remove(missing);
+                fs::write(&lacking, left.file()).expect("the folder is writable");
+                for taps in [&[tap][..], &together] {
+                    let files = taps.iter().map(|&other| if other == tap { &lacking } else { &files[other] });
+                    let said = case.replay(taps, files.cloned().collect(), true);
+                    let error = case.error(&said);
+                    wrong.extend(error.map(|error| format!("{} {taps:?} without {}: {error}", case.name, missing + 1)));
+                    played += 1;
+                }
+            }
+        }
+    }
+    assert!(played > 10_000, "only {played}");
+    assert!(wrong.is_empty(), "{} of {played}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// The client stays for a while after its transfer went through; the capture misses one thing that was said of that, each time
 /// it was sent.
 #[test]

@@ -173,13 +173,17 @@ impl<'a> Case<'a> {
     /// The capture at this tap may have left data connections out: it holds nothing but control connections, and so do the
     /// others; or a data connection that was up, and must have passed here, is missing.
     pub fn may_be_filtered(&self, sight: usize) -> bool {
-        let bare = !self.taps.iter().any(shows_other_ports);
         let missing = self.session.attempts.iter().any(|joined| {
             let up = self.opening(Some(joined)) == Opening::Established;
             let unseen = up && self.session.attempt(sight, joined).is_none();
             unseen && !(self.is_taken(joined) && self.shows_other_ports(sight))
         });
-        bare || missing || self.facts(sight).census.data_unseen > 0
+        self.holds_only_control() || missing || self.facts(sight).census.data_unseen > 0
+    }
+
+    /// No capture shows anything but control connections: a filter may have kept only those.
+    pub fn holds_only_control(&self) -> bool {
+        !self.taps.iter().any(shows_other_ports)
     }
 
     /// The capture at this very tap was not limited to control connections.

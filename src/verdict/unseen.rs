@@ -21,11 +21,11 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let due = case.due().filter(|_| case.attempts().is_empty())?;
     let toward = negotiation.mode.listener();
     let passage = case.passage(Transit { toward, since: due.time, data: true }, |_| false);
-    passage.next?;
-    let stretch = passage.stretch();
-    let own_host = stretch_is_host(case, stretch, !toward);
     let given_up = case.given_up(due);
     let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
+    passage.next.filter(|&sight| !(at_once && others_passed(case, sight, toward)))?;
+    let stretch = passage.stretch();
+    let own_host = stretch_is_host(case, stretch, !toward);
     let mechanism = match (own_host, at_once) {
         (true, _) => Mechanism::NeverSent,
         (false, true) => Mechanism::IcmpReject,
@@ -43,6 +43,13 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     }
     let confidence = if at_once { Confidence::Possible } else { case.confidence(stretch) };
     Some(Finding { notes, ..finding(stretch, mechanism, Lost::DataSyn, confidence, evidence) })
+}
+
+/// Other SYNs that were to open data connections of this session passed this tap the same way. Where there was time for a
+/// single one, a capture that missed it is as likely as a rule that stops this one alone.
+fn others_passed(case: &Case<'_>, sight: usize, toward: Side) -> bool {
+    let attempts = case.session.attempts.iter().filter(|joined| case.listens(Some(joined)) == toward);
+    attempts.filter_map(|joined| case.session.attempt(sight, joined)).any(|attempt| attempt.connection.syn.is_some())
 }
 
 /// The opener's own host has a socket whose SYN is to open the data connection that nobody saw.

@@ -104,20 +104,21 @@ pub(super) fn encrypted_and_nothing_else(case: &Case<'_>) -> Option<Finding> {
     })
 }
 
-/// V6: the data connection is nowhere, and the capture may have been filtered.
+/// V6: the data connection is nowhere, and the capture may have been filtered, or have missed it.
 pub(super) fn perhaps_filtered(case: &Case<'_>) -> Option<Finding> {
-    let negotiation = case.negotiation().filter(|negotiation| negotiation.stands())?;
-    case.attempts().is_empty().then(|| {
-        let text = say!(
-            "no packet of the data connection, nor of anything else: perhaps the filter kept only the control port"
-        );
-        let mut found = finding(case, Mechanism::IncompleteCapture, text);
-        found.notes.push(say!(
-            "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before it came here; to know, take it again with `tcpdump -i any host ADDRESS`",
-            opener = end(!negotiation.mode.listener())
-        ));
-        found
-    })
+    let negotiation = case.negotiation().filter(|negotiation| negotiation.stands() && case.attempts().is_empty())?;
+    if !case.holds_only_control() {
+        let text = say!("no packet of the data connection: none was sent, or the capture missed it");
+        return Some(finding(case, Mechanism::IncompleteCapture, text));
+    }
+    let text =
+        say!("no packet of the data connection, nor of anything else: perhaps the filter kept only the control port");
+    let mut found = finding(case, Mechanism::IncompleteCapture, text);
+    found.notes.push(say!(
+        "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before it came here; to know, take it again with `tcpdump -i any host ADDRESS`",
+        opener = end(!negotiation.mode.listener())
+    ));
+    Some(found)
 }
 
 /// V7, the policy.

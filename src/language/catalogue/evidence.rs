@@ -103,6 +103,7 @@ super::rows! {
     "another session names the same listener: the data connection runs between two servers, not on this line" => "別のセッションが同じ待ち受け先を指定している: データコネクションはこの経路ではなく、2 台のサーバーの間で張られている"
     "no data connection in sight, and whether one was agreed upon cannot be read" => "データコネクションが見当たらず、合意されたかどうかも読み取れない"
     "no packet of the data connection, nor of anything else: perhaps the filter kept only the control port" => "データコネクションのパケットも、それ以外のパケットもない: フィルタがコントロールポートだけを残した可能性がある"
+    "no packet of the data connection: none was sent, or the capture missed it" => "データコネクションのパケットがない: 送られなかったか、キャプチャが取り逃した"
     "if the capture was taken without a filter, say so with --unfiltered: then the {opener}'s SYN was stopped before it came here; to know, take it again with `tcpdump -i any host ADDRESS`" => "フィルタなしで取得したキャプチャであれば、--unfiltered で指定してください。その場合、{opener}の SYN はここに届く前に止められています。確かめるには `tcpdump -i any host ADDRESS` で取り直してください"
     "the capture begins in the middle of the session: what was said before is not in it" => "キャプチャがセッションの途中から始まっている: それ以前のやり取りは含まれていない"
     "what was captured fits more than one cause" => "キャプチャされた内容に当てはまる原因が複数ある"
