@@ -101,14 +101,15 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 
 /// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
 /// were lost. Without the silence, or where acknowledgements of the other end are not captured or it has left, it is the
-/// capture that may have missed them.
+/// capture that may have missed them; and so it has, where more of the other end is acknowledged than was seen.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
     let reach = halves().map(known).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
-        let answers = connection.half(role.other()).start.is_some();
+        let other = connection.half(role.other());
+        let answers = other.start.is_some() && other.acked <= seen(other);
         let silent = heard.until(half.last) > STILL || closed_on_nothing(connection, role);
         half.from_syn && answers && half.stood > reach && silent && !connection.has_left(role.other())
     })
@@ -125,7 +126,12 @@ fn closed_on_nothing(connection: &Connection, role: Role) -> bool {
 
 /// Where the bytes that were seen or acknowledged end; a FIN counts as one.
 fn known(half: &Half) -> u64 {
-    half.acked.max(half.reach + u64::from(half.fin.is_some()))
+    half.acked.max(seen(half))
+}
+
+/// Where the bytes that were seen end; a FIN counts as one.
+fn seen(half: &Half) -> u64 {
+    half.reach + u64::from(half.fin.is_some())
 }
 
 /// Sequence number behind what a tap saw of one end; a tap that saw neither bytes nor a FIN of it may have learnt of the
