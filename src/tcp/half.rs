@@ -137,6 +137,11 @@ impl Half {
         self.start.is_some() && end > self.reach
     }
 
+    /// The other end has something of it that was not captured, be it only the FIN: the capture misses packets.
+    pub fn acked_unseen(&self) -> bool {
+        self.acked > self.reach + u64::from(self.fin.is_some())
+    }
+
     /// The offset of `seq` near `edge`, none if it is impossibly far beyond.
     #[inline]
     fn offset(&self, seq: u32, edge: u64) -> Option<u64> {

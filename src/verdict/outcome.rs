@@ -62,7 +62,8 @@ fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
         let half = connection.half(role);
         let reset = connection.reset_from(role).map(|reset| case.session.on_main_clock(sight, reset.at.time));
         let ended = reset.unwrap_or(view.last_at.time);
-        let end_unseen = half.acked > half.reach && !connection.is_forgotten_by(role);
+        let misses_packets = half.acked_unseen() || connection.half(role.other()).acked_unseen();
+        let end_unseen = misses_packets && !connection.is_forgotten_by(role);
         half.from_syn && half.fin.is_none() && !end_unseen && reply.at.time.until(ended) > STILL
     })
 }
@@ -347,14 +348,14 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
 }
 
 /// The server's address reset the conversation before either end had closed it, and a capture that heard the server speak
-/// before heard it say no goodbye.
+/// before heard all that it said, and no goodbye.
 pub(super) fn is_reset_by_server(view: &View) -> bool {
     let Some(reset) = view.control.reset_from(Role::Listener) else { return false };
     let closed = [Role::Opener, Role::Listener]
         .iter()
         .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
     let heard = view.control.syn.is_some() || view.log.iter().any(|event| matches!(event.kind, EventKind::Reply(_)));
-    !closed && heard && !said_goodbye(view)
+    !closed && heard && !said_goodbye(view) && !view.control.half(Role::Listener).acked_unseen()
 }
 
 /// QUIT was sent, or 221 or 421 received: what follows is no accident.

@@ -109,7 +109,7 @@ fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
         let other = connection.half(role.other());
-        let answers = other.start.is_some() && other.acked <= seen(other);
+        let answers = other.start.is_some() && !other.acked_unseen();
         let silent = heard.until(half.last) > STILL || closed_on_nothing(connection, role);
         half.from_syn && answers && half.stood > reach && silent && !connection.has_left(role.other())
     })
@@ -126,12 +126,7 @@ fn closed_on_nothing(connection: &Connection, role: Role) -> bool {
 
 /// Where the bytes that were seen or acknowledged end; a FIN counts as one.
 fn known(half: &Half) -> u64 {
-    half.acked.max(seen(half))
-}
-
-/// Where the bytes that were seen end; a FIN counts as one.
-fn seen(half: &Half) -> u64 {
-    half.reach + u64::from(half.fin.is_some())
+    half.acked.max(half.reach + u64::from(half.fin.is_some()))
 }
 
 /// Sequence number behind what a tap saw of one end; a tap that saw neither bytes nor a FIN of it may have learnt of the

@@ -261,7 +261,9 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     let connections = case.connections(Some(joined));
     let (sight, half) =
         connections.iter().map(|(sight, c)| (*sight, c.half(role))).max_by_key(|(_, half)| half.reach)?;
-    if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
+    // what came by and was not acknowledged is no silence
+    let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
+    if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) || receiver.is_none() && half.unacked() {
         return None;
     }
     let clock = |sight, time| case.session.on_main_clock(sight, time);
@@ -271,7 +273,6 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     if since.until(clock(sight, until)) < STILL {
         return None;
     }
-    let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
     let goes_on = |(sight, c): &(usize, &Connection)| {
         let again = c.half(role).again();
         again.count > 0 && since.until(clock(*sight, again.last.time)) > STILL
