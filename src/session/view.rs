@@ -1,6 +1,7 @@
 //! What one tap saw of one session: plain data, filled by the tracker and read by `join`, the verdicts and the reports.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::cite::At;
 use crate::ftp::command::Verb;
@@ -276,6 +277,10 @@ pub struct Attempt {
     pub connection: Connection,
 }
 
+/// An end that waits for an answer in the opening has repeated itself by then (RFC 6298 section 2.1 asks for a second, and
+/// RFC 2988 asked for three).
+const REPEATS: Duration = Duration::from_secs(4);
+
 /// Events for which room is made at once: most sessions have a few dozen.
 const LOG_STEP: usize = 8;
 
@@ -371,11 +376,13 @@ impl View {
     }
 
     /// Where the capture leaves out what passes on established data connections (`sampled`), or the connection was opened before
-    /// it was announced, the acknowledgement of a SYN-ACK is not seen. An end that missed it would have repeated itself.
+    /// it was announced, the acknowledgement of a SYN-ACK is not seen; or the capture missed it. An end that missed it would
+    /// have repeated itself.
     pub fn suppose_established(&mut self, sampled: bool) {
         for Attempt { connection, .. } in &mut self.attempts {
             let once = |leg: Option<Leg>| leg.is_none_or(|leg| leg.count.get() == 1);
-            let may_be_unseen = sampled || connection.early;
+            let waited = connection.syn_ack.map_or(Duration::ZERO, |leg| leg.first.time.until(self.last_at.time));
+            let may_be_unseen = sampled || connection.early || waited > REPEATS;
             if may_be_unseen
                 && connection.opening() == Opening::HalfOpen
                 && once(connection.syn)

@@ -52,7 +52,8 @@ fn is_disproved(case: &Case<'_>) -> bool {
 }
 
 /// The sender of the data did not close, long after the server said that all was sent; a reset that comes later still answers
-/// what the client sent to a connection that was gone.
+/// what the client sent to a connection that was gone. A client that goes on without closing it either has read all: the
+/// capture missed how both closed.
 fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let view = case.view();
     let reply = case.transfer().and_then(|transfer| transfer.reply).and_then(|reply| view.event(reply));
@@ -62,10 +63,17 @@ fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
         let half = connection.half(role);
         let reset = connection.reset_from(role).map(|reset| case.session.on_main_clock(sight, reset.at.time));
         let ended = reset.unwrap_or(view.last_at.time);
-        let misses_packets = half.acked_unseen() || connection.half(role.other()).acked_unseen();
+        let other = connection.half(role.other());
+        let went_on = other.fin.is_none() && connection.reset.is_none() && speaks_after(view, reply);
+        let misses_packets = half.acked_unseen() || other.acked_unseen() || went_on;
         let end_unseen = misses_packets && !connection.is_forgotten_by(role);
         half.from_syn && half.fin.is_none() && !end_unseen && reply.at.time.until(ended) > STILL
     })
+}
+
+/// The client sent a command after this event.
+fn speaks_after(view: &View, event: &Event) -> bool {
+    view.log.iter().any(|other| other.kind == EventKind::Command && other.at > event.at)
 }
 
 /// The client ended the data connection while the server still sent and everything arrived, or asked to abort.

@@ -101,10 +101,11 @@ fn fin_lost(connections: &Connections<'_>, role: Role) -> bool {
 
 /// After a long silence a bare acknowledgement stands beyond all bytes that were seen: its sender did send them, and they
 /// were lost. Without the silence, or where acknowledgements of the other end are not captured or it has left, it is the
-/// capture that may have missed them; and so it has, where more of the other end is acknowledged than was seen.
+/// capture that may have missed them; and so it has, where more of the other end is acknowledged than was seen. A single byte
+/// may be the FIN.
 fn unseen_lost(connections: &Connections<'_>, role: Role) -> bool {
     let halves = || connections.iter().map(|(_, connection)| connection.half(role));
-    let reach = halves().map(known).max().unwrap_or(0);
+    let reach = halves().map(|half| half.acked.max(half.reach + 1)).max().unwrap_or(0);
     connections.iter().any(|(_, connection)| {
         let half = connection.half(role);
         let heard = half.last_new.time.max(connection.established.map(|at| at.time).unwrap_or_default());
