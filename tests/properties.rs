@@ -11,6 +11,7 @@ mod shared;
 
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -165,34 +166,56 @@ fn missing_packets_mislead_nobody() {
     });
 }
 
-/// Every packet of every case is missing once, from one capture, which is alone or together with all others.
+/// Every packet of every case is missing once, alone and with the two behind it, from a capture which is alone or together with
+/// all others. Who misses a SYN and all that followed cannot know that it was sent.
 #[test]
-fn no_single_missing_packet_misleads_anybody() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("single");
+fn no_hole_in_a_capture_misleads_anybody() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("holes");
     fs::create_dir_all(&folder).expect("the folder for tests is writable");
     let (mut played, mut wrong) = (0, Vec::new());
-    for case in all().iter().filter(|case| case.name != "V9-two-servers") {
+    for case in all().iter().filter(|case| !UNKNOWABLE.contains(&case.name.as_str())) {
         let files: Vec<PathBuf> = case.taps.iter().map(|(_, file)| file.clone()).collect();
         for (tap, file) in files.iter().enumerate() {
             let records = Records::of(&fs::read(file).expect("a capture is readable"));
             let lacking = folder.join(format!("{tap}.pcap"));
-            let together: Vec<usize> = (0..files.len()).collect();
-            for missing in 0..records.records.len() {
+            for hole in holes(&records.records) {
                 let mut left = records.clone();
-                left.records.remove(missing);
+                left.records.drain(hole.clone());
                 fs::write(&lacking, left.file()).expect("the folder is writable");
-                for taps in [&[tap][..], &together] {
+                for taps in [vec![tap], (0..files.len()).collect()] {
                     let files = taps.iter().map(|&other| if other == tap { &lacking } else { &files[other] });
-                    let said = case.replay(taps, files.cloned().collect(), true);
-                    let error = case.error(&said);
-                    wrong.extend(error.map(|error| format!("{} {taps:?} without {}: {error}", case.name, missing + 1)));
+                    let error = case.error(&case.replay(&taps, files.cloned().collect(), true));
+                    wrong.extend(
+                        error.map(|error| format!("{} {taps:?} without {hole:?} of {tap}: {error}", case.name)),
+                    );
                     played += 1;
                 }
             }
         }
     }
-    assert!(played > 10_000, "only {played}");
+    assert!(played > 20_000, "only {played}");
     assert!(wrong.is_empty(), "{} of {played}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Of a transfer between two servers each of two sessions tells half, and a hole in one hides it from the other. A reset that a
+/// box sends in an end's name, and the only packet that it answers, may have been between any two taps if one missed both.
+const UNKNOWABLE: [&str; 2] = ["V9-two-servers", "idle"];
+
+/// Places of one record, and of three without a SYN.
+fn holes(records: &[Vec<u8>]) -> impl Iterator<Item = Range<usize>> {
+    let three = (3..=records.len()).map(|end| end - 3..end);
+    (0..records.len()).map(|at| at..at + 1).chain(three.filter(|hole| !records[hole.clone()].iter().any(is_syn)))
+}
+
+fn is_syn(record: &Vec<u8>) -> bool {
+    const RECORD: usize = 16;
+    const ETHERNET: usize = 14;
+    let ip = &record[RECORD + ETHERNET..];
+    let (is_tcp, header) = match ip[0] >> 4 {
+        4 => (ip[9] == 6, 20),
+        _ => (ip[6] == 6, 40),
+    };
+    is_tcp && ip.get(header + 13).is_some_and(|flags| flags & 2 != 0)
 }
 
 /// The client stays for a while after its transfer went through; the capture misses one thing that was said of that, each time
