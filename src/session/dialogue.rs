@@ -139,7 +139,8 @@ impl Dialogue {
         for toward in [Side::Server, Side::Client] {
             let Way { stream, lines, helper, .. } = &mut self.ways[toward as usize];
             let role = if toward == Side::Server { Role::Opener } else { Role::Listener };
-            let lacks_end = view.control.half(role).lacks_end();
+            let answers_unseen = view.control.reset_from(role).is_some_and(|reset| reset.acks_unseen);
+            let lacks_end = answers_unseen || view.control.half(role).lacks_end();
             let mut hearing = Hearing { talk: &mut self.talk, view, toward, helper, effects };
             stream.finish(|piece| hearing.piece(lines, piece));
             if lacks_end {

@@ -41,6 +41,8 @@ pub struct Reset {
     pub count: u16,
     /// It acknowledges nothing: it answers a segment of a connection that its sender does not know (RFC 9293 section 3.10.7.1).
     pub bare: bool,
+    /// It does, and the segment that it answers acknowledged more than was captured of its sender.
+    pub acks_unseen: bool,
 }
 
 /// What a packet meant for the connection; the timeline shows these.
@@ -255,7 +257,8 @@ impl Connection {
         match &mut self.reset {
             None => {
                 let (ttl, interface, bare) = (segment.ttl, segment.interface, !segment.flags.ack());
-                self.reset = Some(Reset { at: segment.at, from, ttl, interface, count: 1, bare });
+                let acks_unseen = bare && self.half(from).lacks(segment.seq);
+                self.reset = Some(Reset { at: segment.at, from, ttl, interface, count: 1, bare, acks_unseen });
                 Noticed::Reset
             }
             Some(reset) => {

@@ -203,9 +203,11 @@ fn unopened(case: &Case<'_>, opening: Opening) -> Outcome {
     let Some(joined) = case.attempts().last().copied() else { return Outcome::Unknown };
     let Some(tries) = tries(case, Some(joined)) else { return Outcome::Failed };
     let given_up = case.given_up(At { time: tries.first, ..At::default() });
+    let unread = case.transfer().is_some_and(|transfer| is_unread(case.view(), transfer));
     match given_up {
         _ if matches!(opening, Opening::Reset | Opening::IcmpError) => Outcome::Failed,
         Some(event) if tries.first.until(event.at.time) < IMPATIENT && tries.count < 2 => Outcome::Aborted,
+        Some(_) if unread && !tries.are_hopeless() => Outcome::Unknown,
         Some(_) => Outcome::Failed,
         None if tries.are_hopeless() || case.view().settled == Settled::Idle => Outcome::Failed,
         None => Outcome::Unfinished,
@@ -356,14 +358,15 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
 }
 
 /// The server's address reset the conversation before either end had closed it, and a capture that heard the server speak
-/// before heard all that it said, and no goodbye.
+/// before heard all that it said, and no goodbye. A reset that answers the client stands where the client had heard it.
 pub(super) fn is_reset_by_server(view: &View) -> bool {
     let Some(reset) = view.control.reset_from(Role::Listener) else { return false };
     let closed = [Role::Opener, Role::Listener]
         .iter()
         .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
     let heard = view.control.syn.is_some() || view.log.iter().any(|event| matches!(event.kind, EventKind::Reply(_)));
-    !closed && heard && !said_goodbye(view) && !view.control.half(Role::Listener).acked_unseen()
+    let missed = reset.acks_unseen || view.control.half(Role::Listener).acked_unseen();
+    !closed && heard && !said_goodbye(view) && !missed
 }
 
 /// QUIT was sent, or 221 or 421 received: what follows is no accident.
