@@ -28,7 +28,7 @@ impl<'a> Capture<'a> {
         let cooked: &[&str] = if interface == "any" { &["-y", "LINUX_SLL2"] } else { &[] };
         let mut tcpdump = host
             .command("tcpdump")
-            .args(["-Z", "root", "--immediate-mode", "-U", "-B", "8192", "-n", "-i", interface, "-w", "-"])
+            .args(["-Z", "root", "--immediate-mode", "-U", "-B", "16384", "-n", "-i", interface, "-w", "-"])
             .args(cooked)
             .args(["-s", &snap.to_string()])
             .stdin(Stdio::null())
