@@ -204,10 +204,12 @@ const UNKNOWABLE: [&str; 2] = ["V9-two-servers", "idle"];
 /// Places of one record, and of three without a SYN.
 fn holes(records: &[Vec<u8>]) -> impl Iterator<Item = Range<usize>> {
     let three = (3..=records.len()).map(|end| end - 3..end);
-    (0..records.len()).map(|at| at..at + 1).chain(three.filter(|hole| !records[hole.clone()].iter().any(is_syn)))
+    (0..records.len())
+        .map(|at| at..at + 1)
+        .chain(three.filter(|hole| !records[hole.clone()].iter().any(|record| is_syn(record))))
 }
 
-fn is_syn(record: &Vec<u8>) -> bool {
+fn is_syn(record: &[u8]) -> bool {
     const RECORD: usize = 16;
     const ETHERNET: usize = 14;
     let ip = &record[RECORD + ETHERNET..];
