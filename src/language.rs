@@ -8,6 +8,8 @@ mod catalogue;
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use memchr::memchr;
+
 use catalogue::CATALOGUE;
 
 /// A language to speak.
@@ -94,6 +96,9 @@ macro_rules! message {
 
 pub(crate) use {counted, message, part, say};
 
+/// Bytes for which room is made at once: few sentences are longer.
+const SENTENCE: usize = 192;
+
 impl Text {
     pub(crate) fn new(message: &'static Message, parts: Vec<(&'static str, Part)>) -> Text {
         Text { message, parts }
@@ -110,9 +115,16 @@ impl Text {
         Spoken { text: self, language }
     }
 
+    /// The same as a string.
+    pub(crate) fn said(&self, language: Language) -> String {
+        let mut said = String::with_capacity(SENTENCE);
+        write!(said, "{}", self.to(language)).expect("a string takes all");
+        said
+    }
+
     /// The text in English, as programs get it.
     pub fn english(&self) -> String {
-        self.to(Language::English).to_string()
+        self.said(Language::English)
     }
 }
 
@@ -184,7 +196,7 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Piece> {
         let text = self.0;
-        let open = text.find('{').unwrap_or(text.len());
+        let open = memchr(b'{', text.as_bytes()).unwrap_or(text.len());
         if open > 0 {
             self.0 = &text[open..];
             return Some(Piece::Words(&text[..open]));

@@ -185,7 +185,7 @@ impl<'a> Page<'a> {
     /// What evidence tells.
     pub(super) fn told(self, evidence: &Evidence) -> String {
         let shown = if evidence.source.is_some() { SHOWN_OF_RULES } else { SHOWN };
-        shortened(evidence.text.to(self.language).to_string().as_bytes(), shown)
+        shortened(evidence.text.said(self.language).as_bytes(), shown)
     }
 
     /// Evidence as the story goes; what has no time comes last. One packet at several taps stays in the order in which it
@@ -221,7 +221,7 @@ impl<'a> Page<'a> {
 
     /// A text in the language of the page, made harmless.
     pub(super) fn say(self, text: impl Into<Text>) -> String {
-        harmless(text.into().to(self.language).to_string())
+        harmless(text.into().said(self.language))
     }
 
     /// The taps that saw nothing of the session, and what they should have seen.

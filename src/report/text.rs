@@ -1,7 +1,7 @@
 //! The form for people: the verdict first, in one sentence; what was seen and what was not, each with where to look; what
 //! to do; what would settle what is still open.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write};
 
 use unicode_linebreak::linebreaks;
@@ -191,7 +191,7 @@ struct Padded<'a>(&'a str, usize);
 impl Display for Padded<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Padded(text, up_to) = *self;
-        let blanks = up_to.saturating_sub(columns(text));
-        write!(f, "{text}{:blanks$}", "")
+        f.write_str(text)?;
+        (columns(text)..up_to).try_for_each(|_| f.write_char(' '))
     }
 }
