@@ -41,7 +41,7 @@ pub struct Reset {
     pub count: u16,
     /// It acknowledges nothing: it answers a segment of a connection that its sender does not know (RFC 9293 section 3.10.7.1).
     pub bare: bool,
-    /// It does, and the segment that it answers acknowledged more than was captured of its sender.
+    /// It is bare, and the segment that it answers acknowledged more than was captured of its sender.
     pub acks_unseen: bool,
 }
 

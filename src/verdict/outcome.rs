@@ -52,8 +52,8 @@ fn is_disproved(case: &Case<'_>) -> bool {
 }
 
 /// The sender of the data did not close, long after the server said that all was sent; a reset that comes later still answers
-/// what the client sent to a connection that was gone. A client that goes on without closing it either has read all: the
-/// capture missed how both closed.
+/// what the client sent to a connection that was gone. A client that begins another transfer, and has not closed it either, has
+/// read all: the capture missed how both closed.
 fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
     let view = case.view();
     let reply = case.transfer().and_then(|transfer| transfer.reply).and_then(|reply| view.event(reply));
@@ -64,16 +64,16 @@ fn lacks_end(case: &Case<'_>, joined: &JoinedAttempt) -> bool {
         let reset = connection.reset_from(role).map(|reset| case.session.on_main_clock(sight, reset.at.time));
         let ended = reset.unwrap_or(view.last_at.time);
         let other = connection.half(role.other());
-        let went_on = other.fin.is_none() && connection.reset.is_none() && speaks_after(view, reply);
+        let went_on = other.fin.is_none() && connection.reset.is_none() && begins_another(view, reply);
         let misses_packets = half.acked_unseen() || other.acked_unseen() || went_on;
         let end_unseen = misses_packets && !connection.is_forgotten_by(role);
         half.from_syn && half.fin.is_none() && !end_unseen && reply.at.time.until(ended) > STILL
     })
 }
 
-/// The client sent a command after this event.
-fn speaks_after(view: &View, event: &Event) -> bool {
-    view.log.iter().any(|other| other.kind == EventKind::Command && other.at > event.at)
+/// The client negotiated or began a transfer after this event.
+fn begins_another(view: &View, event: &Event) -> bool {
+    view.log.iter().any(|other| other.at > event.at && (other.verb.is_negotiation() || other.verb.is_transfer()))
 }
 
 /// The client ended the data connection while the server still sent and everything arrived, or asked to abort.
