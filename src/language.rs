@@ -162,7 +162,7 @@ impl Display for Spoken<'_> {
                     match part {
                         Part::Verbatim(words) => write_part(f, words, clause, capital)?,
                         Part::Text(text) if clause || capital => {
-                            write_part(f, &text.to(language).to_string(), clause, capital)?;
+                            write_part(f, &text.said(language), clause, capital)?;
                         }
                         Part::Text(text) => text.to(language).fmt(f)?,
                     }

@@ -35,7 +35,7 @@ pub(super) fn lines(
     let sum = if hint { say!("{line} (--all shows every session)", line) } else { line };
     let nothing = (totals.sessions == 0).then(|| Text::from(why_nothing(options, taps)));
     let lines = alike.lines().into_iter().chain(notes.iter().cloned()).chain([sum]).chain(nothing);
-    lines.map(|line| escaped(&line.to(options.language).to_string()).to_string()).collect()
+    lines.map(|line| escaped(&line.said(options.language)).to_string()).collect()
 }
 
 /// Why there is no session to tell of, and what to try.

@@ -107,7 +107,7 @@ impl Document {
         alike: &Alike,
         notes: &[Text],
     ) -> io::Result<()> {
-        let say = |text: &Text| escaped(&text.to(options.language).to_string()).to_string();
+        let say = |text: &Text| escaped(&text.said(options.language)).to_string();
         let untold = (self.untold > 0).then(|| counted!(self.untold, "further finding"));
         let hidden = self.healthy.saturating_sub(MAX_SHOWN) as u64;
         let hidden = (hidden > 0).then(|| counted!(hidden, "further session"));

@@ -63,7 +63,7 @@ fn row(case: Case<'_>, language: Language, threads: &[Threads], moment: Moment) 
     let thread = threads[moment.sight].thread(event);
     let text = match Told::of(view, event) {
         Told::Quote(bytes) => Escaped(bytes).to_string(),
-        Told::Words(words) => escaped(&words.to(language).to_string()).to_string(),
+        Told::Words(words) => escaped(&words.said(language)).to_string(),
     };
     let mut seen = vec![None; case.session.sights.len()];
     seen[moment.sight] = Some(event.at);

@@ -137,9 +137,14 @@ impl Half {
         self.start.is_some() && end > self.reach
     }
 
+    /// Where what was seen ends; a FIN counts as one byte.
+    pub fn seen(&self) -> u64 {
+        self.reach + u64::from(self.fin.is_some())
+    }
+
     /// The other end has something of it that was not captured, be it only the FIN: the capture misses packets.
     pub fn acked_unseen(&self) -> bool {
-        self.acked > self.reach + u64::from(self.fin.is_some())
+        self.acked > self.seen()
     }
 
     /// The offset of `seq` near `edge`, none if it is impossibly far beyond.

@@ -10,7 +10,7 @@ use crate::ftp::command::Verb;
 use crate::line::Side;
 use crate::session::join::JoinedAttempt;
 use crate::session::view::{CONTROL, Event, EventKind, Negotiation, Settled, Transfer, View};
-use crate::tcp::connection::{Connection, Opening, Role};
+use crate::tcp::connection::{Connection, Opening, Reset, Role};
 use crate::verdict::case::{Case, role_at};
 use crate::verdict::stuck;
 use crate::verdict::transfer::{self, sender};
@@ -345,6 +345,7 @@ pub(super) fn control(case: &Case<'_>) -> ControlOutcome {
     }
     match (broken, view.control.is_over()) {
         (true, _) => ControlOutcome::Interrupted,
+        (false, true) if reset_without_goodbye(view).is_some() => ControlOutcome::Unfinished,
         (false, true) => ControlOutcome::Completed,
         (false, false) if view.settled == Settled::Idle => ControlOutcome::Interrupted,
         (false, false) => ControlOutcome::Unfinished,
@@ -357,16 +358,22 @@ fn unopened_control(case: &Case<'_>) -> ControlOutcome {
     if hopeless || over { ControlOutcome::Failed } else { ControlOutcome::Unfinished }
 }
 
-/// The server's address reset the conversation before either end had closed it, and a capture that heard the server speak
-/// before heard all that it said, and no goodbye. A reset that answers the client stands where the client had heard it.
+/// The server's address reset the conversation, and the capture heard all that the server had said before: a goodbye may be in
+/// what it missed. A reset that answers the client stands where the client had heard the server.
 pub(super) fn is_reset_by_server(view: &View) -> bool {
-    let Some(reset) = view.control.reset_from(Role::Listener) else { return false };
+    let missed = view.control.half(Role::Listener).acked_unseen();
+    reset_without_goodbye(view).is_some_and(|reset| !missed && !reset.acks_unseen)
+}
+
+/// A reset in the server's name before either end had closed the conversation, where the server was heard to speak before, and
+/// not to say goodbye.
+fn reset_without_goodbye(view: &View) -> Option<Reset> {
+    let reset = view.control.reset_from(Role::Listener)?;
     let closed = [Role::Opener, Role::Listener]
         .iter()
         .any(|&role| view.control.half(role).fin.is_some_and(|fin| fin.first <= reset.at));
     let heard = view.control.syn.is_some() || view.log.iter().any(|event| matches!(event.kind, EventKind::Reply(_)));
-    let missed = reset.acks_unseen || view.control.half(Role::Listener).acked_unseen();
-    !closed && heard && !said_goodbye(view) && !missed
+    (!closed && heard && !said_goodbye(view)).then_some(reset)
 }
 
 /// QUIT was sent, or 221 or 421 received: what follows is no accident.

@@ -127,7 +127,7 @@ fn closed_on_nothing(connection: &Connection, role: Role) -> bool {
 
 /// Where the bytes that were seen or acknowledged end; a FIN counts as one.
 fn known(half: &Half) -> u64 {
-    half.acked.max(half.reach + u64::from(half.fin.is_some()))
+    half.acked.max(half.seen())
 }
 
 /// Sequence number behind what a tap saw of one end; a tap that saw neither bytes nor a FIN of it may have learnt of the

@@ -261,9 +261,12 @@ pub(super) fn data_silent(case: &Case<'_>) -> Option<Finding> {
     let connections = case.connections(Some(joined));
     let (sight, half) =
         connections.iter().map(|(sight, c)| (*sight, c.half(role))).max_by_key(|(_, half)| half.reach)?;
-    // what came by and was not acknowledged is no silence
+    if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) {
+        return None;
+    }
     let receiver = connections.iter().find(|(_, c)| c.half(role.other()).window == 0);
-    if connections.iter().any(|(_, c)| c.half(role).fin.is_some()) || receiver.is_none() && half.unacked() {
+    // what came by and was not acknowledged is no silence
+    if receiver.is_none() && half.unacked() {
         return None;
     }
     let clock = |sight, time| case.session.on_main_clock(sight, time);

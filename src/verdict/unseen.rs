@@ -5,7 +5,6 @@
 
 use crate::language::{Message, message, say};
 use crate::line::Side;
-use crate::session::join::JoinedAttempt;
 use crate::verdict::case::Case;
 use crate::verdict::helper::helper_notes;
 use crate::verdict::opening::{finding, stretch_is_host, unseen};
@@ -24,7 +23,7 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
     let passage = case.passage(Transit { toward, since: due.time, data: true }, |_| false);
     let given_up = case.given_up(due);
     let at_once = given_up.is_some_and(|event| event.at.time.0 - due.time.0 < AT_ONCE);
-    passage.next.filter(|&sight| !(at_once && others_passed(case, sight, !toward)))?;
+    passage.next.filter(|&sight| !(at_once && toward == Side::Server && others_passed(case, sight)))?;
     let stretch = passage.stretch();
     let own_host = stretch_is_host(case, stretch, !toward);
     let mechanism = match (own_host, at_once) {
@@ -48,10 +47,9 @@ pub(super) fn data_syn_unseen(case: &Case<'_>) -> Option<Finding> {
 
 /// Other SYNs of the client, which were to open data connections of this session, passed this tap. Where there was time for a
 /// single one, a capture that missed it is as likely as a rule that stops this one alone. A server would say that it failed.
-fn others_passed(case: &Case<'_>, sight: usize, opener: Side) -> bool {
-    let passive = |joined: &&JoinedAttempt| case.listens(Some(joined)) == Side::Server;
-    let attempts = case.session.attempts.iter().filter(|joined| opener == Side::Client && passive(joined));
-    attempts.filter_map(|joined| case.session.attempt(sight, joined)).any(|attempt| attempt.connection.syn.is_some())
+fn others_passed(case: &Case<'_>, sight: usize) -> bool {
+    let mut attempts = case.session.view(sight).into_iter().flat_map(|view| &view.attempts);
+    attempts.any(|attempt| attempt.listens == Side::Server && attempt.connection.syn.is_some())
 }
 
 /// The opener's own host has a socket whose SYN is to open the data connection that nobody saw.

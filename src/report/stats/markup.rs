@@ -17,7 +17,7 @@ pub(super) fn ports(stats: &Stats, language: Language) -> Markup {
     html! {
         @for server in servers.iter().filter(many).take(SHOWN) {
             section.ports {
-                h2 { (say!("Passive ports of {server}", server = server.ip).to(language).to_string()) }
+                h2 { (say!("Passive ports of {server}", server = server.ip).said(language)) }
                 table {
                     @let most = server.ranges.iter().map(|range| range.openings.tried()).max().unwrap_or(1);
                     @for range in &server.ranges { (row(range, most, language)) }
@@ -37,7 +37,7 @@ fn row(range: &Range, most: u64, language: Language) -> Markup {
                 span.worked style=(width(openings.worked)) {}
                 span.failed style=(width(openings.failed)) {}
             }
-            td { (counts(*openings).to(language).to_string()) }
+            td { (counts(*openings).said(language)) }
         }
     }
 }

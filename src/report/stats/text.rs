@@ -56,7 +56,7 @@ struct Sheet {
 impl Sheet {
     /// Names of rules and numbers are all that these texts hold: nothing of it comes from the wire.
     fn say(&self, text: Text) -> String {
-        text.to(self.language).to_string()
+        text.said(self.language)
     }
 
     fn line(&mut self, line: &str) {
