@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use super::input::Input;
 use super::record::{End, Found, MAX_PACKET};
 
-/// Bytes asked for in one read, as many as `cat` asks for. Measured: 1 MiB is read as fast, but does not stay in the
-/// second-level cache, where the packets are read from.
-pub(super) const READ: usize = 1 << 17;
+/// Bytes asked for in one read. Measured: a capture of big packets is replayed in nine tenths of the time that reads of
+/// 128 KiB take; 2 MiB gain nothing more.
+pub(super) const READ: usize = 1 << 20;
 
 /// Longest stretch of bytes that can be held at once: a packet with its headers and options.
 pub(super) const HEADROOM: usize = 2 * MAX_PACKET as usize;

@@ -23,8 +23,6 @@ pub(super) struct Pcap {
     pub(super) format: Format,
     pub(super) link_type: u32,
     pub(super) snaplen: u32,
-    /// Number of its interface within the tap; whoever opens it sets it.
-    pub(super) interface: u32,
     /// Nanoseconds in a unit of the time's fraction.
     unit: i64,
     /// Files of version 2.3 and before may have a record's two lengths the wrong way round.
@@ -65,7 +63,6 @@ impl Pcap {
             format,
             link_type,
             snaplen,
-            interface: 0,
             unit: if format == Format::PcapNanosecond { 1 } else { 1000 },
             old,
             odd: old || order == Order::Big,
@@ -73,7 +70,7 @@ impl Pcap {
         })
     }
 
-    /// Finds the next packet and writes its `record`.
+    /// Finds the next packet and writes what its `record` has of its own.
     #[inline]
     pub(super) fn next(&self, buffer: &mut Buffer, record: &mut Record) -> Found<Step> {
         let Some(header) = buffer.peek::<16>() else {
@@ -93,8 +90,6 @@ impl Pcap {
             return cut(header, captured, buffer.available() as u64);
         };
         record.time = Time(i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * self.unit);
-        record.link_type = self.link_type;
-        record.interface = self.interface;
         record.direction = self.direction(buffer, start);
         record.original_len = original.max(captured);
         record.offset = start + header;

@@ -54,11 +54,11 @@ impl Stream {
     ) -> Result<Stream, FileError> {
         facts.files[usize::from(file)].compression = input.compression();
         let mut buffer = Buffer::new(input, read);
-        let walker = walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
+        let (walker, record) = walker(path, &mut buffer, file, facts).map_err(|error| match buffer.fault() {
             Some(why) => FileError::Header { path: path.to_owned(), why: why.to_string() },
             None => error,
         })?;
-        Ok(Stream { file, buffer, walker, record: Record::default(), frame: 0, told: Told::default() })
+        Ok(Stream { file, buffer, walker, record, frame: 0, told: Told::default() })
     }
 
     /// Finds the next packet. False at the end of the file, for whatever reason, and `facts` has a note then unless
@@ -156,25 +156,26 @@ impl Stream {
     }
 }
 
-/// Finds out the format and keeps what the file header declares.
-fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Result<Walker, FileError> {
+/// Finds out the format and keeps what the file header declares. What it says of every packet stands in the record.
+fn walker(path: &Path, buffer: &mut Buffer, file: u16, facts: &mut Facts) -> Result<(Walker, Record), FileError> {
     let header = |why| FileError::Header { path: path.to_owned(), why };
     let magic = buffer.peek::<4>().copied().unwrap_or_default();
     if u32::from_be_bytes(magic) == pcapng::SECTION {
         let pcapng = Pcapng::open(buffer, file).map_err(header)?;
         facts.files[usize::from(file)].format = Some(Format::Pcapng);
-        return Ok(Walker::Pcapng(pcapng));
+        return Ok((Walker::Pcapng(pcapng), Record::default()));
     }
     let Some((order, format)) = Pcap::recognise(magic) else {
         return Err(FileError::from_start(path, buffer.prefix(START)));
     };
-    let mut pcap = Pcap::open(buffer, order, format).map_err(header)?;
+    let pcap = Pcap::open(buffer, order, format).map_err(header)?;
     let about = &mut facts.files[usize::from(file)];
     about.format = Some(format);
     about.declare(pcap.link_type, pcap.snaplen);
     let interface = Interface { link_type: pcap.link_type, snaplen: pcap.snaplen, ..Interface::default() };
-    pcap.interface = facts.number(interface).unwrap_or_default();
-    Ok(Walker::Pcap(pcap))
+    let interface = facts.number(interface).unwrap_or_default();
+    let record = Record { link_type: pcap.link_type, interface, ..Record::default() };
+    Ok((Walker::Pcap(pcap), record))
 }
 
 #[cfg(test)]
