@@ -56,18 +56,28 @@ impl Legs {
                     tracker.observe_glance(&glance, frame);
                 }
             }
-            None => {
-                let packet = if frame.is_udp() { Packet::Other } else { self.decoder.decode(frame) };
-                if let Packet::Undecoded(why) = packet
-                    && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
-                {
-                    *self.undecoded.entry(why).or_default() += 1;
-                }
+            None if frame.is_udp() => {
                 for tracker in &mut self.trackers {
                     tracker.advance(frame.at.time);
-                    tracker.observe(&packet);
+                    tracker.observe(&Packet::Other);
                 }
             }
+            None => self.decode(frame),
+        }
+    }
+
+    /// Takes a frame into account that a glance does not tell enough of.
+    #[cold]
+    fn decode(&mut self, frame: &Frame<'_>) {
+        let packet = self.decoder.decode(frame);
+        if let Packet::Undecoded(why) = packet
+            && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
+        {
+            *self.undecoded.entry(why).or_default() += 1;
+        }
+        for tracker in &mut self.trackers {
+            tracker.advance(frame.at.time);
+            tracker.observe(&packet);
         }
     }
 

@@ -134,7 +134,14 @@ impl Tracker {
         }
     }
 
-    pub(super) fn look_at(&mut self, slot: u32, stamp: u32) {
+    /// Looks at the sessions whose moment has come.
+    pub(super) fn look_at_due(&mut self) {
+        while let Some((slot, stamp)) = self.timers.due(self.now) {
+            self.look_at(slot, stamp);
+        }
+    }
+
+    fn look_at(&mut self, slot: u32, stamp: u32) {
         let Some(live) = self.slots[slot as usize].as_ref().filter(|live| live.stamp == stamp) else { return };
         let (wait, why) = match () {
             () if live.view.control.is_over() && live.has_open_question() => (LONG_LINGER, Settled::Closed),

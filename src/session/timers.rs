@@ -44,12 +44,14 @@ impl Timers {
     }
 
     /// The next session whose moment has come: slot and stamp.
-    #[inline]
     pub(super) fn due(&mut self, now: Time) -> Option<(u32, u32)> {
-        match self.first {
-            Some((due, ..)) if due <= now => self.next(),
-            _ => None,
-        }
+        if self.is_due(now) { self.next() } else { None }
+    }
+
+    /// Whether [`Timers::due`] has something.
+    #[inline]
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.first.is_some_and(|(due, ..)| due <= now)
     }
 }
 

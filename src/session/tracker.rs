@@ -207,8 +207,8 @@ impl Tracker {
         self.census.began.get_or_insert(now);
         self.census.ended = self.census.ended.max(now);
         self.now = self.now.max(now);
-        while let Some((slot, stamp)) = self.timers.due(self.now) {
-            self.look_at(slot, stamp);
+        if self.timers.is_due(self.now) {
+            self.look_at_due();
         }
     }
 
