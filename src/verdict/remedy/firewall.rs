@@ -4,6 +4,7 @@
 //! chains (`INPUT`, `inet filter input`, ...), since what stands behind a final REJECT is never reached. Everything that
 //! goes into a command is a number or a parsed address.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use super::Commands;
@@ -163,8 +164,8 @@ pub(super) fn accept(pass: &Pass) -> Commands {
 }
 
 /// `word value`, with a blank before; nothing without a value.
-fn option<T: ToString>(word: &str, value: Option<T>) -> String {
-    value.map(|value| format!(" {word}{}", value.to_string())).unwrap_or_default()
+fn option<T: Display>(word: &str, value: Option<T>) -> String {
+    value.map(|value| format!(" {word}{value}")).unwrap_or_default()
 }
 
 fn accept_iptables(pass: &Pass) -> String {
@@ -189,10 +190,11 @@ fn accept_nft(pass: &Pass) -> String {
 /// The SYN in the words of nft(8), with a blank before.
 pub(super) fn match_nft(pass: &Pass) -> String {
     let ip = pass.family.nft();
+    let address = |side: &str, of: Option<IpAddr>| of.map(|of| format!(" {ip} {side} {of}")).unwrap_or_default();
     format!(
         "{}{}{} tcp dport {}",
-        option(&format!("{ip} saddr "), pass.source),
-        option(&format!("{ip} daddr "), pass.destination),
+        address("saddr", pass.source),
+        address("daddr", pass.destination),
         option("tcp sport ", pass.source_port),
         pass.ports.join("-")
     )
@@ -242,18 +244,18 @@ fn firewalld_policy(name: &str, ingress: &str, what: &str) -> Commands {
 fn accept_ufw(pass: &Pass) -> String {
     let ports = pass.ports.join(":");
     let any = |ip: Option<IpAddr>| ip.map_or("any".to_owned(), |ip| ip.to_string());
-    let rest = format!(
-        "proto tcp from {}{} to {} port {ports}",
+    let way = match pass.chain {
+        Chain::Input if pass.source.is_none() => return format!("ufw allow {ports}/tcp"),
+        Chain::Input => "allow",
+        Chain::Output => "allow out",
+        Chain::Forward => "route allow",
+    };
+    format!(
+        "ufw {way} proto tcp from {}{} to {} port {ports}",
         any(pass.source),
         option("port ", pass.source_port),
         any(pass.destination)
-    );
-    match pass.chain {
-        Chain::Input if pass.source.is_none() => format!("ufw allow {ports}/tcp"),
-        Chain::Input => format!("ufw allow {rest}"),
-        Chain::Output => format!("ufw allow out {rest}"),
-        Chain::Forward => format!("ufw route allow {rest}"),
-    }
+    )
 }
 
 fn accept_windows(pass: &Pass) -> Option<String> {
