@@ -71,12 +71,13 @@ impl Pcap {
     }
 
     /// Finds the next packet and writes what its `record` has of its own.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&self, buffer: &mut Buffer, record: &mut Record) -> Found<Step> {
         let Some(header) = buffer.peek::<16>() else {
             return buffer.short("a record header has", 16);
         };
-        let mut words = [0, 4, 8, 12].map(|at| Order::Little.u32(header, at));
+        let word = |at| Order::Little.u32(header, at);
+        let mut words = [word(0), word(4), word(8), word(12)];
         if self.odd {
             words = self.put_right(words);
         }

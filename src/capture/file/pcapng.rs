@@ -68,7 +68,6 @@ impl Pcapng {
     }
 
     /// Finds the next packet and writes its `record`; tells `facts` what the blocks before it say.
-    #[inline]
     pub(super) fn next(&mut self, buffer: &mut Buffer, facts: &mut Facts, record: &mut Record) -> Found<Step> {
         loop {
             let Some(header) = buffer.peek::<12>() else {

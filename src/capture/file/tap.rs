@@ -132,7 +132,7 @@ impl TapReader {
 
     /// The next frame of the tap; none at the end of all files. It waits for packets of pipes, but reads none ahead.
     #[allow(clippy::should_implement_trait)] // an Iterator cannot lend
-    #[inline]
+    #[inline(always)] // down to the walker: measured, the calls were a twentieth of what a capture of other traffic takes
     pub fn next(&mut self) -> Option<Frame<'_>> {
         if !std::mem::take(&mut self.peeked) && !self.advance() {
             self.pass_turn();
@@ -164,16 +164,17 @@ impl TapReader {
     }
 
     /// Goes on to the next packet of the current source. False if it has none, or none that comes next in the tap.
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self) -> bool {
-        let Some(stream) = &mut self.current else {
-            return false;
-        };
-        if stream.next(&mut self.facts) {
-            return stream.time() <= self.until;
-        }
-        self.sources[usize::from(self.turn)].state = State::Closed(stream.bytes_read());
-        self.current = None;
+        let Some(stream) = &mut self.current else { return false };
+        if stream.next(&mut self.facts) { stream.time() <= self.until } else { self.close() }
+    }
+
+    /// The current source has ended.
+    #[cold]
+    fn close(&mut self) -> bool {
+        let read = self.current.take().map_or(0, |stream| stream.bytes_read());
+        self.sources[usize::from(self.turn)].state = State::Closed(read);
         false
     }
 
