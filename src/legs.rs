@@ -56,20 +56,14 @@ impl Legs {
                     tracker.observe_glance(&glance, frame);
                 }
             }
-            None if frame.is_udp() => {
-                for tracker in &mut self.trackers {
-                    tracker.advance(frame.at.time);
-                    tracker.observe(&Packet::Other);
-                }
-            }
-            None => self.decode(frame),
+            None => self.observe_decoded(frame),
         }
     }
 
-    /// Takes a frame into account that a glance does not tell enough of.
-    #[cold]
-    fn decode(&mut self, frame: &Frame<'_>) {
-        let packet = self.decoder.decode(frame);
+    /// The same for a frame that a glance does not tell enough of. Apart: measured, the other way is shorter without it.
+    #[inline(never)]
+    fn observe_decoded(&mut self, frame: &Frame<'_>) {
+        let packet = if frame.is_udp() { Packet::Other } else { self.decoder.decode(frame) };
         if let Packet::Undecoded(why) = packet
             && (self.undecoded.len() < MAX_KINDS || self.undecoded.contains_key(&why))
         {

@@ -12,7 +12,7 @@ use super::facts::{Facts, Format, Interface, NoteKind};
 use super::input::Input;
 use super::pcap::Pcap;
 use super::pcapng::{self, Pcapng};
-use super::record::{End, Found, MAX_PACKET, Record, Skip, Step};
+use super::record::{End, MAX_PACKET, Record, Skip, Step};
 
 /// A file that is being read.
 pub(super) struct Stream {
@@ -66,49 +66,26 @@ impl Stream {
     #[inline(always)]
     pub(super) fn next(&mut self, facts: &mut Facts) -> bool {
         loop {
-            let step = self.step(facts);
-            if let Ok(Step::Packet) = step {
-                return true;
-            }
-            if let Some(found) = self.take_note(step, facts) {
-                return found;
-            }
-        }
-    }
-
-    /// What a step that found no usual packet comes to: a packet after all, the end, or neither.
-    #[cold]
-    fn take_note(&mut self, step: Found<Step>, facts: &mut Facts) -> Option<bool> {
-        match step {
-            Ok(Step::Packet) => Some(true),
-            Ok(Step::Untimed) => {
-                facts.files[usize::from(self.file)].untimed += 1;
-                Some(true)
-            }
-            Ok(Step::Skipped(skip)) => {
-                self.tell_skip(skip, facts);
-                None
-            }
-            Err(end) => {
-                self.tell_end(&end, facts);
-                Some(false)
+            let step = match &mut self.walker {
+                Walker::Pcap(pcap) => pcap.next(&mut self.buffer, &mut self.record),
+                Walker::Pcapng(pcapng) => pcapng.next(&mut self.buffer, facts, &mut self.record),
+            };
+            let about = &mut facts.files[usize::from(self.file)];
+            about.packets += u64::from(step.is_ok());
+            self.frame = u32::try_from(about.packets).unwrap_or(u32::MAX);
+            match step {
+                Ok(Step::Packet) => return true,
+                Ok(Step::Untimed) => {
+                    about.untimed += 1;
+                    return true;
+                }
+                Ok(Step::Skipped(skip)) => self.tell_skip(skip, facts),
+                Err(end) => {
+                    self.tell_end(&end, facts);
+                    return false;
+                }
             }
         }
-    }
-
-    /// The walker's next step. A packet is counted, be it passed over.
-    #[inline(always)]
-    fn step(&mut self, facts: &mut Facts) -> Found<Step> {
-        let step = match &mut self.walker {
-            Walker::Pcap(pcap) => pcap.next(&mut self.buffer, &mut self.record),
-            Walker::Pcapng(pcapng) => pcapng.next(&mut self.buffer, facts, &mut self.record),
-        };
-        if step.is_ok() {
-            let packets = &mut facts.files[usize::from(self.file)].packets;
-            *packets += 1;
-            self.frame = u32::try_from(*packets).unwrap_or(u32::MAX);
-        }
-        step
     }
 
     /// The time of the packet that was found last.

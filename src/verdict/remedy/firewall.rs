@@ -190,11 +190,10 @@ fn accept_nft(pass: &Pass) -> String {
 /// The SYN in the words of nft(8), with a blank before.
 pub(super) fn match_nft(pass: &Pass) -> String {
     let ip = pass.family.nft();
-    let address = |side: &str, of: Option<IpAddr>| of.map(|of| format!(" {ip} {side} {of}")).unwrap_or_default();
     format!(
         "{}{}{} tcp dport {}",
-        address("saddr", pass.source),
-        address("daddr", pass.destination),
+        option(&format!("{ip} saddr "), pass.source),
+        option(&format!("{ip} daddr "), pass.destination),
         option("tcp sport ", pass.source_port),
         pass.ports.join("-")
     )
