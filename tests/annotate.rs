@@ -129,11 +129,13 @@ fn every_case_is_judged_alike_by_all_taps_and_by_each() {
     assert!(views > 400 && verdicts > 300, "only {views} views, {verdicts} with verdicts");
 }
 
-/// A folder of `captures/`: its taps with the options that give their places, its other options, its control ports.
+/// A folder of `captures/`: its taps with the options that give their places, its other options, its snapshots with theirs,
+/// its control ports.
 struct Folder {
     path: PathBuf,
     taps: Vec<String>,
     arguments: Vec<String>,
+    states: Vec<String>,
     ports: Vec<String>,
 }
 
@@ -153,15 +155,12 @@ fn folder(path: PathBuf) -> Folder {
         case[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let (taps, options) = (list("taps"), list("options"));
-    let place = |tap: &str| match tap {
-        _ if tap.starts_with("client") => "--client",
-        _ if tap.starts_with("server") => "--server",
-        _ => "--between",
-    };
     let ports = options.windows(2).filter(|pair| pair[0] == "--control-port").map(|pair| pair[1].clone()).collect();
-    let places = taps.iter().flat_map(|tap| [place(tap).to_owned(), tap.clone()]);
+    let places = taps.iter().flat_map(|tap| [common::option(tap).to_owned(), tap.clone()]);
     let arguments = options.into_iter().filter(|option| option != "--all").chain(places).collect();
-    Folder { path, taps, arguments, ports }
+    let named = |state: String| [common::state_option(&state), path.join(state).display().to_string()];
+    let states = list("states").into_iter().flat_map(named).collect();
+    Folder { path, taps, arguments, states, ports }
 }
 
 /// The sentence of every diagnosis.
@@ -183,11 +182,12 @@ fn wireshark_shows_the_verdicts_and_no_password() {
         let file = scratch(&format!("wireshark-{name}.pcapng"));
         let path = file.to_str().expect("a path that is text");
         let mut arguments = vec!["--all", "--annotate", path];
+        let states: Vec<&str> = folder.states.iter().map(String::as_str).collect();
         arguments.extend(folder.arguments.iter().map(String::as_str));
-        let (_, errors, _) = ftpwhy(&folder.path, &[&arguments[..], &["--format", "jsonl"]].concat());
+        let (_, errors, _) = ftpwhy(&folder.path, &[&arguments[..], &states, &["--format", "jsonl"]].concat());
         assert!(!errors.contains("annotate"), "{errors}");
         let golden = lines(&fs::read_to_string(folder.path.join("replay.jsonl")).expect("there is a golden report"));
-        let (again, ..) = ftpwhy(Path::new("/"), &["--format", "jsonl", path]);
+        let (again, ..) = ftpwhy(Path::new("/"), &[&["--format", "jsonl", path][..], &states].concat());
         assert_eq!(lines(&again), golden, "{name}");
 
         let rows = tshark(&file, &folder.ports, &FIELDS, &[]);

@@ -1,6 +1,8 @@
 //! The forms for other programs over all captures of the repository: whole, true to `case.json`, and as their specifications
 //! say.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
@@ -97,14 +99,8 @@ impl Case {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
         command.current_dir(&self.folder).args(arguments);
         command.args(texts("options").filter(|option| *option != "--all"));
-        for tap in texts("taps") {
-            let option = match () {
-                () if tap.starts_with("client") => "--client",
-                () if tap.starts_with("server") => "--server",
-                () => "--between",
-            };
-            command.args([option, tap]);
-        }
+        texts("taps").for_each(|tap| _ = command.args([common::option(tap), tap]));
+        texts("states").for_each(|state| _ = command.args([&common::state_option(state), state]));
         let output = command.output().expect("the program runs");
         assert!(matches!(output.status.code(), Some(0 | 1)), "{}: {output:?}", self.name());
         let report = String::from_utf8(output.stdout).expect("a report is UTF-8");

@@ -62,7 +62,7 @@ pub(crate) fn stretches(judgement: &Judgement) -> impl Iterator<Item = Stretch> 
     control.chain(transfers).filter_map(|verdict| verdict.finding.stretch)
 }
 
-/// The folders of `captures/`, each with the arguments of `replay` that name its captures with their places.
+/// The folders of `captures/`, each with the arguments of `replay` that name its captures and snapshots with their places.
 pub(crate) fn cases() -> Vec<(PathBuf, Vec<String>)> {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
     let entries = fs::read_dir(captures).expect("captures/ is there");
@@ -77,13 +77,22 @@ fn arguments(folder: &Path) -> Vec<String> {
     let case: Value = serde_json::from_str(&text).expect("case.json is JSON");
     let strings = |key: &str| case[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     let mut arguments: Vec<String> = strings("options").collect();
-    for tap in strings("taps") {
-        let option = match &tap {
-            _ if tap.starts_with("client") => "--client",
-            _ if tap.starts_with("server") => "--server",
-            _ => "--between",
-        };
-        arguments.extend([option.to_owned(), folder.join(&tap).display().to_string()]);
-    }
+    let named = |option: String, file: &str| [option, folder.join(file).display().to_string()];
+    arguments.extend(strings("taps").flat_map(|tap| named(option(&tap).to_owned(), &tap)));
+    arguments.extend(strings("states").flat_map(|state| named(state_option(&state), &state)));
     arguments
+}
+
+/// The option that gives the place of a capture with this name.
+pub(crate) fn option(tap: &str) -> &'static str {
+    match tap {
+        _ if tap.starts_with("client") => "--client",
+        _ if tap.starts_with("server") => "--server",
+        _ => "--between",
+    }
+}
+
+/// The option that says whose snapshot it is that has this name.
+pub(crate) fn state_option(state: &str) -> String {
+    format!("{}-state", option(state))
 }

@@ -166,7 +166,7 @@ pub(super) fn accepts_nothing(scene: &Scene<'_>) -> Vec<Remedy> {
         port
     );
     let commands = vec![
-        ("iproute2", format!("ss -ltnp sport = :{port}")),
+        ("iproute2", format!("ss -ltnp 'sport = :{port}'")),
         ("iproute2", "nstat -az TcpExtListenOverflows TcpExtListenDrops".to_owned()),
         ("kernel", "sysctl net.core.somaxconn".to_owned()),
     ];
