@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::language::counted;
 use crate::line::Side;
+use crate::netfilter::socket::Socket;
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::tracker::{Config, Leg, Tracker};
 
@@ -43,6 +44,11 @@ impl Legs {
     /// It is this time.
     pub(crate) fn advance(&mut self, now: Time) {
         self.trackers.iter_mut().for_each(|tracker| tracker.advance(now));
+    }
+
+    /// This socket of the host tries to open a control connection, in vain.
+    pub(crate) fn tried(&mut self, socket: &Socket, at: At) {
+        self.trackers.iter_mut().for_each(|tracker| tracker.tried(socket.local, socket.remote, at));
     }
 
     /// Takes a frame into account.

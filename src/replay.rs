@@ -12,10 +12,11 @@ use std::thread;
 
 use crate::capture::file::{Facts, FileError, Mark, NoteKind, TapReader, marks};
 use crate::capture::filter::{Filter, Sieve};
-use crate::cite::Time;
+use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
 use crate::line::{Place, Side};
 use crate::netfilter::snapshot::Snapshot;
+use crate::netfilter::socket::Socket;
 use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
@@ -287,6 +288,13 @@ fn path_name(replay: &Replay, capture: usize) -> Option<String> {
     same.then(|| path.display().to_string())
 }
 
+/// A socket of the host that went on trying to open a control connection from one snapshot to the next.
+struct Tried {
+    since: Time,
+    until: Time,
+    socket: Socket,
+}
+
 /// Reads one capture and follows what it holds.
 struct Follower {
     reader: TapReader,
@@ -296,6 +304,8 @@ struct Follower {
     capture: usize,
     placing: Placing,
     states: Arc<[Snapshot]>,
+    /// The next last.
+    tried: Vec<Tried>,
     /// If its file's does not tell it from the others.
     name: Option<String>,
     /// What an annotated file says of it.
@@ -320,7 +330,7 @@ impl Follower {
         if let Some(began) = mark.as_ref().and_then(|mark| mark.began) {
             legs.advance(Time(began));
         }
-        Follower {
+        let mut follower = Follower {
             placing: replay.captures[capture].placing(reader.facts()),
             reader,
             sieve: replay.filter.as_ref().map(Filter::ready),
@@ -328,9 +338,19 @@ impl Follower {
             legs,
             capture,
             states: Arc::clone(&replay.captures[capture].states),
+            tried: Vec::new(),
             name: mark.as_ref().map(|mark| mark.name.clone()).or_else(|| path_name(replay, capture)),
             mark,
+        };
+        if follower.sees_all() {
+            follower.tried = tried(&follower.states, &config.control_ports);
         }
+        follower
+    }
+
+    /// All that passes any interface of the host is in the capture, for certain.
+    fn sees_all(&self) -> bool {
+        self.legs.trackers.len() > 1 && self.filter().is_some_and(|filter| filter.is_empty())
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
@@ -338,6 +358,7 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             if self.sieve.as_mut().is_none_or(|sieve| sieve.passes(&frame)) {
+                tell_tried(&mut self.tried, &mut self.legs, frame.at.time);
                 self.legs.observe(&frame);
                 if self.has_settled() {
                     break;
@@ -353,6 +374,7 @@ impl Follower {
 
     fn finish(&mut self) {
         if let Some(mark) = &self.mark {
+            tell_tried(&mut self.tried, &mut self.legs, Time(mark.ended));
             self.legs.advance(Time(mark.ended));
         }
         self.legs.trackers.iter_mut().for_each(Tracker::finish);
@@ -377,13 +399,7 @@ impl Follower {
         }
         known.capture = self.capture;
         known.packets = self.legs.packets;
-        let told = facts.interfaces.iter().find_map(|interface| interface.filter.as_deref());
-        let kept = told.or(self.unfiltered.then_some(""));
-        let asked = self.sieve.as_ref().map(Sieve::expression);
-        known.filter = match (kept, asked) {
-            (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),
-            (one, other) => one.or(other).map(str::to_owned),
-        };
+        known.filter = self.filter();
         known.cut = facts.notes.iter().any(|note| note.kind != NoteKind::Skipped);
         known.lost = facts.lost().unwrap_or(0);
         known.census = self.legs.trackers[leg].census();
@@ -391,6 +407,17 @@ impl Follower {
             known.cut |= mark.cut;
             known.census.other_traffic |= mark.other_traffic;
             known.census.data_unseen = known.census.data_unseen.max(mark.data_unseen);
+        }
+    }
+
+    /// What the packets had to pass to be in the capture and to be read, if that is known.
+    fn filter(&self) -> Option<String> {
+        let told = self.reader.facts().interfaces.iter().find_map(|interface| interface.filter.as_deref());
+        let kept = told.or(self.unfiltered.then_some(""));
+        let asked = self.sieve.as_ref().map(Sieve::expression);
+        match (kept, asked) {
+            (Some(kept), Some(asked)) => Some(format!("({kept}) and ({asked})")),
+            (one, other) => one.or(other).map(str::to_owned),
         }
     }
 
@@ -404,5 +431,25 @@ impl Follower {
             Note { text, unreadable: false }
         });
         files.chain(kinds).collect()
+    }
+}
+
+/// What went on in vain between snapshots of a host, the earliest last.
+fn tried(states: &[Snapshot], control_ports: &[u16]) -> Vec<Tried> {
+    let between = |pair: &[Snapshot]| {
+        let [earlier, later] = pair else { return Vec::new() };
+        let tried = |socket| Tried { since: earlier.time, until: later.time, socket };
+        later.trying_since(earlier, control_ports).map(tried).collect()
+    };
+    states.windows(2).rev().flat_map(between).collect()
+}
+
+/// Tells of what was tried in vain before `now`, if the capture ran meanwhile.
+#[inline]
+fn tell_tried(tried: &mut Vec<Tried>, legs: &mut Legs, now: Time) {
+    while let Some(Tried { since, socket, .. }) = tried.pop_if(|next| next.until < now) {
+        if legs.trackers[0].census().began.is_some_and(|began| began <= since) {
+            legs.tried(&socket, At { time: since, ..At::default() });
+        }
     }
 }

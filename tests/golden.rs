@@ -182,7 +182,7 @@ fn every_rule_has_a_case() {
     let cases = cases();
     let shown: BTreeSet<&str> = cases.iter().filter_map(|case| case.truth.rule.as_deref()).collect();
     let missing: Vec<&str> = RULES.iter().map(|rule| rule.id).filter(|id| !shown.contains(id)).collect();
-    assert_eq!(missing, ["C16"], "what no capture shows is for `tests/live`");
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

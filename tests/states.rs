@@ -27,8 +27,15 @@ fn report(name: &str, states: &[String]) -> String {
     report_of(&[CAPTURE], name, states)
 }
 
-/// The report of a capture, with further arguments, and these snapshots.
+/// The report of a capture of a failure, with further arguments, and these snapshots.
 fn report_of(arguments: &[&str], name: &str, states: &[String]) -> String {
+    let (report, status) = told_of(arguments, name, states);
+    assert_eq!(status, Some(1), "{report}");
+    report
+}
+
+/// The same of any capture, and the exit status.
+fn told_of(arguments: &[&str], name: &str, states: &[String]) -> (String, Option<i32>) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let files: Vec<PathBuf> = (0..states.len()).map(|n| folder.join(format!("state-{name}-{n}.txt"))).collect();
     let mut replay = Command::new(env!("CARGO_BIN_EXE_ftpwhy"));
@@ -39,8 +46,7 @@ fn report_of(arguments: &[&str], name: &str, states: &[String]) -> String {
     }
     let output = replay.output().expect("the program runs");
     files.iter().for_each(|file| fs::remove_file(file).expect("it is there"));
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("what is told is UTF-8")
+    (String::from_utf8(output.stdout).expect("what is told is UTF-8"), output.status.code())
 }
 
 const RULE: &str = "rule 2 of the chain INPUT (iptables-legacy, table filter)";
@@ -118,4 +124,53 @@ fn what_the_kernel_followed_has_passed() {
     assert!(told.contains(passed) && !told.contains("rule 2"), "{told}");
     let other = report("other", &followed(&syn.replace("40191", "40192")));
     assert!(!other.contains(passed) && other.contains("rule 2"), "{other}");
+}
+
+/// The capture holds packets from 01:57:36 to 01:57:48 UTC, and the snapshots are of 39.2 and 43.3 seconds.
+#[test]
+fn a_socket_that_tried_in_vain_is_told_of_where_the_capture_would_show_a_try() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/C16-control-syn-unseen");
+    let capture = folder.join("client-any.pcap").display().to_string();
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("the snapshot is there");
+    let (before, after) = (read("client-before.txt"), read("client-after.txt"));
+    let edited = |text: &str, old: &str, new: &str| {
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    };
+    let told = |name: &str, further: &[&str], states: &[&String]| {
+        let states: Vec<String> = states.iter().copied().cloned().collect();
+        told_of(&[&[capture.as_str()], further].concat(), &format!("in-vain-{name}"), &states)
+    };
+    let (report, status) = told("whole", &["--unfiltered"], &[&before, &after]);
+    assert!(report.contains("C16 control-syn-unseen") && status == Some(1), "{report}");
+
+    let followed = "tcp      6 115 SYN_SENT src=192.168.10.99 dst=192.168.20.10 sport=41572 dport=21 [UNREPLIED] \
+                    src=192.168.20.10 dst=192.168.10.99 sport=2121 dport=41572";
+    let part = "== conntrack -L -p tcp\n";
+    let passed = edited(&after, part, &format!("{part}{followed}\n"));
+    let unasked = edited(&after, part, &format!("{part}absent: no right\n"));
+    let once = edited(&after, "timer:(on,0ms,5)", "timer:(on,0ms,1)");
+    let other = edited(&after, "192.168.10.99:41572", "192.168.10.99:41574");
+    let late = edited(&after, "1795831063.", "1795831163.");
+    let early = edited(&before, "1795831059.", "1795830959.");
+    let port = edited(&after, "192.168.20.10:21 ", "192.168.20.10:22 ");
+    let nothing: [(&str, &[&str], &[&String]); 9] = [
+        ("filtered", &[], &[&before, &after]),
+        ("one", &["--unfiltered"], &[&after]),
+        ("passed", &["--unfiltered"], &[&before, &passed]),
+        ("unasked", &["--unfiltered"], &[&before, &unasked]),
+        ("once", &["--unfiltered"], &[&before, &once]),
+        ("other", &["--unfiltered"], &[&before, &other]),
+        ("late", &["--unfiltered"], &[&before, &late]),
+        ("early", &["--unfiltered"], &[&early, &after]),
+        ("port", &["--unfiltered"], &[&before, &port]),
+    ];
+    for (name, further, states) in nothing {
+        let (report, status) = told(name, further, states);
+        assert!(report.starts_with("0 sessions") && status == Some(0), "{name}: {report}");
+    }
+    // of one interface, which these snapshots fit in time
+    let (before, after) = (edited(&before, "1795831059.", "1795511054."), edited(&after, "1795831063.", "1795511057."));
+    let (report, _) = told_of(&[CAPTURE, "--unfiltered"], "in-vain-interface", &[before, after]);
+    assert!(report.contains("1 session,") && !report.contains("C16"), "{report}");
 }

@@ -297,6 +297,21 @@ impl Snapshot {
         sockets.map(|socket| (self.time, *socket))
     }
 
+    /// Its sockets that have gone on trying to open a connection to one of these ports since an earlier snapshot, and of which
+    /// conntrack knows nothing: it would know of a SYN that has passed, whatever a NAT made of it.
+    pub fn trying_since<'a>(&'a self, earlier: &'a Snapshot, ports: &'a [u16]) -> impl Iterator<Item = Socket> + 'a {
+        let goes_on = |socket: &Socket| {
+            let same = |other: &Socket| (other.local, other.remote) == (socket.local, socket.remote);
+            earlier.trying().any(|(_, other)| same(&other) && other.retransmits < socket.retransmits)
+        };
+        let has_passed = |socket: &Socket| {
+            let is_it = |tracked: &Tracked| tracked.original.source == socket.local;
+            self.connections.as_ref().is_none_or(|followed| followed.iter().any(is_it))
+        };
+        let sockets = self.trying().map(|(_, socket)| socket);
+        sockets.filter(move |socket| ports.contains(&socket.remote.port) && goes_on(socket) && !has_passed(socket))
+    }
+
     /// Its listeners whose accept queue is full.
     pub fn full(&self) -> impl Iterator<Item = (Time, Socket)> {
         self.sockets.iter().flatten().filter(|socket| socket.is_full()).map(|socket| (self.time, *socket))

@@ -81,7 +81,9 @@ fn covers(rule: &Rule, language: Language) -> String {
 fn needs(rule: &Rule) -> &'static Message {
     match (rule.id, rule.id.as_bytes().first()) {
         ("C17", _) => message!("the SYN on the server's host, and that host's list of sockets at the same time"),
-        ("C16", _) => message!("a live capture of all interfaces on the client's host, and its list of sockets"),
+        ("C16", _) => message!(
+            "a capture of all interfaces on the client's host without a filter, and its list of sockets meanwhile"
+        ),
         (_, Some(b'C')) => message!("the control connection from its first SYN on, and ICMP errors about it"),
         (_, Some(b'N')) => {
             message!("the command and the reply that offer an address, and the control connection's own addresses")

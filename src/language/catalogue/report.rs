@@ -106,6 +106,6 @@ super::rows! {
     "the negotiation, every SYN of the data connection and what answers it, ICMP errors included" => "ネゴシエーション、データコネクションのすべての SYN とそれへの応答(ICMP エラーを含む)"
     "the data connection's segments (their headers are enough), and the replies to the transfer" => "データコネクションのセグメント(ヘッダーだけで十分)と、転送に対する応答"
     "the SYN on the server's host, and that host's list of sockets at the same time" => "サーバーのホスト上の SYN と、同じ時刻のそのホストのソケットの一覧"
-    "a live capture of all interfaces on the client's host, and its list of sockets" => "クライアントのホストの全インターフェースのライブキャプチャと、そのソケットの一覧"
+    "a capture of all interfaces on the client's host without a filter, and its list of sockets meanwhile" => "クライアントのホストの全インターフェースのフィルタなしのキャプチャと、その間のソケットの一覧"
     "nothing more than there is: it says what is missing" => "あるものだけで十分(何が足りないかを示すルール)"
 }
