@@ -51,6 +51,11 @@ impl Legs {
         self.trackers.iter_mut().for_each(|tracker| tracker.tried(socket.local, socket.remote, at));
     }
 
+    /// Packets of this socket's control connection were seen, and it is not forgotten.
+    pub(crate) fn follows(&self, socket: &Socket) -> bool {
+        self.trackers.iter().any(|tracker| tracker.follows(socket.local, socket.remote))
+    }
+
     /// Takes a frame into account.
     #[inline]
     pub(crate) fn observe(&mut self, frame: &Frame<'_>) {

@@ -3,6 +3,8 @@
 //! One capture of one tap streams: a session is judged and handed out as soon as it is settled. Several taps are followed
 //! each by itself, on a thread of its own, and joined when all have ended.
 
+mod in_vain;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -12,16 +14,16 @@ use std::thread;
 
 use crate::capture::file::{Facts, FileError, Mark, NoteKind, TapReader, marks};
 use crate::capture::filter::{Filter, Sieve};
-use crate::cite::{At, Time};
+use crate::cite::Time;
 use crate::legs::{Legs, legs_of};
 use crate::line::{Place, Side};
 use crate::netfilter::snapshot::Snapshot;
-use crate::netfilter::socket::Socket;
 use crate::session::join::{Session, join};
 use crate::session::place::Placing;
 use crate::session::tracker::{self, Config, Tracker};
 use crate::session::view::View;
 use crate::verdict::{Host, Judgement, OPENINGS_FILTER, TapFacts, judge};
+use in_vain::InVain;
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -288,13 +290,6 @@ fn path_name(replay: &Replay, capture: usize) -> Option<String> {
     same.then(|| path.display().to_string())
 }
 
-/// A socket of the host that went on trying to open a control connection from one snapshot to the next.
-struct Tried {
-    since: Time,
-    until: Time,
-    socket: Socket,
-}
-
 /// Reads one capture and follows what it holds.
 struct Follower {
     reader: TapReader,
@@ -304,8 +299,7 @@ struct Follower {
     capture: usize,
     placing: Placing,
     states: Arc<[Snapshot]>,
-    /// The next last.
-    tried: Vec<Tried>,
+    in_vain: InVain,
     /// If its file's does not tell it from the others.
     name: Option<String>,
     /// What an annotated file says of it.
@@ -338,13 +332,11 @@ impl Follower {
             legs,
             capture,
             states: Arc::clone(&replay.captures[capture].states),
-            tried: Vec::new(),
+            in_vain: InVain::default(),
             name: mark.as_ref().map(|mark| mark.name.clone()).or_else(|| path_name(replay, capture)),
             mark,
         };
-        if follower.sees_all() {
-            follower.tried = tried(&follower.states, &config.control_ports);
-        }
+        follower.in_vain = InVain::new(&follower.states, &config.control_ports, follower.sees_all());
         follower
     }
 
@@ -358,7 +350,7 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             if self.sieve.as_mut().is_none_or(|sieve| sieve.passes(&frame)) {
-                tell_tried(&mut self.tried, &mut self.legs, frame.at.time);
+                self.in_vain.tell(&mut self.legs, frame.at.time);
                 self.legs.observe(&frame);
                 if self.has_settled() {
                     break;
@@ -374,9 +366,10 @@ impl Follower {
 
     fn finish(&mut self) {
         if let Some(mark) = &self.mark {
-            tell_tried(&mut self.tried, &mut self.legs, Time(mark.ended));
+            self.in_vain.tell(&mut self.legs, Time(mark.ended));
             self.legs.advance(Time(mark.ended));
         }
+        self.in_vain.end(&self.legs);
         self.legs.trackers.iter_mut().for_each(Tracker::finish);
     }
 
@@ -426,30 +419,10 @@ impl Follower {
             let missing = if note.kind == NoteKind::Ended { "; what it misses proves nothing" } else { "" };
             Note { text: format!("{}{missing}", note.text), unreadable: note.kind == NoteKind::Unreadable }
         });
-        let kinds = self.legs.undecoded().into_iter().map(|kind| {
-            let text = format!("{}: {kind}", self.facts(0).name);
+        let others = self.legs.undecoded().into_iter().chain(self.in_vain.untold()).map(|what| {
+            let text = format!("{}: {what}", self.facts(0).name);
             Note { text, unreadable: false }
         });
-        files.chain(kinds).collect()
-    }
-}
-
-/// What went on in vain between snapshots of a host, the earliest last.
-fn tried(states: &[Snapshot], control_ports: &[u16]) -> Vec<Tried> {
-    let between = |pair: &[Snapshot]| {
-        let [earlier, later] = pair else { return Vec::new() };
-        let tried = |socket| Tried { since: earlier.time, until: later.time, socket };
-        later.trying_since(earlier, control_ports).map(tried).collect()
-    };
-    states.windows(2).rev().flat_map(between).collect()
-}
-
-/// Tells of what was tried in vain before `now`, if the capture ran meanwhile.
-#[inline]
-fn tell_tried(tried: &mut Vec<Tried>, legs: &mut Legs, now: Time) {
-    while let Some(Tried { since, socket, .. }) = tried.pop_if(|next| next.until < now) {
-        if legs.trackers[0].census().began.is_some_and(|began| began <= since) {
-            legs.tried(&socket, At { time: since, ..At::default() });
-        }
+        files.chain(others).collect()
     }
 }

@@ -154,23 +154,31 @@ fn a_socket_that_tried_in_vain_is_told_of_where_the_capture_would_show_a_try() {
     let late = edited(&after, "1795831063.", "1795831163.");
     let early = edited(&before, "1795831059.", "1795830959.");
     let port = edited(&after, "192.168.20.10:21 ", "192.168.20.10:22 ");
-    let nothing: [(&str, &[&str], &[&String]); 9] = [
-        ("filtered", &[], &[&before, &after]),
-        ("one", &["--unfiltered"], &[&after]),
-        ("passed", &["--unfiltered"], &[&before, &passed]),
-        ("unasked", &["--unfiltered"], &[&before, &unasked]),
-        ("once", &["--unfiltered"], &[&before, &once]),
-        ("other", &["--unfiltered"], &[&before, &other]),
-        ("late", &["--unfiltered"], &[&before, &late]),
-        ("early", &["--unfiltered"], &[&early, &after]),
-        ("port", &["--unfiltered"], &[&before, &port]),
+    let untold = "the socket 192.168.10.99:41572 > 192.168.20.10:21 sent its SYN again between two snapshots";
+    let nothing: [(&str, &[&str], &[&String], bool); 9] = [
+        ("filtered", &[], &[&before, &after], true),
+        ("late", &["--unfiltered"], &[&before, &late], true),
+        ("early", &["--unfiltered"], &[&early, &after], true),
+        ("one", &["--unfiltered"], &[&after], false),
+        ("passed", &["--unfiltered"], &[&before, &passed], false),
+        ("unasked", &["--unfiltered"], &[&before, &unasked], false),
+        ("once", &["--unfiltered"], &[&before, &once], false),
+        ("other", &["--unfiltered"], &[&before, &other], false),
+        ("port", &["--unfiltered"], &[&before, &port], false),
     ];
-    for (name, further, states) in nothing {
+    for (name, further, states, doubts) in nothing {
         let (report, status) = told(name, further, states);
-        assert!(report.starts_with("0 sessions") && status == Some(0), "{name}: {report}");
+        assert!(report.contains("0 sessions") && status == Some(0), "{name}: {report}");
+        assert_eq!(report.contains(untold), doubts, "{name}: {report}");
     }
     // of one interface, which these snapshots fit in time
     let (before, after) = (edited(&before, "1795831059.", "1795511054."), edited(&after, "1795831063.", "1795511057."));
-    let (report, _) = told_of(&[CAPTURE, "--unfiltered"], "in-vain-interface", &[before, after]);
-    assert!(report.contains("1 session,") && !report.contains("C16"), "{report}");
+    let (report, _) = told_of(&[CAPTURE, "--unfiltered"], "in-vain-interface", &[before.clone(), after.clone()]);
+    assert!(report.contains("1 session,") && !report.contains("C16") && report.contains(untold), "{report}");
+
+    // of which it shows a packet
+    let shown =
+        |state: &str| edited(state, "192.168.10.99:41572 192.168.20.10:21 ", "172.16.0.99:41734 172.16.0.10:21 ");
+    let (report, _) = told_of(&[CAPTURE], "in-vain-shown", &[shown(&before), shown(&after)]);
+    assert!(report.contains("1 session,") && !report.contains("sent its SYN again"), "{report}");
 }
