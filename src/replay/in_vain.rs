@@ -36,6 +36,13 @@ impl InVain {
     /// Makes sessions of what was tried before `now`, if the capture ran meanwhile.
     #[inline]
     pub(super) fn tell(&mut self, legs: &mut Legs, now: Time) {
+        if self.next.last().is_some_and(|next| next.until < now) {
+            self.tell_next(legs, now);
+        }
+    }
+
+    #[cold]
+    fn tell_next(&mut self, legs: &mut Legs, now: Time) {
         while let Some(Tried { since, socket, .. }) = self.next.pop_if(|next| next.until < now) {
             let began = legs.trackers[0].census().began;
             match self.sees_all && began.is_some_and(|began| began <= since) {
