@@ -4,18 +4,26 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::cite::{At, Time};
+use crate::cite::Time;
 use crate::language::counted;
 use crate::line::Side;
-use crate::netfilter::socket::Socket;
 use crate::packet::{Decoder, Frame, Packet, Undecoded};
 use crate::session::tracker::{Config, Leg, Tracker};
 
 /// Link types of captures on all interfaces: LINUX_SLL and LINUX_SLL2.
 const COOKED: [u32; 2] = [113, 276];
 
+/// Of these, what tcpdump asks for where it captures on all interfaces, and nowhere else. LINUX_SLL is what libpcap gives to a
+/// single interface, too, whose link layer it does not know, such as one of PPP or GRE.
+const ALL_INTERFACES: u32 = 276;
+
 /// Different reasons for not decoding a frame that are counted apart.
 const MAX_KINDS: usize = 256;
+
+/// The capture was certainly one on all interfaces.
+pub(crate) fn is_of_all_interfaces(link_type: u32) -> bool {
+    link_type == ALL_INTERFACES
+}
 
 /// A capture on all interfaces has two, any other one.
 pub(crate) fn legs_of(link_type: u32) -> Vec<Leg> {
@@ -44,16 +52,6 @@ impl Legs {
     /// It is this time.
     pub(crate) fn advance(&mut self, now: Time) {
         self.trackers.iter_mut().for_each(|tracker| tracker.advance(now));
-    }
-
-    /// This socket of the host tries to open a control connection, in vain.
-    pub(crate) fn tried(&mut self, socket: &Socket, at: At) {
-        self.trackers.iter_mut().for_each(|tracker| tracker.tried(socket.local, socket.remote, at));
-    }
-
-    /// Packets of this socket's control connection were seen, and it is not forgotten.
-    pub(crate) fn follows(&self, socket: &Socket) -> bool {
-        self.trackers.iter().any(|tracker| tracker.follows(socket.local, socket.remote))
     }
 
     /// Takes a frame into account.

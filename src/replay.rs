@@ -15,7 +15,7 @@ use std::thread;
 use crate::capture::file::{Facts, FileError, Mark, NoteKind, TapReader, marks};
 use crate::capture::filter::{Filter, Sieve};
 use crate::cite::Time;
-use crate::legs::{Legs, legs_of};
+use crate::legs::{Legs, is_of_all_interfaces, legs_of};
 use crate::line::{Place, Side};
 use crate::netfilter::snapshot::Snapshot;
 use crate::session::join::{Session, join};
@@ -198,9 +198,10 @@ fn hand_out<S: Sink>(follower: &mut Follower, taps: &mut [TapFacts], sink: &mut 
         return Ok(());
     }
     follower.tell(0, &mut taps[0]);
-    let Follower { legs, placing, .. } = follower;
+    let Follower { legs, placing, in_vain, .. } = follower;
     let tracker = &mut legs.trackers[0];
     while let Some(view) = tracker.poll() {
+        in_vain.saw(&view);
         let mut session = Session::of_one(view, 0, placing);
         sink.session(&session, &judge(&session, taps), taps)?;
         session.sights.drain(..).filter_map(|sight| sight.view).for_each(|view| tracker.recycle(view));
@@ -250,6 +251,12 @@ fn follow(mut follower: Follower) -> (Vec<Leg>, Vec<Note>) {
             Leg { views, facts: follower.facts(leg), placing: placing.clone() }
         })
         .collect();
+    legs.iter().flat_map(|leg| &leg.views).for_each(|view| follower.in_vain.saw(view));
+    if follower.sees_all()
+        && let [_, server] = &mut legs[..]
+    {
+        server.views.extend(follower.in_vain.take(&server.facts));
+    }
     let overheard = legs.iter().any(|leg| leg.facts.census.overheard);
     let forwards = match &follower.mark {
         Some(mark) => mark.taps > 1,
@@ -324,7 +331,7 @@ impl Follower {
         if let Some(began) = mark.as_ref().and_then(|mark| mark.began) {
             legs.advance(Time(began));
         }
-        let mut follower = Follower {
+        Follower {
             placing: replay.captures[capture].placing(reader.facts()),
             reader,
             sieve: replay.filter.as_ref().map(Filter::ready),
@@ -332,17 +339,18 @@ impl Follower {
             legs,
             capture,
             states: Arc::clone(&replay.captures[capture].states),
-            in_vain: InVain::default(),
+            in_vain: InVain::new(&replay.captures[capture].states, &config.control_ports),
             name: mark.as_ref().map(|mark| mark.name.clone()).or_else(|| path_name(replay, capture)),
             mark,
-        };
-        follower.in_vain = InVain::new(&follower.states, &config.control_ports, follower.sees_all());
-        follower
+        }
     }
 
     /// All that passes any interface of the host is in the capture, for certain.
     fn sees_all(&self) -> bool {
-        self.legs.trackers.len() > 1 && self.filter().is_some_and(|filter| filter.is_empty())
+        let interfaces = &self.reader.facts().interfaces;
+        let of_all =
+            !interfaces.is_empty() && interfaces.iter().all(|interface| is_of_all_interfaces(interface.link_type));
+        of_all && self.filter().is_some_and(|filter| filter.is_empty())
     }
 
     /// Reads until a session is settled or [`AT_ONCE`] frames are done; false at the end.
@@ -350,7 +358,6 @@ impl Follower {
         for _ in 0..AT_ONCE {
             let Some(frame) = self.reader.next() else { return false };
             if self.sieve.as_mut().is_none_or(|sieve| sieve.passes(&frame)) {
-                self.in_vain.tell(&mut self.legs, frame.at.time);
                 self.legs.observe(&frame);
                 if self.has_settled() {
                     break;
@@ -366,10 +373,8 @@ impl Follower {
 
     fn finish(&mut self) {
         if let Some(mark) = &self.mark {
-            self.in_vain.tell(&mut self.legs, Time(mark.ended));
             self.legs.advance(Time(mark.ended));
         }
-        self.in_vain.end(&self.legs);
         self.legs.trackers.iter_mut().for_each(Tracker::finish);
     }
 

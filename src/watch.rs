@@ -21,6 +21,7 @@ use crate::capture::live::{self, LATEST, LiveError, MAX_PORTS, Sampler, Sniffer,
 use crate::cite::{At, Time};
 use crate::legs::{Legs, legs_of};
 use crate::netfilter::conntrack::{Pair, pair};
+use crate::netfilter::socket::Socket;
 use crate::netfilter::table::Traced;
 use crate::packet::Frame;
 use crate::replay::{Note, Summary};
@@ -285,7 +286,9 @@ impl Watcher {
         }
         let at = At { time: now, ..At::default() };
         let in_vain = self.host.opening_in_vain(now);
-        in_vain.iter().for_each(|socket| self.legs.tried(socket, at));
+        for &Socket { local, remote, .. } in &in_vain {
+            self.legs.trackers.iter_mut().for_each(|tracker| tracker.tried(local, remote, at));
+        }
         if !in_vain.is_empty() {
             self.host.note_trying(now, &mut self.taps);
         }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ftpwhy::line::{Place, Point, Stretch};
+use ftpwhy::line::{Point, Stretch};
 use ftpwhy::session::join::Session;
 use ftpwhy::verdict::{Outcome, RULES, TapFacts};
 use serde::Deserialize;
@@ -106,14 +106,6 @@ fn cases() -> Vec<Case> {
     folders.into_iter().map(Case::read).collect()
 }
 
-fn place(tap: &str) -> Place {
-    match tap {
-        _ if tap.starts_with("client") => Place::Client,
-        _ if tap.starts_with("server") => Place::Server,
-        _ => Place::Between,
-    }
-}
-
 #[test]
 fn reports_are_as_blessed() {
     let bless = std::env::var_os("FTPWHY_BLESS").is_some();
@@ -205,7 +197,7 @@ fn no_subset_of_taps_names_a_false_place() {
 fn look(case: &Case, taps: &[usize], given: bool, mut complain: impl FnMut(String)) {
     let captures = taps.iter().map(|&tap| {
         let name = &case.taps[tap];
-        common::capture(given.then_some(place(name)), case.folder.join(name))
+        common::capture(given.then_some(common::place(name)), case.folder.join(name))
     });
     common::look_at(captures.collect(), &case.control_ports(), |session, judgement, facts| {
         for stretch in common::stretches(judgement).filter(|stretch| *stretch != Stretch::WHOLE) {

@@ -46,6 +46,7 @@ fn told_of(arguments: &[&str], name: &str, states: &[String]) -> (String, Option
     }
     let output = replay.output().expect("the program runs");
     files.iter().for_each(|file| fs::remove_file(file).expect("it is there"));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     (String::from_utf8(output.stdout).expect("what is told is UTF-8"), output.status.code())
 }
 
@@ -171,6 +172,16 @@ fn a_socket_that_tried_in_vain_is_told_of_where_the_capture_would_show_a_try() {
         assert!(report.contains("0 sessions") && status == Some(0), "{name}: {report}");
         assert_eq!(report.contains(untold), doubts, "{name}: {report}");
     }
+    // of an interface whose link layer is not known, perhaps: LINUX_SLL, not LINUX_SLL2
+    let mut bytes = fs::read(&capture).expect("the capture is there");
+    assert_eq!(bytes.get(20..24), Some(&[20, 1, 0, 0][..]), "the link type of a little-endian file");
+    bytes[20..22].copy_from_slice(&[113, 0]);
+    let cooked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("state-cooked.pcap");
+    fs::write(&cooked, bytes).expect("the folder for tests is writable");
+    let arguments = [cooked.to_str().expect("a path that is text"), "--unfiltered"];
+    let (report, _) = told_of(&arguments, "in-vain-cooked", &[before.clone(), after.clone()]);
+    assert!(report.contains("0 sessions") && report.contains(untold), "{report}");
+
     // of one interface, which these snapshots fit in time
     let (before, after) = (edited(&before, "1795831059.", "1795511054."), edited(&after, "1795831063.", "1795511057."));
     let (report, _) = told_of(&[CAPTURE, "--unfiltered"], "in-vain-interface", &[before.clone(), after.clone()]);

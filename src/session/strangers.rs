@@ -150,9 +150,10 @@ impl Tracker {
 
     /// A socket of this host tries to open a control connection, in vain: makes a session of it, unless a packet did.
     pub fn tried(&mut self, client: Endpoint, server: Endpoint, at: At) {
-        if self.config.leg.is_toward(Side::Server) && !self.follows(client, server) {
+        let ends = self.keys.ends(client, server);
+        if self.config.leg.is_toward(Side::Server) && !self.flows.contains_key(&ends.key()) {
             let slot = self.add(View::new(client, server, KnownBy::Socket, at));
-            self.flows.insert(self.keys.ends(client, server).key(), Owner { slot, attempt: CONTROL });
+            self.flows.insert(ends.key(), Owner { slot, attempt: CONTROL });
         }
     }
 

@@ -243,11 +243,6 @@ impl Tracker {
         !self.settled.is_empty() || !self.ending.is_empty()
     }
 
-    /// Whether a connection between these ends is known.
-    pub fn follows(&self, one: Endpoint, other: Endpoint) -> bool {
-        self.flows.contains_key(&self.keys.ends(one, other).key())
-    }
-
     /// What was counted so far.
     pub fn census(&self) -> Census {
         self.census

@@ -83,12 +83,21 @@ fn arguments(folder: &Path) -> Vec<String> {
     arguments
 }
 
-/// The option that gives the place of a capture with this name.
-pub(crate) fn option(tap: &str) -> &'static str {
+/// Where a capture with this name was taken.
+pub(crate) fn place(tap: &str) -> Place {
     match tap {
-        _ if tap.starts_with("client") => "--client",
-        _ if tap.starts_with("server") => "--server",
-        _ => "--between",
+        _ if tap.starts_with("client") => Place::Client,
+        _ if tap.starts_with("server") => Place::Server,
+        _ => Place::Between,
+    }
+}
+
+/// The option that says so.
+pub(crate) fn option(tap: &str) -> &'static str {
+    match place(tap) {
+        Place::Client => "--client",
+        Place::Server => "--server",
+        Place::Between | Place::Unknown => "--between",
     }
 }
 

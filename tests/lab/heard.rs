@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::common;
 use crate::firewall::BLAMED;
 use crate::host::{Fallible, output};
 use crate::judge::{Grade, grade};
@@ -14,7 +15,6 @@ use crate::labelled::{Interval, Labelled, Watched};
 use crate::line::{At, Whole};
 use crate::live::{self, Manner};
 use crate::scenario::Scenario;
-use crate::vantage;
 
 /// The rule of a session that a socket tells of and no packet shows: a capture that was kept holds nothing of it.
 const BY_SOCKET: &str = "C16";
@@ -73,7 +73,7 @@ fn judge_host(scenario: &Scenario, case: &Labelled, folder: &Path, whole: &Whole
         "",
     )?;
     let replayed = Told::read(&replayed)?;
-    let watched = Watched { place: vantage::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
+    let watched = Watched { place: common::place(&whole.name), files: vec![capture], taps: whole.taps.clone() };
     let said = case.replay_watched(&[watched], false).verdicts;
     let stretches: Vec<Option<Interval>> = said.iter().map(|said| said.stretch).collect();
     let own = scenario.line.interval(at);

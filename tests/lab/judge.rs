@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ftpwhy::verdict::Outcome;
 
+use crate::common;
 use crate::damage::Random;
 use crate::degrade::{self, View};
 use crate::host::Fallible;
@@ -43,7 +44,7 @@ pub(crate) fn case(scenario: &Scenario, folder: &Path) -> Labelled {
     let names = scenario.line.taps();
     Labelled {
         name: scenario.name.clone(),
-        taps: names.iter().map(|name| (vantage::place(name), folder.join(name))).collect(),
+        taps: names.iter().map(|name| (common::place(name), folder.join(name))).collect(),
         ports: vec![scenario.server.port],
         truth: scenario.interval(),
         beside: scenario.of_other(),

@@ -15,7 +15,6 @@ use crate::line::At;
 use crate::scenario::Scenario;
 use crate::server::Program;
 use crate::trial::Recording;
-use crate::vantage;
 use crate::world;
 
 /// Writes the folder of a scenario; its name begins with the rule that all taps together call for.
@@ -50,7 +49,7 @@ fn files(scenario: &Scenario) -> Vec<(String, Vec<usize>)> {
 /// The rule that decides the case for all taps together.
 fn rule(scenario: &Scenario, recording: &Recording) -> Option<String> {
     let files = files(scenario);
-    let capture = |name| common::capture(Some(vantage::place(name)), recording.folder.join(name));
+    let capture = |name| common::capture(Some(common::place(name)), recording.folder.join(name));
     let captures = files.iter().map(|(name, _)| capture(name));
     let mut rule = None;
     common::look_at(captures.collect(), &[scenario.server.port], |_, judgement, _| {

@@ -6,6 +6,7 @@ use std::fmt;
 use ftpwhy::line::Place;
 
 use crate::common;
+use crate::common::place;
 use crate::line::{At, Line};
 use crate::trial::{OTHER, loopback};
 
@@ -152,13 +153,4 @@ pub(crate) fn files(line: Line) -> Vec<(String, usize)> {
     files.extend([(loopback(At::Client), 0), (loopback(At::Server), last)]);
     files.extend(line.other.then(|| (OTHER.to_owned(), last)));
     files
-}
-
-/// The name of a file says where it was captured.
-pub(crate) fn place(name: &str) -> Place {
-    match () {
-        () if name.starts_with("client") => Place::Client,
-        () if name.starts_with("server") => Place::Server,
-        () => Place::Between,
-    }
 }

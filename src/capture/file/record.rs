@@ -12,8 +12,9 @@ pub(super) const ABSURD: u32 = 128 << 20;
 
 /// A packet's record; its bytes lie in the buffer it was found in until the next record is asked for.
 ///
-/// A stream has one, which its walker writes field by field; what all packets of a file share is written once. Measured: handing records up as values costs more than
-/// finding them, since the processor cannot forward the narrow stores of the fields to the wide loads of a copy.
+/// A stream has one, which its walker writes field by field; what all packets of a file share is written once. Measured:
+/// handing records up as values costs more than finding them, since the processor cannot forward the narrow stores of the
+/// fields to the wide loads of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) time: Time,

@@ -57,6 +57,8 @@ const MOST: usize = 1 << 16;
 /// A snapshot of this host at `now`, which is `date` for people, and a line for each part that cannot be had.
 pub fn snapshot(now: Time, date: &str, control_ports: &[u16]) -> (String, Vec<String>) {
     hand_on_rights();
+    // these change by the second: first, whatever the programs take
+    let (sockets, connections) = (sockets(), connections(now, control_ports));
     let mut parts = Parts { text: Text::default(), absent: Vec::new() };
     parts.add(DATE, Ok(format!("{} {date}", date_line(now))));
     parts.add("cat /proc/sys/kernel/osrelease", fs::read_to_string("/proc/sys/kernel/osrelease").map_err(words));
@@ -72,10 +74,9 @@ pub fn snapshot(now: Time, date: &str, control_ports: &[u16]) -> (String, Vec<St
     for (request, (command, _, tool)) in saved.into_iter().zip(SAVED) {
         parts.add(command, listed(request).map(|text| masked(&text, tool)));
     }
-    let connections = connections(now, control_ports);
     parts.add(CONNECTIONS, connections.as_ref().map(|found| found.0.clone()).map_err(Clone::clone));
     parts.add(EXPECTATIONS, connections.map(|found| found.1));
-    parts.add(SOCKETS, sockets());
+    parts.add(SOCKETS, sockets);
     (parts.text.finish(), parts.absent)
 }
 
